@@ -3,6 +3,4 @@ file(READ ${IN} hex HEX)
 string(LENGTH "${hex}" digits)
 math(EXPR bytes "${digits} / 2")
 string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," body "${hex}")
-string(REGEX REPLACE "((0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,)(0x..,))"
-       "\\1\n" body "${body}")
 file(WRITE ${OUT} "const unsigned char ${NAME}[] = {\n${body}\n};\nconst unsigned long ${NAME}_bytes = ${bytes};\n")
