@@ -1,0 +1,106 @@
+/* cloud.h - one interface to functions on AWS Lambda, Azure Functions and GCP Cloud Functions.
+ * Purpose: list, read, change memory, invoke, read metrics, logs and prices, with each cloud's own wire API.
+ * Threads: a handle is used by one thread at a time; open one handle a thread. Calls block.
+ * Ownership: the handle copies its configuration. Arrays handed out are released by the matching _done.
+ * Errors: an answer other than success becomes the nearest vn_rc with the cloud's own code in the message:
+ *   ABORTED for a lost concurrency guard (AWS 412, Azure and GCP: the configuration is no longer as read),
+ *   UNAVAILABLE for 5xx and broken connections, RESOURCE_EXHAUSTED for throttling, UNAUTHENTICATED or
+ *   PERMISSION_DENIED for credentials, DATA_LOSS for an answer that cannot be read.
+ * Retries: reads on 429, 5xx and broken connections, full jitter, Retry-After obeyed, bounded; a memory change is never
+ *   repeated blindly; an invocation is never repeated. */
+#ifndef VANE_CLOUDS_CLOUD_H
+#define VANE_CLOUDS_CLOUD_H
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "clouds/transport.h"
+
+enum vn_cloud_kind { VN_CLOUD_AWS, VN_CLOUD_AZURE, VN_CLOUD_GCP };
+const char *vn_cloud_kind_name(enum vn_cloud_kind kind); /* "aws", "azure", "gcp" */
+bool vn_cloud_kind_parse(struct vn_str name, enum vn_cloud_kind *ret);
+
+#define VN_CLOUD_NAME_BYTES 128
+#define VN_CLOUD_RESOURCE_BYTES 320
+#define VN_CLOUD_URL_BYTES 320
+#define VN_CLOUD_REGION_BYTES 40
+#define VN_CLOUD_GUARD_BYTES 96
+#define VN_CLOUD_MAX_FUNCTIONS 10000
+#define VN_CLOUD_MAX_PAYLOAD_BYTES (6u << 20)
+
+/* Borrowed texts; empty where a cloud does not need one. */
+struct vn_cloud_config {
+        enum vn_cloud_kind kind;
+        struct vn_str region;                                        /* aws: required; others: a filter, or empty */
+        struct vn_str access_key_id, secret_access_key, session_token; /* aws */
+        struct vn_str tenant, client_id, client_secret, subscription;  /* azure */
+        struct vn_str workspace;    /* azure: Log Analytics workspace whose AppRequests are read */
+        struct vn_str key_json;     /* gcp: content of a service account's key file */
+        struct vn_str project;      /* gcp: empty takes the key file's */
+        struct vn_str endpoint;     /* https://host:port that stands in for all of the cloud's hosts */
+        struct vn_str functions_endpoint; /* the same for functions' own hosts; empty: endpoint */
+};
+/* Reads the members of one account object (as in vane-sim's ready file): cloud, region, access_key_id, ... */
+struct json_t;
+enum vn_rc vn_cloud_config_from_json(const struct json_t *account, struct vn_cloud_config *ret, struct vn_err *err) VN_MUST_USE;
+
+struct vn_cloud;
+/* clock and transport must outlive the handle. Nothing is sent yet. */
+enum vn_rc vn_cloud_open(const struct vn_cloud_config *config, const struct vn_clock *clock,
+                         const struct vn_cloud_transport *transport, struct vn_cloud **ret,
+                         struct vn_err *err) VN_MUST_USE;
+struct vn_cloud *vn_cloud_free(struct vn_cloud *cloud);
+enum vn_cloud_kind vn_cloud_kind(const struct vn_cloud *cloud);
+uint64_t vn_cloud_call_count(const struct vn_cloud *cloud); /* HTTP requests sent since open */
+
+#define VN_CLOUD_MAX_CHOICES 8
+struct vn_cloud_function {
+        char name[VN_CLOUD_NAME_BYTES];         /* aws FunctionName; gcp last part; azure site name, or site.function */
+        char region[VN_CLOUD_REGION_BYTES];
+        char resource[VN_CLOUD_RESOURCE_BYTES]; /* ARN, ARM id of the site, projects/P/locations/L/functions/F */
+        char runtime[32];
+        char url[VN_CLOUD_URL_BYTES];           /* empty on aws: invoked by API */
+        char guard[VN_CLOUD_GUARD_BYTES];       /* RevisionId; hash of the site as read; updateTime. Empty after a list */
+        uint32_t memory_mb, timeout_s;
+        uint32_t concurrency;                   /* requests an instance takes at once; 0: not known */
+        uint32_t max_instances;                 /* 0: not known */
+        bool memory_tunable;
+        bool busy;                              /* a change is still being carried out */
+        uint32_t memory_choices_mb[VN_CLOUD_MAX_CHOICES]; /* none: any whole MB from min to max */
+        size_t memory_choice_count;
+        uint32_t memory_min_mb, memory_max_mb;
+};
+struct vn_cloud_list {
+        struct vn_cloud_function *functions;
+        size_t count, cap;
+        char (*unreachable)[VN_CLOUD_REGION_BYTES]; /* locations that did not answer */
+        size_t unreachable_count;
+        bool complete; /* no location missing and no limit reached */
+};
+enum vn_rc vn_cloud_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, struct vn_err *err) VN_MUST_USE;
+void vn_cloud_list_done(struct vn_cloud_list *list);
+
+/* `which` needs only what a list gave: name, region, resource. */
+enum vn_rc vn_cloud_read(struct vn_cloud *cloud, const struct vn_cloud_function *which,
+                         struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
+/* Changes memory only if the configuration is still as `as_read` (its guard), waits until the cloud has carried it out
+ * (at most max_wait_us of real time; DEADLINE_EXCEEDED then), and gives the new configuration with a new guard. */
+enum vn_rc vn_cloud_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
+                               int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
+
+struct vn_cloud_result {
+        int http_status;
+        bool function_error; /* the function itself failed (its code, memory or time-out) */
+        bool throttled;      /* the platform refused to start it */
+        bool timed_out;
+        int64_t duration_us, billed_us, init_us; /* -1: the cloud does not say */
+        uint32_t max_memory_mb;                  /* 0: the cloud does not say */
+        struct vn_cloud_response response;       /* body and headers as received */
+};
+/* OK whenever the cloud answered about the call, even with an error of the function or a throttle. */
+enum vn_rc vn_cloud_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
+                           struct vn_cloud_result *ret, struct vn_err *err) VN_MUST_USE;
+void vn_cloud_result_done(struct vn_cloud_result *result);
+
+/* --- observation: clouds/observe.h has invocations, metrics and prices --- */
+
+#endif

@@ -1,0 +1,67 @@
+/* observe.h - what a cloud tells about past invocations: logs, per-minute metrics, and its price list.
+ * Threads, ownership, errors and retries: as in clouds/cloud.h.
+ * Privacy: a record carries no payload, no log text and no identity of a caller; ids are hashed.
+ * Lag: clouds publish after minutes; ask again with an overlap and drop what was seen (id_hash). */
+#ifndef VANE_CLOUDS_OBSERVE_H
+#define VANE_CLOUDS_OBSERVE_H
+
+#include "clouds/cloud.h"
+
+enum vn_invocation_status { VN_INVOCATION_OK, VN_INVOCATION_ERROR, VN_INVOCATION_TIMEOUT, VN_INVOCATION_THROTTLED };
+
+struct vn_cloud_invocation {
+        char function[VN_CLOUD_NAME_BYTES];
+        char instance[64];   /* log stream, cloud_RoleInstance, instanceId; empty: not known */
+        uint64_t id_hash;    /* of the cloud's own request id: the same record read twice has the same */
+        int64_t time_us;     /* start of the invocation (aws: end of it minus duration) */
+        int64_t duration_us; /* run time without init */
+        int64_t billed_us;   /* -1: not told */
+        int64_t init_us;     /* 0: none or not told */
+        uint32_t memory_mb;  /* 0: not told */
+        uint32_t max_memory_mb;
+        int64_t request_bytes, response_bytes; /* -1: not told */
+        enum vn_invocation_status status;
+        bool cold;           /* aws: told; azure, gcp: first seen of its instance within this read */
+        double weight;       /* azure itemCount when the cloud samples; else 1 */
+};
+typedef enum vn_rc (*vn_cloud_invocation_fn)(void *arg, const struct vn_cloud_invocation *invocation);
+
+/* Calls `each` for the invocations logged in [from_us, to_us), in the cloud's order; a result other than OK ends it.
+ * function NULL: all functions of the account (azure, gcp: one query; aws: INVALID_ARGUMENT, logs are per function).
+ * Azure and gcp do not tell cold starts: an instance counts as cold at its first record this handle has seen. */
+enum vn_rc vn_cloud_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                         int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
+
+struct vn_cloud_minute {
+        int64_t start_us;
+        double calls, errors, throttles;
+};
+#define VN_CLOUD_MAX_MINUTES 1440
+/* Minutes without data are left out (a missing minute is no data, not zero). Ascending; at most `cap`. */
+enum vn_rc vn_cloud_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                            int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
+                            struct vn_err *err) VN_MUST_USE;
+
+enum vn_price_meter { VN_PRICE_GB_SECOND, VN_PRICE_GIB_SECOND, VN_PRICE_VCPU_SECOND, VN_PRICE_REQUEST };
+const char *vn_price_meter_name(enum vn_price_meter meter); /* "gb_second", ... as in PriceTier.meter */
+
+struct vn_price_tier {
+        enum vn_price_meter meter;
+        char plan[24];  /* lambda-x86, lambda-arm, consumption, flex, cloud-run */
+        char region[VN_CLOUD_REGION_BYTES];
+        char arch[8];   /* x86, arm; empty where it makes no difference */
+        double from_units; /* units a month from which this price holds */
+        double usd_per_unit;
+        char usd_text[32]; /* the decimal that the cloud wrote, for its own unit (per_units of ours) */
+        double per_units;
+};
+struct vn_price_list {
+        struct vn_price_tier *tiers;
+        size_t count, cap;
+};
+#define VN_PRICE_MAX_TIERS 4096
+/* On-demand list prices in USD of the account's region, all tiers, grants as tiers of price 0. */
+enum vn_rc vn_cloud_prices(struct vn_cloud *cloud, struct vn_price_list *ret, struct vn_err *err) VN_MUST_USE;
+void vn_price_list_done(struct vn_price_list *list);
+
+#endif
