@@ -1,0 +1,71 @@
+/* ring.h - the journal of one edge loop: a preallocated, shared-mapped ring of 1 KiB slots.
+ * Purpose: a route is answered once its record stands here; it survives the process (kill -9), not a power cut.
+ * Threads: one producer (the edge loop that owns the ring) calls put, lost and next_seq; one consumer (the store's
+ *   writer) calls the rest. No locks: the slots are handed over by one release store of the head.
+ * Slot: position, record sequence, checksum, length, part; 1,000 bytes of payload. A longer record (a streamed batch)
+ *   takes up to 17 consecutive slots. Reading stops at the first slot whose position or checksum is wrong.
+ * Errors: put says RESOURCE_EXHAUSTED when the ring is full; the caller then counts with vn_ring_lost. */
+#ifndef VANE_STORE_RING_H
+#define VANE_STORE_RING_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define VN_RING_SLOT_BYTES 1024
+#define VN_RING_PAYLOAD_BYTES 1000
+#define VN_RING_DEFAULT_SLOTS 65536
+#define VN_RING_MAX_RECORD_BYTES 16000
+
+struct vn_ring;
+
+/* What recovery and the running counters found missing; the writer turns it into a gap record. */
+enum vn_gap_kind {
+        VN_GAP_LOST = 1,      /* refused by a full ring: the producer counted them */
+        VN_GAP_POWER_CUT = 2, /* sequences first_seq..last_seq may have been answered and are gone */
+        VN_GAP_CORRUPT = 3,   /* slots with a wrong checksum between valid ones */
+};
+struct vn_gap {
+        enum vn_gap_kind kind;
+        uint32_t ring;
+        uint64_t count;     /* exact for LOST; for the others at most last_seq - first_seq + 1 */
+        uint64_t first_seq; /* 0 for LOST */
+        uint64_t last_seq;
+        int64_t first_us; /* 0 when not known */
+        int64_t last_us;
+        uint8_t view[32]; /* LOST: the view that served meanwhile */
+};
+#define VN_RING_MAX_GAPS 64
+
+/* Creates the file (slots * 1 KiB + one page) or opens it. `slots` is a power of two and must match an old file. */
+enum vn_rc vn_ring_open(const char *path, uint32_t number, uint32_t slots, struct vn_ring **ret,
+                        struct vn_err *err) VN_MUST_USE;
+struct vn_ring *vn_ring_free(struct vn_ring *ring); /* unmaps; the file stays */
+
+/* --- producer --- */
+/* Copies the record in; no allocation, no system call. n in 1..VN_RING_MAX_RECORD_BYTES. */
+enum vn_rc vn_ring_put(struct vn_ring *ring, const void *bytes, size_t n) VN_MUST_USE;
+/* The sequence that the next put will get: part of the decision's id. Never goes back, not even after a power cut. */
+uint64_t vn_ring_next_seq(const struct vn_ring *ring);
+/* Counts answers that could not be recorded; survives the process like a slot does. */
+void vn_ring_lost(struct vn_ring *ring, uint64_t count, int64_t now_us, const uint8_t view[32]);
+
+/* --- consumer --- */
+struct vn_ring_mark {      /* what the store remembers of a ring, in the commit that holds its records */
+        uint64_t position; /* first slot not yet consumed */
+        uint64_t next_seq; /* sequence of the first record not yet consumed */
+        uint64_t lost;     /* answers counted as lost that a gap record tells of */
+};
+/* Once, before the producer starts: finds what was put after `mark`, and what is missing. */
+enum vn_rc vn_ring_recover(struct vn_ring *ring, const struct vn_ring_mark *mark, struct vn_gap *gaps,
+                           size_t max_gaps, size_t *ret_gaps, struct vn_err *err) VN_MUST_USE;
+/* Next record, or NOT_FOUND when none waits. *ret points into the ring or into `scratch` (>= 16,000 bytes) and is
+ * good until vn_ring_release. */
+enum vn_rc vn_ring_peek(struct vn_ring *ring, uint8_t *scratch, struct vn_str *ret, uint64_t *ret_seq) VN_MUST_USE;
+struct vn_ring_mark vn_ring_read_mark(const struct vn_ring *ring); /* after the last record peeked */
+void vn_ring_rewind(struct vn_ring *ring);  /* the commit failed: peek again from the last release */
+void vn_ring_release(struct vn_ring *ring); /* the commit stands: slots may be overwritten */
+/* Fills *ret and returns true if answers were lost that no gap record tells of yet. */
+bool vn_ring_take_lost(struct vn_ring *ring, struct vn_gap *ret);
+uint64_t vn_ring_waiting(const struct vn_ring *ring); /* slots; any thread */
+
+#endif
