@@ -93,6 +93,10 @@ void *vn_call_context(const struct vn_call *call);
 int64_t vn_call_deadline_us(const struct vn_call *call);
 /* A request header or gRPC metadata value by lower-case name; empty if absent. */
 struct vn_str vn_call_header(const struct vn_call *call, const char *name);
+/* "GET", "POST", ...; gRPC calls are "POST". */
+struct vn_str vn_call_verb(const struct vn_call *call);
+/* The one URI SAN of the peer's verified certificate, or NULL without one. */
+const char *vn_call_peer_uri(const struct vn_call *call);
 /* The TLS peer's certificate fingerprint (SHA-256) or NULL. */
 const uint8_t *vn_call_peer_fingerprint(const struct vn_call *call);
 
