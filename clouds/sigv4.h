@@ -17,7 +17,7 @@ struct vn_sigv4_header {
 };
 struct vn_sigv4_request {
         struct vn_str method;
-        struct vn_str path;  /* as on the request line; empty means "/" */
+        struct vn_str path;  /* as on the request line (what is percent-encoded there is encoded again); empty: "/" */
         struct vn_str query; /* as on the request line, without '?' */
         const struct vn_sigv4_header *headers; /* to be signed; must contain Host */
         size_t header_count;
@@ -29,8 +29,7 @@ struct vn_sigv4_key {
 };
 struct vn_sigv4_options {
         int64_t time_us;
-        bool keep_path;          /* sign the path without removing dot segments and double slashes (S3's rule) */
-        bool path_is_decoded;    /* the path is raw text: encode once. Else it is already encoded and is encoded again */
+        bool keep_path;          /* sign the path without removing dot segments and double slashes */
         bool sign_body_header;   /* send and sign x-amz-content-sha256 */
         bool token_after;        /* send the session token unsigned */
         uint32_t expires_s;      /* query signing: X-Amz-Expires */
