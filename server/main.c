@@ -1,0 +1,178 @@
+/* vaned - the control plane.
+ *
+ * This file is the way in. main() is a flat list of x_start() calls; their order is the order of dependence, with a
+ * comment where it matters, and stopping is the same list backwards. docs/tour.md walks one call and one training
+ * round through the code from here. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "proto/vane_descriptors.h"
+#include "server/explain/explain.h"
+#include "server/http_misc.h"
+#include "server/people.h"
+#include "server/policy_table.h"
+#include "server/record.h"
+#include "server/registry/hub.h"
+#include "server/registry/pki.h"
+#include "server/registry/registry.h"
+#include "server/rounds/rounds.h"
+#include "server/routing/routing.h"
+#include "server/settings.h"
+#include "server/telemetry/telemetry.h"
+#include "server/ticker.h"
+#include "server/tuning/pauses.h"
+#include "server/tuning/tuning.h"
+#include "server/ui.h"
+
+static enum vn_rc make_state_dir(struct vn_server *server, struct vn_err *err)
+{
+        if (mkdir(server->config.state_dir, 0700) && errno != EEXIST)
+                return vn_fail(err, vn_rc_from_errno(errno), "%s: %s", server->config.state_dir, strerror(errno));
+        return VN_OK;
+}
+
+static enum vn_rc edge_start(struct vn_server *server, struct vn_err *err)
+{
+        struct vn_edge *edge = server->edge;
+        char host[32];
+        vn_edge_set_authenticator(edge, vn_people_authenticate, server);
+        VN_TRY(vn_edge_add_methods(edge, vn_api_methods, vn_api_method_count, server, err));
+        VN_TRY(vn_edge_set_descriptors(edge, vn_str_n(vane_descriptor_set, vane_descriptor_set_bytes), err));
+        VN_TRY(vn_people_add_http(server, err));
+        VN_TRY(vn_http_misc_start(server, err));
+        VN_TRY(vn_ui_start(server, err));
+        /* Plain HTTP is for this machine only, and even here only under these names (DNS rebinding). */
+        VN_TRY(vn_edge_listen(edge, "127.0.0.1", server->config.http_port, NULL, &server->http_port, err));
+        snprintf(host, sizeof host, "127.0.0.1:%u", server->http_port);
+        VN_TRY(vn_edge_allow_host(edge, host, err));
+        snprintf(host, sizeof host, "localhost:%u", server->http_port);
+        VN_TRY(vn_edge_allow_host(edge, host, err));
+        VN_TRY(vn_edge_listen(edge, server->config.https_host, server->config.https_port, server->tls,
+                              &server->https_port, err));
+        return vn_edge_start(edge, err);
+}
+
+static enum vn_rc write_ready(struct vn_server *server, struct vn_err *err)
+{
+        char path[600];
+        VN_AUTO(vn_buf) text = VN_BUF_INIT(4096);
+        snprintf(path, sizeof path, "%s/ready.json", server->config.state_dir);
+        vn_buf_printf(&text, "{\"pid\":%d,\"http\":\"http://127.0.0.1:%u\",\"https\":\"https://%s:%u\",\"ca_file\":",
+                      (int)getpid(), server->http_port, server->config.https_host, server->https_port);
+        vn_buf_json_string(&text, vn_str(vn_pki_ca_file(server->pki)));
+        vn_buf_text(&text, "}\n");
+        VN_TRY(vn_buf_check(&text, err));
+        return vn_file_write_atomic(path, vn_buf_view(&text), 0644, err);
+}
+
+static enum vn_rc start(struct vn_server *server, struct vn_err *err)
+{
+        VN_TRY(make_state_dir(server, err));
+        VN_TRY(vn_loop_new("control", &server->control, err));
+        VN_TRY(vn_edge_new(NULL, server->config.edge_loops, &server->edge, err));
+        /* The store before everything that remembers; it also refuses a second vaned on the same state. */
+        VN_TRY(vn_record_start(server, err));
+        VN_TRY(vn_pki_start(server, err));
+        /* Accounts before people: the auth table holds both. */
+        VN_TRY(vn_registry_start(server, err));
+        VN_TRY(vn_people_start(server, err));
+        VN_TRY(vn_hub_start(server, err));
+        VN_TRY(vn_pauses_start(server, err));
+        VN_TRY(vn_policy_table_start(server, err));
+        VN_TRY(vn_telemetry_start(server, err));
+        VN_TRY(vn_rounds_start(server, err));
+        VN_TRY(vn_tuning_start(server, err));
+        VN_TRY(vn_explain_start(server, err));
+        /* Routing reads all of the above to publish its first view. */
+        VN_TRY(vn_routing_start(server, err));
+        VN_TRY(vn_loop_start(server->control, err));
+        VN_TRY(vn_ticker_start(server, err));
+        /* Last: from here on there are callers. */
+        VN_TRY(edge_start(server, err));
+        return write_ready(server, err);
+}
+
+static void stop(struct vn_server *server)
+{
+        char path[600];
+        snprintf(path, sizeof path, "%s/ready.json", server->config.state_dir);
+        unlink(path);
+        if (server->edge)
+                vn_edge_drain(server->edge, 2000);
+        vn_ticker_stop(server);
+        if (server->control) {
+                vn_loop_stop(server->control);
+                vn_loop_join(server->control);
+        }
+        vn_routing_stop(server);
+        vn_explain_stop(server);
+        vn_tuning_stop(server);
+        vn_rounds_stop(server);
+        vn_telemetry_stop(server);
+        vn_policy_table_stop(server);
+        vn_pauses_stop(server);
+        vn_hub_stop(server);
+        server->edge = vn_edge_free(server->edge);
+        vn_ui_stop(server);
+        vn_people_stop(server);
+        vn_registry_stop(server);
+        vn_pki_stop(server);
+        vn_record_stop(server);
+        server->control = vn_loop_free(server->control);
+}
+
+static int usage(FILE *to, int code)
+{
+        fprintf(to, "usage: vaned --config FILE\n"
+                    "       vaned --version\n"
+                    "docs/configuration.md explains every key of the file.\n");
+        return code;
+}
+
+int main(int argc, char **argv)
+{
+        if (argc == 2 && !strcmp(argv[1], "--version")) {
+                printf("vaned %s\n", VANE_VERSION);
+                return 0;
+        }
+        if (argc != 3 || strcmp(argv[1], "--config"))
+                return usage(argc == 2 && !strcmp(argv[1], "--help") ? stdout : stderr, argc == 2 ? 0 : 2);
+        vn_fault_init();
+        /* Signals are taken by sigwait below and by no thread that starts later. */
+        sigset_t signals;
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGHUP);
+        pthread_sigmask(SIG_BLOCK, &signals, NULL);
+        signal(SIGPIPE, SIG_IGN);
+
+        static struct vn_server server;
+        struct vn_err err = {0};
+        enum vn_rc rc = vn_settings_load(argv[2], &server.config, &err);
+        if (rc == VN_OK)
+                rc = vn_clock_from_environment(&server.clock, &err);
+        server.wall = vn_clock_real();
+        if (rc == VN_OK) {
+                server.started_us = vn_now_us(server.clock);
+                rc = start(&server, &err);
+        }
+        if (rc == VN_OK) {
+                vn_people_show_links(&server);
+                fprintf(stderr, "vaned: ready on http://127.0.0.1:%u and https://%s:%u\n", server.http_port,
+                        server.config.https_host, server.https_port);
+                int signal_number = 0;
+                do
+                        sigwait(&signals, &signal_number);
+                while (signal_number == SIGHUP && vn_settings_reload(argv[2], &server));
+        } else {
+                fprintf(stderr, "vaned: %s\n", err.msg);
+        }
+        stop(&server);
+        return rc == VN_OK ? 0 : 1;
+}

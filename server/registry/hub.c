@@ -1,0 +1,254 @@
+#include "server/registry/hub.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "server/registry/registry.h"
+#include "server/rounds/rounds.h"
+#include "server/tuning/tuning.h"
+#include "vane/v1/agent.pb-c.h"
+#include "vane/v1/control.pb-c.h"
+
+#define MAX_STREAMS 20000
+
+struct stream {
+        struct stream *next;
+        struct vn_call *call; /* one reference while attached */
+        bool agent;
+        uint64_t account_id;
+        char tenant[VN_MAX_TENANT_BYTES];
+        char kind[24], workload[192];
+};
+
+struct vn_hub {
+        struct vn_server *server;
+        pthread_mutex_t mutex; /* of the list only; nothing is sent under it */
+        struct stream *streams;
+        size_t count;
+        _Atomic uint64_t dropped;
+};
+
+/* One message on its way to one stream's loop. */
+struct delivery {
+        struct vn_task task;
+        struct vn_hub *hub;
+        struct vn_call *call;
+        const ProtobufCMessageDescriptor *descriptor;
+        bool end;
+        size_t n;
+        uint8_t bytes[];
+};
+
+enum vn_rc vn_hub_start(struct vn_server *server, struct vn_err *err)
+{
+        struct vn_hub *hub = server->hub = vn_alloc(sizeof *hub);
+        if (!hub)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        hub->server = server;
+        pthread_mutex_init(&hub->mutex, NULL);
+        return VN_OK;
+}
+
+void vn_hub_stop(struct vn_server *server)
+{
+        struct vn_hub *hub = server->hub;
+        if (!hub)
+                return;
+        while (hub->streams) {
+                struct stream *stream = hub->streams;
+                hub->streams = stream->next;
+                vn_call_unref(stream->call);
+                vn_free(stream);
+        }
+        pthread_mutex_destroy(&hub->mutex);
+        vn_free(hub);
+        server->hub = NULL;
+}
+
+uint64_t vn_hub_dropped(const struct vn_server *server)
+{
+        return atomic_load(&server->hub->dropped);
+}
+
+static bool attach(struct vn_hub *hub, struct vn_call *call, bool agent, const char *kind, const char *workload)
+{
+        struct stream *stream = vn_alloc(sizeof *stream);
+        const struct vn_identity *who = vn_call_identity(call);
+        if (!stream || !vn_str_copy(stream->kind, sizeof stream->kind, vn_str(kind)) ||
+            !vn_str_copy(stream->workload, sizeof stream->workload, vn_str(workload))) {
+                vn_free(stream);
+                return false;
+        }
+        stream->agent = agent;
+        stream->account_id = who->account_id;
+        memcpy(stream->tenant, who->tenant, sizeof stream->tenant);
+        pthread_mutex_lock(&hub->mutex);
+        bool room = hub->count < MAX_STREAMS;
+        if (room) {
+                stream->call = vn_call_ref(call);
+                stream->next = hub->streams;
+                hub->streams = stream;
+                hub->count++;
+        }
+        pthread_mutex_unlock(&hub->mutex);
+        if (!room)
+                vn_free(stream);
+        return room;
+}
+
+static void detach(struct vn_hub *hub, struct vn_call *call)
+{
+        struct stream *found = NULL;
+        pthread_mutex_lock(&hub->mutex);
+        for (struct stream **at = &hub->streams; *at; at = &(*at)->next)
+                if ((*at)->call == call) {
+                        found = *at;
+                        *at = found->next;
+                        hub->count--;
+                        break;
+                }
+        pthread_mutex_unlock(&hub->mutex);
+        if (found) {
+                vn_call_unref(found->call);
+                vn_free(found);
+        }
+}
+
+static void deliver(struct vn_task *task)
+{
+        struct delivery *d = (struct delivery *)task;
+        if (!vn_call_over(d->call)) {
+                if (d->end) {
+                        struct vn_err err;
+                        vn_call_finish(d->call, vn_fail(&err, VN_PERMISSION_DENIED, "this account was revoked"), &err);
+                        detach(d->hub, d->call);
+                } else {
+                        ProtobufCMessage *m = protobuf_c_message_unpack(d->descriptor, NULL, d->n, d->bytes);
+                        if (!m || vn_call_send(d->call, m) != VN_OK)
+                                atomic_fetch_add(&d->hub->dropped, 1);
+                        if (m)
+                                protobuf_c_message_free_unpacked(m, NULL);
+                }
+        }
+        vn_call_unref(d->call);
+        vn_free(d);
+}
+
+/* With the list's mutex held: makes the delivery; posting it is a short append. */
+static void post(struct vn_hub *hub, struct stream *stream, const ProtobufCMessage *message, bool end)
+{
+        size_t n = message ? protobuf_c_message_get_packed_size(message) : 0;
+        struct delivery *d = vn_alloc(sizeof *d + n);
+        if (!d) {
+                atomic_fetch_add(&hub->dropped, 1);
+                return;
+        }
+        d->task.run = deliver;
+        d->hub = hub;
+        d->call = vn_call_ref(stream->call);
+        d->end = end;
+        d->n = n;
+        if (message) {
+                d->descriptor = message->descriptor;
+                protobuf_c_message_pack(message, d->bytes);
+        }
+        vn_loop_post(vn_call_loop(stream->call), &d->task);
+}
+
+void vn_hub_send_agent(struct vn_server *server, uint64_t account_id, const ProtobufCMessage *event)
+{
+        struct vn_hub *hub = server->hub;
+        pthread_mutex_lock(&hub->mutex);
+        for (struct stream *s = hub->streams; s; s = s->next)
+                if (s->agent && (!account_id || s->account_id == account_id))
+                        post(hub, s, event, false);
+        pthread_mutex_unlock(&hub->mutex);
+}
+
+void vn_hub_end_account(struct vn_server *server, uint64_t account_id)
+{
+        struct vn_hub *hub = server->hub;
+        pthread_mutex_lock(&hub->mutex);
+        for (struct stream *s = hub->streams; s; s = s->next)
+                if (s->agent && s->account_id == account_id)
+                        post(hub, s, NULL, true);
+        pthread_mutex_unlock(&hub->mutex);
+}
+
+void vn_hub_send_decision(struct vn_server *server, const char *tenant, const char *kind, const char *workload,
+                          const ProtobufCMessage *decision)
+{
+        struct vn_hub *hub = server->hub;
+        pthread_mutex_lock(&hub->mutex);
+        for (struct stream *s = hub->streams; s; s = s->next)
+                if (!s->agent && !strcmp(s->tenant, tenant) && (!s->kind[0] || !strcmp(s->kind, kind)) &&
+                    (!s->workload[0] || !strcmp(s->workload, workload)))
+                        post(hub, s, decision, false);
+        pthread_mutex_unlock(&hub->mutex);
+}
+
+/* --- the streams themselves, on their edge loops --- */
+
+struct hello {
+        struct vn_task task;
+        struct vn_server *server;
+        uint64_t account_id;
+};
+
+/* On the control loop: what an agent missed while it was away. */
+static void hello_run(struct vn_task *task)
+{
+        struct hello *hello = (struct hello *)task;
+        struct vn_account_entry *account = vn_registry_by_id(hello->server->registry, hello->account_id);
+        if (account) {
+                vn_registry_heard(hello->server, account);
+                Vane__V1__AgentEvent event = VANE__V1__AGENT_EVENT__INIT;
+                Vane__V1__LevelNotice level = VANE__V1__LEVEL_NOTICE__INIT;
+                union {
+                        const char *in;
+                        char *out;
+                } name = {.in = vn_level_name(account->level)};
+                level.level = name.out;
+                event.event_case = VANE__V1__AGENT_EVENT__EVENT_LEVEL;
+                event.level = &level;
+                vn_hub_send_agent(hello->server, account->id, &event.base);
+                vn_rounds_hello(hello->server, account->id);
+                vn_tuning_hello(hello->server, account->id);
+        }
+        vn_free(hello);
+}
+
+void vn_watch_start(struct vn_call *call, const ProtobufCMessage *request)
+{
+        (void)request;
+        struct vn_server *server = vn_call_context(call);
+        struct hello *hello = vn_alloc(sizeof *hello);
+        struct vn_err err;
+        if (!hello || !attach(server->hub, call, true, "", "")) {
+                vn_free(hello);
+                vn_call_finish(call, vn_fail(&err, VN_RESOURCE_EXHAUSTED, "too many open streams"), &err);
+                return;
+        }
+        *hello = (struct hello){.task.run = hello_run, .server = server, .account_id = vn_call_identity(call)->account_id};
+        vn_loop_post(server->control, &hello->task);
+}
+
+void vn_watch_cancelled(struct vn_call *call)
+{
+        detach(((struct vn_server *)vn_call_context(call))->hub, call);
+}
+
+void vn_decisions_watch_start(struct vn_call *call, const ProtobufCMessage *request)
+{
+        const Vane__V1__WatchDecisionsRequest *watch = (const Vane__V1__WatchDecisionsRequest *)request;
+        struct vn_server *server = vn_call_context(call);
+        struct vn_err err;
+        if (!attach(server->hub, call, false, watch->kind, watch->workload))
+                vn_call_finish(call, vn_fail(&err, VN_RESOURCE_EXHAUSTED, "too many open streams, or a filter too long"),
+                               &err);
+}
+
+void vn_decisions_watch_cancelled(struct vn_call *call)
+{
+        vn_watch_cancelled(call);
+}

@@ -1,0 +1,22 @@
+/* hub.h - open streams to agents and to people's pages.
+ * Purpose: the control loop says something once; every stream that may hear it does, on its own edge loop.
+ * Threads: vn_hub_send_* from the control loop; streams attach and detach on their edge loops.
+ * Limits: a stream whose outbox is full loses decisions (counted), never an agent's command: commands are kept by the
+ *   tuning module and sent again when the agent comes back. */
+#ifndef VANE_SERVER_REGISTRY_HUB_H
+#define VANE_SERVER_REGISTRY_HUB_H
+
+#include "server/server.h"
+
+enum vn_rc vn_hub_start(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
+void vn_hub_stop(struct vn_server *server);
+/* To the agent of one account (account_id) or to all (0); the message is copied. */
+void vn_hub_send_agent(struct vn_server *server, uint64_t account_id, const ProtobufCMessage *event);
+/* To every open WatchDecisions stream of the tenant. `kind` and `workload` are matched against the streams' filters. */
+void vn_hub_send_decision(struct vn_server *server, const char *tenant, const char *kind, const char *workload,
+                          const ProtobufCMessage *decision);
+/* Ends the streams of a revoked account. */
+void vn_hub_end_account(struct vn_server *server, uint64_t account_id);
+uint64_t vn_hub_dropped(const struct vn_server *server);
+
+#endif
