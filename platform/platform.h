@@ -42,7 +42,7 @@ struct vn_platform_site {
         char region[32];
         double rtt_ms; /* caller to region and back */
         struct vn_platform_price price;
-        double used_gb_s, used_vcpu_s, used_gib_s, used_requests, used_egress_gb;
+        double used_gb_s, used_flex_gb_s, used_vcpu_s, used_gib_s, used_requests, used_flex_requests, used_egress_gb;
         uint32_t concurrency_limit; /* requests in flight over the whole account; 0: none */
 };
 
