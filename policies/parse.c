@@ -6,7 +6,7 @@
 #include "policies/tree.h"
 
 struct context {
-        struct vn_policy *policy;
+        struct vn_policy_compiled *policy;
         struct vn_policy_errors *errors;
 };
 
@@ -26,7 +26,7 @@ static void report(struct context *c, uint32_t line, uint32_t column, const char
         va_end(args);
 }
 
-enum type { NUMBER, TEXT, CHOICE, MAP, OBJECTIVE, CLOUDS, REGIONS };
+enum type { NUMBER, TEXT, CHOICE, MAP, OBJECTIVE, CLOUDS, REGIONS, RESIDENCY };
 struct field {
         const char *name;
         enum type type;
@@ -36,7 +36,7 @@ struct field {
         size_t size;               /* TEXT */
         const struct field *below; /* MAP */
 };
-#define AT(member) offsetof(struct vn_policy, member)
+#define AT(member) offsetof(struct vn_policy_compiled, member)
 
 static const struct field fallback_fields[] = {{"aws", NUMBER, AT(fallback[0]), 0, 1e6, NULL, 0, NULL},
                                                {"azure", NUMBER, AT(fallback[1]), 0, 1e6, NULL, 0, NULL},
@@ -46,7 +46,7 @@ static const struct field scope_fields[] = {{"workloads", TEXT, AT(workloads), 0
 static const struct field limit_fields[] = {
         {"clouds", CLOUDS, AT(clouds), 0, 0, NULL, 0, NULL},
         {"regions", REGIONS, AT(regions), 0, 0, NULL, 0, NULL},
-        {"residency", TEXT, AT(residency), 0, 0, NULL, 8, NULL},
+        {"residency", RESIDENCY, 0, 0, 0, NULL, 0, NULL},
         {"latency_slo_ms", NUMBER, AT(latency_slo_ms), 0.1, 900000, NULL, 0, NULL},
         {"slo_quantile", NUMBER, AT(slo_quantile), 0.5, 0.999, NULL, 0, NULL},
         {"budget_usd_per_day", NUMBER, AT(budget_usd_per_day), 0.000001, 1e9, NULL, 0, NULL},
@@ -122,11 +122,11 @@ static void read_clouds(struct context *c, const struct vn_node *node, const cha
 {
         uint32_t clouds = 0;
         for (const struct vn_node *item = node->child; item; item = item->next) {
-                int index = item->kind == VN_NODE_TEXT ? choice_index("aws|azure|gcp", item->text) : -1;
-                if (index < 0)
-                        report(c, item->line, item->column, path, "must be aws, azure or gcp");
+                enum vn_provider provider;
+                if (item->kind == VN_NODE_TEXT && vn_provider_parse(item->text, &provider))
+                        clouds |= UINT32_C(1) << provider;
                 else
-                        clouds |= 1u << index;
+                        report(c, item->line, item->column, path, "must be aws, azure or gcp");
         }
         if (node->kind != VN_NODE_LIST || !node->child)
                 report(c, node->line, node->column, path, "a list of clouds is needed here");
@@ -148,6 +148,19 @@ static void read_regions(struct context *c, const struct vn_node *node, const ch
                         report(c, item->line, item->column, path, "a region's name, at most 47 bytes");
                 else
                         c->policy->region_count++;
+        }
+}
+
+static void read_residency(struct context *c, const struct vn_node *node, const char *path)
+{
+        if (node->kind != VN_NODE_LIST || !node->child)
+                report(c, node->line, node->column, path, "a list of jurisdictions is needed here: [eu]");
+        for (const struct vn_node *item = node->child; item; item = item->next) {
+                enum vn_residency residency;
+                if (item->kind == VN_NODE_TEXT && vn_residency_parse(item->text, &residency))
+                        c->policy->residency |= UINT32_C(1) << residency;
+                else
+                        report(c, item->line, item->column, path, "eu, uk, ch, no, us, ca, br, in, jp, au, sg or kr");
         }
 }
 
@@ -179,6 +192,7 @@ static void read_field(struct context *c, const struct field *f, const struct vn
         case OBJECTIVE: read_objective(c, node, path); break;
         case CLOUDS: read_clouds(c, node, path); break;
         case REGIONS: read_regions(c, node, path); break;
+        case RESIDENCY: read_residency(c, node, path); break;
         }
 }
 
@@ -203,9 +217,9 @@ static void read_map(struct context *c, const struct field *fields, const struct
         }
 }
 
-void vn_policy_default(struct vn_policy *ret)
+void vn_policy_default(struct vn_policy_compiled *ret)
 {
-        *ret = (struct vn_policy){.cost_weight = 0.5,
+        *ret = (struct vn_policy_compiled){.cost_weight = 0.5,
                                   .latency_weight = 0.5,
                                   .latency_value_usd_per_ms = 0.01,
                                   .clouds = 7,
@@ -220,7 +234,7 @@ void vn_policy_default(struct vn_policy *ret)
 
 static void finish(struct context *c, const struct vn_node *root)
 {
-        struct vn_policy *p = c->policy;
+        struct vn_policy_compiled *p = c->policy;
         double sum = p->fallback[0] + p->fallback[1] + p->fallback[2];
         if (!vn_str_is_name(vn_str(p->name), VN_POLICY_NAME_BYTES - 1))
                 report(c, root->line, root->column, "policy", "a name is needed: letters, digits, '-', '_', '.'");
@@ -231,7 +245,7 @@ static void finish(struct context *c, const struct vn_node *root)
                         p->fallback[i] /= sum;
 }
 
-enum vn_rc vn_policy_parse(struct vn_str document, struct vn_policy *ret, struct vn_policy_errors *errors,
+enum vn_rc vn_policy_parse(struct vn_str document, struct vn_policy_compiled *ret, struct vn_policy_errors *errors,
                            struct vn_err *err)
 {
         struct context c = {ret, errors};

@@ -6,7 +6,6 @@ static const char *const routing_modes[] = {"shadow", "advisory", "automatic"};
 static const char *const tuning_modes[] = {"off", "shadow", "approval", "automatic"};
 static const char *const unrecordables[] = {"last_split", "refuse"};
 static const char *const acknowledges[] = {"journal", "recorded"};
-static const char *const clouds[] = {"aws", "azure", "gcp"};
 
 bool vn_policy_glob(const char *pattern, const char *text)
 {
@@ -30,47 +29,24 @@ bool vn_policy_glob(const char *pattern, const char *text)
         return !*pattern;
 }
 
-bool vn_policy_allows_cloud(const struct vn_policy *policy, unsigned cloud)
+bool vn_policy_allows_cloud(const struct vn_policy_compiled *policy, enum vn_provider provider)
 {
-        return policy->clouds >> cloud & 1;
+        return policy->clouds >> provider & 1;
 }
 
-bool vn_policy_allows_region(const struct vn_policy *policy, const char *cloud, const char *region)
+bool vn_policy_allows_region(const struct vn_policy_compiled *policy, enum vn_provider provider, const char *region)
 {
         char full[96];
-        snprintf(full, sizeof full, "%s:%s", cloud, region);
+        snprintf(full, sizeof full, "%s:%s", vn_provider_name(provider), region);
         for (uint32_t i = 0; i < policy->region_count; i++)
                 if (!strcmp(policy->regions[i], region) || !strcmp(policy->regions[i], full))
                         return true;
         return policy->region_count == 0;
 }
 
-/* Where a region's data lies, by how the clouds name their regions; a name that says nothing is nowhere. */
-bool vn_policy_allows_residency(const struct vn_policy *policy, const char *cloud, const char *region)
+bool vn_policy_allows_residency(const struct vn_policy_compiled *policy, enum vn_provider provider, const char *region)
 {
-        static const struct {
-                const char *cloud, *part, *residency;
-        } places[] = {{"aws", "eu-", "eu"},        {"aws", "us-", "us"},       {"aws", "ca-", "ca"},
-                      {"aws", "ap-", "ap"},        {"azure", "europe", "eu"},  {"azure", "germany", "eu"},
-                      {"azure", "france", "eu"},   {"azure", "sweden", "eu"},  {"azure", "italy", "eu"},
-                      {"azure", "poland", "eu"},   {"azure", "spain", "eu"},   {"azure", "us", "us"},
-                      {"azure", "canada", "ca"},   {"azure", "asia", "ap"},    {"azure", "japan", "ap"},
-                      {"azure", "australia", "ap"}, {"azure", "korea", "ap"},  {"gcp", "europe-", "eu"},
-                      {"gcp", "us-", "us"},        {"gcp", "northamerica-", "ca"}, {"gcp", "asia-", "ap"},
-                      {"gcp", "australia-", "ap"}};
-        if (!policy->residency[0])
-                return true;
-        for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-                const char *found = strstr(region, places[i].part);
-                bool here = found && (!strcmp(cloud, "azure") || found == region);
-                /* London and Zurich are in Europe, not in the EU. */
-                bool outside = !strcmp(places[i].residency, "eu") &&
-                               (!strcmp(region, "eu-west-2") || !strcmp(region, "eu-central-2") ||
-                                !strcmp(region, "europe-west2") || !strcmp(region, "europe-west6"));
-                if (!strcmp(places[i].cloud, cloud) && here && !outside)
-                        return !strcmp(places[i].residency, policy->residency);
-        }
-        return false;
+        return !policy->residency || (vn_region_residency(provider, vn_str(region)) & policy->residency);
 }
 
 /* One row a field, so that print and diff cannot disagree. Calls visit(arg, field, JSON value). */
@@ -95,7 +71,7 @@ static void visit_text(visit_fn visit, void *arg, const char *field, const char 
         visit(arg, field, vn_buf_view(&text).ptr);
 }
 
-static void visit_all(const struct vn_policy *p, visit_fn visit, void *arg)
+static void visit_all(const struct vn_policy_compiled *p, visit_fn visit, void *arg)
 {
         VN_AUTO(vn_buf) list = VN_BUF_INIT(4096);
         visit_text(visit, arg, "policy", p->name);
@@ -105,8 +81,8 @@ static void visit_all(const struct vn_policy *p, visit_fn visit, void *arg)
         visit_number(visit, arg, "latency_value_usd_per_ms", p->latency_value_usd_per_ms);
         vn_buf_char(&list, '[');
         for (unsigned i = 0; i < 3; i++)
-                if (vn_policy_allows_cloud(p, i))
-                        vn_buf_printf(&list, "%s\"%s\"", list.len > 1 ? "," : "", clouds[i]);
+                if (vn_policy_allows_cloud(p, (enum vn_provider)i))
+                        vn_buf_printf(&list, "%s\"%s\"", list.len > 1 ? "," : "", vn_provider_name((enum vn_provider)i));
         vn_buf_char(&list, ']');
         visit(arg, "limits.clouds", list.ptr ? list.ptr : "[]");
         vn_buf_reset(&list);
@@ -117,7 +93,14 @@ static void visit_all(const struct vn_policy *p, visit_fn visit, void *arg)
         }
         vn_buf_char(&list, ']');
         visit(arg, "limits.regions", list.ptr ? list.ptr : "[]");
-        visit_text(visit, arg, "limits.residency", p->residency);
+        vn_buf_reset(&list);
+        vn_buf_char(&list, '[');
+        for (unsigned i = 0; i < VN_RESIDENCY_COUNT; i++)
+                if (p->residency >> i & 1)
+                        vn_buf_printf(&list, "%s\"%s\"", list.len > 1 ? "," : "",
+                                      vn_residency_name((enum vn_residency)i));
+        vn_buf_char(&list, ']');
+        visit(arg, "limits.residency", list.ptr ? list.ptr : "[]");
         visit_number(visit, arg, "limits.latency_slo_ms", p->latency_slo_ms);
         visit_number(visit, arg, "limits.slo_quantile", p->slo_quantile);
         visit_number(visit, arg, "limits.budget_usd_per_day", p->budget_usd_per_day);
@@ -138,7 +121,7 @@ static void print_one(void *arg, const char *field, const char *json)
         vn_buf_printf(buf, "%s\"%s\":%s", buf->len && buf->ptr[buf->len - 1] != '{' ? "," : "", field, json);
 }
 
-void vn_policy_print(const struct vn_policy *policy, struct vn_buf *ret)
+void vn_policy_print(const struct vn_policy_compiled *policy, struct vn_buf *ret)
 {
         vn_buf_char(ret, '{');
         visit_all(policy, print_one, ret);
@@ -161,7 +144,7 @@ static void diff_one(void *arg, const char *field, const char *json)
         snprintf(d->second ? row->after : row->before, sizeof row->before, "%s", json);
 }
 
-size_t vn_policy_diff(const struct vn_policy *before, const struct vn_policy *after,
+size_t vn_policy_diff(const struct vn_policy_compiled *before, const struct vn_policy_compiled *after,
                       struct vn_policy_change ret[VN_POLICY_MAX_CHANGES])
 {
         struct diff d = {.count = 0};

@@ -6,7 +6,7 @@
  *   scope: {workloads: GLOB}         '*' and '?'; default '*'
  *   objective: cost | latency | {cost: W, latency: W}     weights 0..1, not both 0
  *   latency_value_usd_per_ms: X      what a millisecond less is worth a million calls; default 0.01
- *   limits: {clouds: [..], regions: [..], residency: eu|us|.., latency_slo_ms: X, slo_quantile: Q, budget_usd_per_day: X}
+ *   limits: {clouds: [..], regions: [..], residency: [eu, us, ..], latency_slo_ms: X, slo_quantile: Q, budget_usd_per_day: X}
  *   routing: {mode: shadow|advisory|automatic, exploration: 0..0.2, fallback: {aws: W, azure: W, gcp: W},
  *             unrecordable: refuse|last_split, acknowledge: journal|recorded}
  *   tuning: {mode: off|shadow|approval|automatic, max_step: 0.1..0.5}
@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "policies/place.h"
 
 #define VN_POLICY_MAX_BYTES 65536
 #define VN_POLICY_MAX_ERRORS 20
@@ -27,15 +28,15 @@ enum vn_tuning_mode { VN_TUNING_OFF, VN_TUNING_SHADOW, VN_TUNING_APPROVAL, VN_TU
 enum vn_unrecordable { VN_UNRECORDABLE_LAST_SPLIT, VN_UNRECORDABLE_REFUSE };
 enum vn_acknowledge { VN_ACKNOWLEDGE_JOURNAL, VN_ACKNOWLEDGE_RECORDED };
 
-struct vn_policy {
+struct vn_policy_compiled {
         char name[VN_POLICY_NAME_BYTES];
         char workloads[128]; /* glob */
         double cost_weight, latency_weight;
         double latency_value_usd_per_ms; /* a million calls */
-        uint32_t clouds;                 /* bit 0 aws, 1 azure, 2 gcp */
+        uint32_t clouds;                 /* bits (1 << enum vn_provider) */
         uint32_t region_count;           /* 0: all */
         char regions[VN_POLICY_MAX_REGIONS][48]; /* "aws:us-east-1" or "us-east-1" */
-        char residency[8];               /* "" : anywhere */
+        uint32_t residency;              /* bits (1 << enum vn_residency); 0: anywhere */
         double latency_slo_ms;           /* 0: none */
         double slo_quantile;
         double budget_usd_per_day; /* 0: none */
@@ -59,25 +60,25 @@ struct vn_policy_errors {
 };
 
 /* What holds where no policy matches: cost and latency equally, all clouds, automatic routing, tuning off. */
-void vn_policy_default(struct vn_policy *ret);
+void vn_policy_default(struct vn_policy_compiled *ret);
 /* INVALID_ARGUMENT with every error found (at least one) in *errors; the first is repeated in err. */
-enum vn_rc vn_policy_parse(struct vn_str document, struct vn_policy *ret, struct vn_policy_errors *errors,
+enum vn_rc vn_policy_parse(struct vn_str document, struct vn_policy_compiled *ret, struct vn_policy_errors *errors,
                            struct vn_err *err) VN_MUST_USE;
 /* Canonical JSON: every field, one order; two policies are equal if it is. */
-void vn_policy_print(const struct vn_policy *policy, struct vn_buf *ret);
+void vn_policy_print(const struct vn_policy_compiled *policy, struct vn_buf *ret);
 /* '*' any run, '?' one byte; takes time proportional to both lengths. */
 bool vn_policy_glob(const char *pattern, const char *text);
 /* True if the policy's limits allow this place; region as the cloud names it. */
-bool vn_policy_allows_cloud(const struct vn_policy *policy, unsigned cloud);
-bool vn_policy_allows_region(const struct vn_policy *policy, const char *cloud, const char *region);
-bool vn_policy_allows_residency(const struct vn_policy *policy, const char *cloud, const char *region);
+bool vn_policy_allows_cloud(const struct vn_policy_compiled *policy, enum vn_provider provider);
+bool vn_policy_allows_region(const struct vn_policy_compiled *policy, enum vn_provider provider, const char *region);
+bool vn_policy_allows_residency(const struct vn_policy_compiled *policy, enum vn_provider provider, const char *region);
 
 /* What differs between two policies, field by field. */
 struct vn_policy_change {
         char field[96], before[128], after[128];
 };
 #define VN_POLICY_MAX_CHANGES 64
-size_t vn_policy_diff(const struct vn_policy *before, const struct vn_policy *after,
+size_t vn_policy_diff(const struct vn_policy_compiled *before, const struct vn_policy_compiled *after,
                       struct vn_policy_change ret[VN_POLICY_MAX_CHANGES]);
 
 #endif

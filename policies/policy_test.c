@@ -13,7 +13,7 @@ static const char good[] = "policy: web\n"
 
 TEST(a_policy_is_read_whole)
 {
-        struct vn_policy p;
+        struct vn_policy_compiled p;
         struct vn_policy_errors errors;
         CHECK_OK(vn_policy_parse(vn_str(good), &p, &errors, NULL));
         CHECK_TEXT("web", p.name);
@@ -23,12 +23,13 @@ TEST(a_policy_is_read_whole)
         CHECK_INT(VN_TUNING_APPROVAL, p.tuning_mode);
         CHECK_NEAR(0.5, p.fallback[0], 0);
         CHECK(vn_policy_glob(p.workloads, "shop-cart") && !vn_policy_glob(p.workloads, "cart"));
-        CHECK(vn_policy_allows_region(&p, "aws", "us-east-1") && !vn_policy_allows_region(&p, "gcp", "us-east1"));
+        CHECK(vn_policy_allows_region(&p, VN_PROVIDER_AWS, "us-east-1") &&
+              !vn_policy_allows_region(&p, VN_PROVIDER_GCP, "us-east1"));
 }
 
 static void refused(const char *document, uint32_t line, uint32_t column, const char *field)
 {
-        struct vn_policy p;
+        struct vn_policy_compiled p;
         struct vn_policy_errors errors;
         struct vn_err err;
         CHECK_RC(VN_INVALID_ARGUMENT, vn_policy_parse(vn_str(document), &p, &errors, &err));
@@ -60,7 +61,7 @@ TEST(errors_name_the_place_and_the_field)
 
 TEST(all_errors_are_reported_up_to_the_limit)
 {
-        struct vn_policy p;
+        struct vn_policy_compiled p;
         struct vn_policy_errors errors;
         VN_AUTO(vn_buf) text = VN_BUF_INIT(4096);
         vn_buf_text(&text, "policy: a\n");
@@ -73,7 +74,7 @@ TEST(all_errors_are_reported_up_to_the_limit)
 
 TEST(deep_and_large_documents_are_refused)
 {
-        struct vn_policy p;
+        struct vn_policy_compiled p;
         struct vn_policy_errors errors;
         VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 20);
         for (int i = 0; i < 50000; i++)
@@ -87,7 +88,7 @@ TEST(deep_and_large_documents_are_refused)
 
 TEST(diff_names_exactly_what_changed)
 {
-        struct vn_policy a, b;
+        struct vn_policy_compiled a, b;
         struct vn_policy_errors errors;
         struct vn_policy_change rows[VN_POLICY_MAX_CHANGES];
         CHECK_OK(vn_policy_parse(vn_str(good), &a, &errors, NULL));
@@ -118,19 +119,24 @@ TEST(glob_is_linear_and_right)
 
 TEST(residency_is_where_the_data_lies)
 {
-        struct vn_policy p;
+        struct vn_policy_compiled p;
+        struct vn_policy_errors errors;
         vn_policy_default(&p);
-        CHECK(vn_policy_allows_residency(&p, "aws", "us-east-1"));
-        CHECK(vn_str_copy(p.residency, sizeof p.residency, VN_STR("eu")));
-        CHECK(vn_policy_allows_residency(&p, "aws", "eu-central-1") && !vn_policy_allows_residency(&p, "aws", "us-east-1"));
-        CHECK(vn_policy_allows_residency(&p, "azure", "westeurope") && !vn_policy_allows_residency(&p, "azure", "eastus"));
-        CHECK(vn_policy_allows_residency(&p, "gcp", "europe-west1") && !vn_policy_allows_residency(&p, "gcp", "europe-west2"));
-        CHECK(!vn_policy_allows_residency(&p, "gcp", "moon-1"));
+        CHECK(vn_policy_allows_residency(&p, VN_PROVIDER_AWS, "moon-1"));
+        CHECK_OK(vn_policy_parse(VN_STR("policy: a\nlimits: {residency: [eu, ch]}\n"), &p, &errors, NULL));
+        CHECK(vn_policy_allows_residency(&p, VN_PROVIDER_AWS, "eu-central-1"));
+        CHECK(vn_policy_allows_residency(&p, VN_PROVIDER_GCP, "europe-west6"));
+        CHECK(vn_policy_allows_residency(&p, VN_PROVIDER_AZURE, "westeurope"));
+        CHECK(!vn_policy_allows_residency(&p, VN_PROVIDER_AWS, "eu-west-2"));
+        CHECK(!vn_policy_allows_residency(&p, VN_PROVIDER_GCP, "europe-west2"));
+        CHECK(!vn_policy_allows_residency(&p, VN_PROVIDER_AZURE, "eastus2"));
+        CHECK(!vn_policy_allows_residency(&p, VN_PROVIDER_GCP, "moon-1"));
+        refused("policy: a\nlimits: {residency: [mars]}\n", 2, 22, "limits.residency");
 }
 
 static enum vn_rc parse_once(void)
 {
-        struct vn_policy p;
+        struct vn_policy_compiled p;
         struct vn_policy_errors errors;
         enum vn_rc rc = vn_policy_parse(vn_str(good), &p, &errors, NULL);
         return rc == VN_INVALID_ARGUMENT ? VN_RESOURCE_EXHAUSTED : rc; /* "too large" is how it says out of memory */
