@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 
 struct vn_str {
         const char *ptr; /* not terminated */
