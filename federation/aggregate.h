@@ -13,6 +13,7 @@
 
 #define VN_CHUNK_FLOATS 16384
 #define VN_CHUNK_BYTES (VN_CHUNK_FLOATS * 4)
+#define VN_BLOCK_FLOATS 2048 /* what is summed at a time: its sums stay in the first-level cache */
 #define VN_MAX_UPDATES 100000
 
 struct vn_update {
@@ -23,7 +24,8 @@ struct vn_update {
 
 struct vn_strategy {
         const char *name;
-        /* Writes one chunk: updates are in their final order, values at offset `first`. */
+        /* Writes `floats` results from parameter `first` on: updates are in their final order; sums is scratch for as
+         * many float64 as floats, at most VN_BLOCK_FLOATS. */
         void (*chunk)(const struct vn_update *updates, size_t count, double weight_sum, size_t first, size_t floats,
                       double *sums, float *ret);
 };
