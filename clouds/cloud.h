@@ -33,7 +33,8 @@ struct vn_cloud_config {
         struct vn_str region;                                        /* aws: required; others: a filter, or empty */
         struct vn_str access_key_id, secret_access_key, session_token; /* aws */
         struct vn_str tenant, client_id, client_secret, subscription;  /* azure */
-        struct vn_str workspace;    /* azure: Log Analytics workspace whose AppRequests are read */
+        struct vn_str workspace; /* azure: Log Analytics workspace whose AppRequests are read; or */
+        struct vn_str app_id;    /* azure: the Application Insights app whose requests are read */
         struct vn_str key_json;     /* gcp: content of a service account's key file */
         struct vn_str project;      /* gcp: empty takes the key file's */
         struct vn_str endpoint;     /* https://host:port that stands in for all of the cloud's hosts */
@@ -52,7 +53,7 @@ struct vn_cloud *vn_cloud_free(struct vn_cloud *cloud);
 enum vn_cloud_kind vn_cloud_kind(const struct vn_cloud *cloud);
 uint64_t vn_cloud_call_count(const struct vn_cloud *cloud); /* HTTP requests sent since open */
 
-#define VN_CLOUD_MAX_CHOICES 8
+#define VN_CLOUD_MAX_CHOICES 12
 struct vn_cloud_function {
         char name[VN_CLOUD_NAME_BYTES];         /* aws FunctionName; gcp last part; azure site name, or site.function */
         char region[VN_CLOUD_REGION_BYTES];

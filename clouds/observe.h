@@ -42,26 +42,24 @@ enum vn_rc vn_cloud_metrics(struct vn_cloud *cloud, const struct vn_cloud_functi
                             int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                             struct vn_err *err) VN_MUST_USE;
 
-enum vn_price_meter { VN_PRICE_GB_SECOND, VN_PRICE_GIB_SECOND, VN_PRICE_VCPU_SECOND, VN_PRICE_REQUEST };
-const char *vn_price_meter_name(enum vn_price_meter meter); /* "gb_second", ... as in PriceTier.meter */
+enum vn_cloud_meter { VN_METER_GB_SECOND, VN_METER_GIB_SECOND, VN_METER_VCPU_SECOND, VN_METER_REQUEST };
+const char *vn_cloud_meter_name(enum vn_cloud_meter meter); /* "gb_second", ... as in PriceTier.meter */
 
-struct vn_price_tier {
-        enum vn_price_meter meter;
-        char plan[24];  /* lambda-x86, lambda-arm, consumption, flex, cloud-run */
+struct vn_cloud_price {
+        enum vn_cloud_meter meter;
+        char plan[24]; /* lambda-x86, lambda-arm, consumption, flex, cloud-run */
         char region[VN_CLOUD_REGION_BYTES];
-        char arch[8];   /* x86, arm; empty where it makes no difference */
-        double from_units; /* units a month from which this price holds */
-        double usd_per_unit;
-        char usd_text[32]; /* the decimal that the cloud wrote, for its own unit (per_units of ours) */
-        double per_units;
+        char arch[8];        /* x86, arm; empty where it makes no difference */
+        double from_units;   /* units a month from which this price holds */
+        double usd_per_unit; /* of one GB-second, one request, ... whatever unit the cloud sells by */
 };
-struct vn_price_list {
-        struct vn_price_tier *tiers;
+struct vn_cloud_price_list {
+        struct vn_cloud_price *prices; /* tiers of one meter stand together, ascending */
         size_t count, cap;
 };
-#define VN_PRICE_MAX_TIERS 4096
+#define VN_CLOUD_MAX_PRICES 4096
 /* On-demand list prices in USD of the account's region, all tiers, grants as tiers of price 0. */
-enum vn_rc vn_cloud_prices(struct vn_cloud *cloud, struct vn_price_list *ret, struct vn_err *err) VN_MUST_USE;
-void vn_price_list_done(struct vn_price_list *list);
+enum vn_rc vn_cloud_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err) VN_MUST_USE;
+void vn_cloud_price_list_done(struct vn_cloud_price_list *list);
 
 #endif

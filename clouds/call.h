@@ -1,0 +1,130 @@
+/* call.h - what the three clouds share below cloud.h: the handle, one authorised call with retries, tokens, JSON picks.
+ * Purpose: internal to clouds/. Threads, ownership: as the handle's. */
+#ifndef VANE_CLOUDS_CALL_H
+#define VANE_CLOUDS_CALL_H
+
+#include <jansson.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "clouds/observe.h"
+
+typedef json_t *vn_json_auto;
+static inline void vn_json_cleanup(json_t **p)
+{
+        json_decref(*p);
+}
+typedef struct vn_cloud_response vn_response_auto;
+static inline void vn_response_cleanup(struct vn_cloud_response *response)
+{
+        vn_cloud_response_done(response);
+}
+
+struct vn_cloud_ops;
+struct vn_cloud_token {
+        char audience[VN_CLOUD_URL_BYTES];
+        char *text;
+        size_t len;
+        int64_t expires_us;
+};
+#define VN_CLOUD_MAX_TOKENS 128
+#define VN_CLOUD_MAX_SEEN 8192 /* instances remembered for cold-start inference */
+
+struct vn_cloud {
+        struct vn_cloud_config config; /* texts in the arena */
+        struct vn_arena arena;
+        const struct vn_clock *clock;
+        const struct vn_cloud_transport *transport;
+        const struct vn_cloud_ops *ops;
+        struct vn_rng rng;
+        uint64_t calls;
+        int64_t clock_offset_us; /* aws: the service's clock minus ours, learnt from a refused signature */
+        struct vn_cloud_token tokens[VN_CLOUD_MAX_TOKENS];
+        size_t token_count;
+        uint64_t *seen; /* open addressing by hash, 0 is free */
+        size_t seen_count;
+        char *key_email, *key_pem, *key_token_uri; /* gcp, in the arena */
+};
+
+struct vn_call {
+        const char *method;
+        const char *host; /* the cloud's own; the configured endpoint takes its place */
+        struct vn_str path, query;
+        struct vn_str body;
+        const char *content_type; /* NULL: none */
+        struct vn_cloud_header extra[6];
+        size_t extra_count;
+        const char *audience; /* aws: signing name; azure: scope; gcp: NULL access token, else the ID token's audience */
+        bool function_host;   /* host is a function's own: keep it in Host when an endpoint stands in */
+        bool anonymous;       /* no credentials */
+        bool once;            /* never repeat */
+        int64_t timeout_us;   /* 0: 30 s */
+};
+
+struct vn_cloud_ops {
+        /* Adds credentials to the request; texts that it makes live in `scratch` until the request is sent. */
+        enum vn_rc (*authorize)(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
+                                struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err);
+        enum vn_rc (*list)(struct vn_cloud *cloud, struct vn_cloud_list *ret, struct vn_err *err);
+        enum vn_rc (*read)(struct vn_cloud *cloud, const struct vn_cloud_function *which,
+                           struct vn_cloud_function *ret, struct vn_err *err);
+        enum vn_rc (*set_memory)(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
+                                 int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err);
+        enum vn_rc (*invoke)(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
+                             struct vn_cloud_result *ret, struct vn_err *err);
+        enum vn_rc (*logs)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                           int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err);
+        enum vn_rc (*metrics)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                              int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
+                              struct vn_err *err);
+        enum vn_rc (*prices)(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err);
+};
+extern const struct vn_cloud_ops vn_aws_ops, vn_azure_ops, vn_gcp_ops;
+
+/* Sends and gives the answer of whatever status; retries unless `once`. */
+enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
+                        struct vn_err *err) VN_MUST_USE;
+/* The same, but a status other than 2xx becomes an error, and the body is parsed (an empty one gives an empty object). */
+enum vn_rc vn_call_json(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *response,
+                        json_t **ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_call_error(struct vn_cloud *cloud, const struct vn_cloud_response *response, struct vn_err *err) VN_MUST_USE;
+/* The service's code of an error answer ("PreconditionFailedException"); empty text if there is none. */
+void vn_call_error_code(const struct vn_cloud_response *response, char ret[64]);
+
+bool vn_request_header(struct vn_cloud_request *request, struct vn_str name, struct vn_str value);
+/* Cached until five minutes before its end by the handle's clock; NULL: must be fetched. */
+const struct vn_cloud_token *vn_token_find(struct vn_cloud *cloud, const char *audience);
+enum vn_rc vn_token_store(struct vn_cloud *cloud, const char *audience, struct vn_str text, int64_t expires_us,
+                          const struct vn_cloud_token **ret, struct vn_err *err) VN_MUST_USE;
+void vn_token_drop(struct vn_cloud *cloud, const char *audience);
+enum vn_rc vn_bearer(struct vn_cloud_request *request, struct vn_arena *scratch, const struct vn_cloud_token *token,
+                     struct vn_err *err) VN_MUST_USE;
+
+enum vn_rc vn_json_load(struct vn_str text, json_t **ret, struct vn_err *err) VN_MUST_USE;
+json_t *vn_json_at(json_t *root, const char *dotted); /* borrowed; NULL if any part is missing */
+struct vn_str vn_json_str(json_t *root, const char *dotted); /* empty if missing or no string */
+double vn_json_number(json_t *root, const char *dotted, double missing); /* also a number in a string */
+/* Copies, cutting what does not fit. */
+void vn_text_copy(char *to, size_t to_bytes, struct vn_str from);
+
+enum vn_rc vn_list_add(struct vn_cloud_list *list, const struct vn_cloud_function *function, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_list_unreachable(struct vn_cloud_list *list, struct vn_str location, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_price_add(struct vn_cloud_price_list *list, const struct vn_cloud_price *price, struct vn_err *err) VN_MUST_USE;
+/* True at the first sight of an instance by this handle. */
+bool vn_instance_is_new(struct vn_cloud *cloud, const char *function, const char *instance);
+/* Puts (count, errors, throttles) into the minute of start_us; keeps ret ascending. False when full. */
+bool vn_minute_add(struct vn_cloud_minute *ret, size_t cap, size_t *count, int64_t start_us,
+                   const struct vn_cloud_minute *add);
+/* Path and query of an absolute link that a service gave; its host is not followed: credentials go to our own only. */
+enum vn_rc vn_link_split(struct vn_str link, struct vn_str *ret_host, struct vn_str *ret_path, struct vn_str *ret_query,
+                         struct vn_err *err) VN_MUST_USE;
+/* What an HTTP status of a function's own host means (azure, gcp); other refusals become errors. */
+enum vn_rc vn_function_status(struct vn_cloud *cloud, struct vn_cloud_result *ret, struct vn_err *err) VN_MUST_USE;
+/* Waits between two looks at a running operation; false when max_wait_us is used up. */
+struct vn_wait {
+        int64_t pause_us, waited_us, max_us;
+};
+bool vn_wait_more(struct vn_cloud *cloud, struct vn_wait *wait, const struct vn_cloud_response *hint);
+enum vn_rc vn_http_date_parse(struct vn_str text, int64_t *ret_us) VN_MUST_USE;
+
+#endif
