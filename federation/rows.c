@@ -43,7 +43,8 @@ enum vn_rc vn_rows_add(struct vn_rows *rows, const struct vn_fn_stats *before, c
         if (!d)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "training rows: out of memory");
         vn_duration_features(before, &query, d->x);
-        d->y = (float)(vn_window_log_mean(sampled) - before->mean);
+        d->y = (float)vn_window_log_mean(sampled);
+        d->base = (float)before->mean;
         d->weight = 1;
         rows->duration_count++;
         for (size_t i = 0; i < VN_IDLE_BINS; i++) {

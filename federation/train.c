@@ -65,7 +65,8 @@ double vn_duration_loss(const struct vn_net_shape *shape, const float *p, const 
 {
         struct trace t;
         forward(shape, p, row->x, &t);
-        double e = (double)t.at[shape->layers][0] - (double)row->y, s = (double)t.at[shape->layers][1];
+        double e = (double)row->base + (double)t.at[shape->layers][0] - (double)row->y;
+        double s = (double)t.at[shape->layers][1];
         bool inside = s > MIN_LOG_SPREAD && s < MAX_LOG_SPREAD;
         s = s < MIN_LOG_SPREAD ? MIN_LOG_SPREAD : s > MAX_LOG_SPREAD ? MAX_LOG_SPREAD : s;
         double root = vn_sqrt(e * e + SMOOTH * SMOOTH), size = root - SMOOTH + MIN_SPREAD;

@@ -13,7 +13,8 @@
 
 struct vn_duration_row {
         float x[VN_DURATION_FEATURES];
-        float y; /* mean log duration minus the function's running mean */
+        float y;    /* the window's mean log duration */
+        float base; /* the function's running mean before it, which the net corrects */
         float weight;
 };
 struct vn_cold_row {
@@ -32,7 +33,7 @@ void vn_rows_done(struct vn_rows *rows);
  * nothing. */
 enum vn_rc vn_rows_add(struct vn_rows *rows, const struct vn_fn_stats *before, const struct vn_window *sampled,
                        enum vn_platform platform, struct vn_err *err) VN_MUST_USE;
-/* For the control experiment only: permutes the labels among the rows of each kind, seeded. */
+/* For the control experiment only: permutes the labels (durations, cold shares) among the rows of each kind. */
 void vn_rows_shuffle_labels(struct vn_rows *rows, uint64_t seed);
 
 struct vn_train_config {
