@@ -114,7 +114,7 @@ void vn_pbjson_name(const char *snake, char ret[VN_PBJSON_MAX_NAME_BYTES])
         ret[n] = '\0';
 }
 
-/* --- scalars --- */
+/* --- scalars: JSON strings are taken for 64-bit integers only, which JSON numbers cannot all hold --- */
 
 static bool double_is_integer(double d, double low, double high)
 {
@@ -124,6 +124,7 @@ static bool double_is_integer(double d, double low, double high)
 static enum vn_rc read_i64(struct reader *r, const struct input *in, int64_t low, int64_t high, int64_t *ret)
 {
         int64_t value;
+        bool text = !in->json || (json_is_string(in->json) && low == INT64_MIN);
 
         if (in->json && json_is_integer(in->json)) {
                 value = json_integer_value(in->json);
@@ -132,7 +133,7 @@ static enum vn_rc read_i64(struct reader *r, const struct input *in, int64_t low
                 if (!double_is_integer(json_real_value(in->json), -9007199254740992.0, 9007199254740992.0))
                         return fail_at(r, "not an integer (write large ones as strings)");
                 value = (int64_t)json_real_value(in->json);
-        } else if (in->json && !json_is_string(in->json)) {
+        } else if (!text) {
                 return fail_at(r, "not an integer");
         } else if (vn_str_to_i64(in->text, &value) != VN_OK) {
                 return fail_at(r, "not an integer in range");
@@ -148,7 +149,7 @@ static enum vn_rc read_u64(struct reader *r, const struct input *in, uint64_t hi
         uint64_t value;
         int64_t narrow;
 
-        if (in->json && !json_is_string(in->json)) {
+        if (in->json && !(json_is_string(in->json) && high == UINT64_MAX)) {
                 VN_TRY(read_i64(r, in, 0, INT64_MAX, &narrow));
                 value = (uint64_t)narrow;
         } else if (vn_str_to_u64(in->text, &value) != VN_OK) {
@@ -166,7 +167,7 @@ static enum vn_rc read_double(struct reader *r, const struct input *in, double l
 
         if (in->json && json_is_number(in->json))
                 value = json_number_value(in->json);
-        else if (in->json && !json_is_string(in->json))
+        else if (in->json)
                 return fail_at(r, "not a number");
         else if (vn_str_to_double(in->text, &value) != VN_OK)
                 return fail_at(r, "not a finite number");

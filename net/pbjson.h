@@ -1,7 +1,7 @@
 /* net/pbjson.h - protobuf-c messages as JSON and back, by descriptor reflection.
  * Purpose: the JSON side of every method row, and of vanectl's output. The form is that of proto3's JSON mapping:
  *   names lowerCamelCase out, both camelCase and snake_case in; 64-bit integers are strings out, strings or numbers
- *   in; enums by name out, name or known number in; bytes base64; null in means "not given".
+ *   in (other numbers are numbers only); enums by name out, name or known number in; bytes base64; null in means "not given".
  *   Every plain field is printed, defaults too, so that a reply's shape does not depend on its values; message
  *   fields and optional fields that are not set, and oneof members that are not chosen, are left out.
  * Threads: any; pure. Ownership: parsed messages live in the arena that is passed (never protobuf-c's free).

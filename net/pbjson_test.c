@@ -38,7 +38,7 @@ TEST(pbjson_reads_camel_and_snake)
 {
         Vane__V1__RouteRequest *r = NULL;
         CHECK_OK(parse(&vane__v1__route_request__descriptor,
-                       "{\"workload\":\"thumb\",\"payloadBytes\":7,\"response_bytes\":\"9\",\"timeUs\":\"-5\","
+                       "{\"workload\":\"thumb\",\"payloadBytes\":7,\"response_bytes\":9,\"timeUs\":\"-5\","
                        "\"excludeAccounts\":[\"a\",\"b\",\"c\"],\"callerRegion\":null}",
                        &r));
         CHECK_TEXT("thumb", r->workload);
@@ -55,7 +55,7 @@ TEST(pbjson_reads_numbers_as_the_mapping_says)
 {
         Vane__V1__Model *m = NULL;
         CHECK_OK(parse(&vane__v1__model__descriptor,
-                       "{\"version\":\"18446744073709551615\",\"parameters\":1e3,\"evalLoss\":\"0.25\","
+                       "{\"version\":\"18446744073709551615\",\"parameters\":1e3,\"evalLoss\":0.25,"
                        "\"baselineLoss\":2,\"timeUs\":-9223372036854775808,\"current\":true}",
                        &m));
         CHECK(m->version == UINT64_MAX);
@@ -100,12 +100,17 @@ TEST(pbjson_names_the_field_at_fault)
         refused(route, "{\"workload\":7}", "workload: not a string");
         refused(route, "{\"payloadBytes\":4294967296}", "payloadBytes: integer out of range");
         refused(route, "{\"payloadBytes\":1.5}", "payloadBytes: not an integer");
-        refused(route, "{\"payloadBytes\":\"+5\"}", "payloadBytes: ");
+        refused(route, "{\"payloadBytes\":\"5\"}", "payloadBytes: not an integer");
+        refused(route, "{\"timeUs\":\"+5\"}", "timeUs: not an integer");
+        refused(route, "{\"timeUs\":true}", "timeUs: not an integer");
         refused(route, "{\"payloadBytes\":1,\"payload_bytes\":1}", "given twice");
         refused(route, "{\"workload\":\"a\",\"workload\":\"b\"}", "duplicate");
         refused(route, "{\"workload\":\"a\\u0000b\"}", "JSON line 1");
         refused(route, "[]", "not a JSON object");
         refused(route, "{", "JSON line 1");
+        refused(model, "{\"evalLoss\":\"0.5\"}", "evalLoss: not a number");
+        refused(model, "{\"version\":\"-1\"}", "version: ");
+        refused(model, "{\"version\":\"18446744073709551616\"}", "version: ");
         refused(model, "{\"evalLoss\":\"NaN\"}", "evalLoss: ");
         refused(model, "{\"evalLoss\":\"Infinity\"}", "evalLoss: ");
         refused(model, "{\"evalLoss\":1e999}", "JSON line 1");
