@@ -140,7 +140,7 @@ static void value_schema(struct writer *w, const ProtobufCFieldDescriptor *field
                 enum_schema(w, field->descriptor, where == IN_BODY);
                 return;
         case PROTOBUF_C_TYPE_STRING:
-                simple(w, "string", where == IN_REPLY ? "" : ",\"pattern\":\"^[^\\u0000]*$\"", where);
+                simple(w, "string", where == IN_REPLY ? "" : ",\"pattern\":\"^[^\\\\u0000]*$\"", where);
                 return;
         case PROTOBUF_C_TYPE_BYTES:
                 simple(w, "string", ",\"contentEncoding\":\"base64\",\"pattern\":\"^[A-Za-z0-9+/_-]*={0,2}$\"", where);
@@ -249,7 +249,7 @@ static void parameter(struct writer *w, bool *first, const char *name, const cha
         quoted(w, name);
         vn_buf_printf(w->out, ",\"in\":\"%s\"%s,\"schema\":", in, path ? ",\"required\":true" : "");
         if (path && field->type == PROTOBUF_C_TYPE_STRING)
-                vn_buf_text(w->out, "{\"type\":\"string\",\"minLength\":1,\"pattern\":\"^[^/\\u0000]+$\"}");
+                vn_buf_text(w->out, "{\"type\":\"string\",\"minLength\":1,\"pattern\":\"^[^/\\\\u0000]+$\"}");
         else
                 field_schema(w, field, IN_QUERY);
         vn_buf_char(w->out, '}');
@@ -378,13 +378,9 @@ static void components(struct writer *w)
                             "{\"$ref\":\"#/components/schemas/Error\"}}}}},\"schemas\":{");
         key(w, &first, "Error");
         vn_buf_text(w->out, "{\"type\":\"object\",\"required\":[\"code\",\"message\",\"details\"],\"properties\":{"
-                            "\"code\":{\"type\":\"string\",\"enum\":[");
-        for (int rc = VN_CANCELLED; rc <= VN_UNAUTHENTICATED; rc++) {
-                if (rc > VN_CANCELLED)
-                        vn_buf_char(w->out, ',');
-                quoted(w, vn_rc_name((enum vn_rc)rc));
-        }
-        vn_buf_text(w->out, "]},\"message\":{\"type\":\"string\"},\"details\":{\"type\":\"array\"}}}");
+                            "\"code\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":16,\"description\":"
+                            "\"A google.rpc.Code.\"},\"message\":{\"type\":\"string\"},"
+                            "\"details\":{\"type\":\"array\"}}}");
         for (size_t i = 0; i < w->known_count; i++) {
                 key(w, &first, short_name(w->known[i].message->name));
                 message_schema(w, &w->known[i]);
