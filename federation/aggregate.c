@@ -11,7 +11,7 @@
 #include "federation/gate.h"
 
 #define MAX_THREADS 8
-#define WORTH_A_THREAD (1u << 20)  /* values; below it starting a thread costs more than it saves */
+#define WORTH_A_THREAD (1u << 19) /* values; below it starting a thread costs more than it saves */
 
 #if defined(__x86_64__)
 #define WIDE __attribute__((target("avx2")))
