@@ -93,7 +93,7 @@ static bool is_array(const json_t *v)
 
 enum vn_rc vn_json_text(const json_t *object, const char *key, struct vn_str *ret, struct vn_err *err)
 {
-        json_t *value;
+        json_t *value = NULL;
         VN_TRY(member(object, key, "a string", is_text, &value, err));
         *ret = vn_str_n(json_string_value(value), json_string_length(value));
         return VN_OK;
@@ -101,7 +101,7 @@ enum vn_rc vn_json_text(const json_t *object, const char *key, struct vn_str *re
 
 enum vn_rc vn_json_i64(const json_t *object, const char *key, int64_t *ret, struct vn_err *err)
 {
-        json_t *value;
+        json_t *value = NULL;
         VN_TRY(member(object, key, "an integer", is_integer, &value, err));
         *ret = json_integer_value(value);
         return VN_OK;
@@ -109,7 +109,7 @@ enum vn_rc vn_json_i64(const json_t *object, const char *key, int64_t *ret, stru
 
 enum vn_rc vn_json_double(const json_t *object, const char *key, double *ret, struct vn_err *err)
 {
-        json_t *value;
+        json_t *value = NULL;
         VN_TRY(member(object, key, "a number", is_number, &value, err));
         *ret = json_number_value(value);
         return VN_OK;
