@@ -15,20 +15,18 @@
 #include "store/history.h"
 #include "store/store.h"
 
-struct vn_group_record {
-        struct vn_str bytes;
-        struct vn_record_keys keys;
-};
 struct vn_group {
         struct vn_batch **batches;
         size_t batch_count;
-        const struct vn_group_record *ring_records; /* after the batches' own records in the numbering */
+        const struct vn_str *ring_records; /* after the batches' own records in the numbering */
         size_t ring_record_count;
         const struct vn_ring_mark *marks; /* one a ring, stored with the records */
         size_t mark_count;
         int64_t now_us;
+        bool reserve;          /* may use the space that is kept back */
         uint64_t first_seq;    /* out: number of the group's first record */
         uint64_t record_count; /* out */
+        struct vn_err error;   /* out, if the group failed: why */
 };
 struct vn_engine_state { /* what recovery found */
         uint64_t next_seq;
@@ -62,6 +60,7 @@ struct vn_engine_ops {
         enum vn_rc (*drop)(struct vn_engine *e, const struct vn_span *span, struct vn_err *err);
         enum vn_rc (*backup)(struct vn_engine *e, const char *to_dir, struct vn_err *err);
         void (*usage)(struct vn_engine *e, struct vn_engine_usage *ret);
+        void (*stopping)(struct vn_engine *e); /* commit must no longer wait for room */
         void (*close)(struct vn_engine *e);
 };
 struct vn_engine {

@@ -18,7 +18,7 @@
 
 struct vn_ring;
 
-/* What recovery and the running counters found missing; the writer turns it into a gap record. */
+/* What is missing; the writer turns it into a gap record. */
 enum vn_gap_kind {
         VN_GAP_LOST = 1,      /* refused by a full ring: the producer counted them */
         VN_GAP_POWER_CUT = 2, /* sequences first_seq..last_seq may have been answered and are gone */
@@ -27,14 +27,13 @@ enum vn_gap_kind {
 struct vn_gap {
         enum vn_gap_kind kind;
         uint32_t ring;
-        uint64_t count;     /* exact for LOST; for the others at most last_seq - first_seq + 1 */
+        uint64_t count;     /* 0: not known (the end of a power cut's gap) */
         uint64_t first_seq; /* 0 for LOST */
         uint64_t last_seq;
-        int64_t first_us; /* 0 when not known */
+        int64_t first_us; /* 0: not known */
         int64_t last_us;
         uint8_t view[32]; /* LOST: the view that served meanwhile */
 };
-#define VN_RING_MAX_GAPS 64
 
 /* Creates the file (slots * 1 KiB + one page) or opens it. `slots` is a power of two and must match an old file. */
 enum vn_rc vn_ring_open(const char *path, uint32_t number, uint32_t slots, struct vn_ring **ret,
@@ -55,17 +54,19 @@ struct vn_ring_mark {      /* what the store remembers of a ring, in the commit 
         uint64_t next_seq; /* sequence of the first record not yet consumed */
         uint64_t lost;     /* answers counted as lost that a gap record tells of */
 };
-/* Once, before the producer starts: finds what was put after `mark`, and what is missing. */
-enum vn_rc vn_ring_recover(struct vn_ring *ring, const struct vn_ring_mark *mark, struct vn_gap *gaps,
-                           size_t max_gaps, size_t *ret_gaps, struct vn_err *err) VN_MUST_USE;
+/* Once, before the producer starts: finds what was put after `mark`. After a power cut (another boot, or a head that is
+ * older than the mark) the sequence jumps to the next multiple of 2^32 and the jump is a gap. */
+enum vn_rc vn_ring_recover(struct vn_ring *ring, const struct vn_ring_mark *mark, struct vn_err *err) VN_MUST_USE;
 /* Next record, or NOT_FOUND when none waits. *ret points into the ring or into `scratch` (>= 16,000 bytes) and is
  * good until vn_ring_release. */
 enum vn_rc vn_ring_peek(struct vn_ring *ring, uint8_t *scratch, struct vn_str *ret, uint64_t *ret_seq) VN_MUST_USE;
 struct vn_ring_mark vn_ring_read_mark(const struct vn_ring *ring); /* after the last record peeked */
 void vn_ring_rewind(struct vn_ring *ring);  /* the commit failed: peek again from the last release */
 void vn_ring_release(struct vn_ring *ring); /* the commit stands: slots may be overwritten */
-/* Fills *ret and returns true if answers were lost that no gap record tells of yet. */
-bool vn_ring_take_lost(struct vn_ring *ring, struct vn_gap *ret);
+/* After peeking: the next thing found missing, each once until a rewind; false when there is none. */
+bool vn_ring_take_gap(struct vn_ring *ring, struct vn_gap *ret);
+/* All is released: says so in the file, so that the next boot does not suspect a power cut. */
+void vn_ring_close_clean(struct vn_ring *ring);
 uint64_t vn_ring_waiting(const struct vn_ring *ring); /* slots; any thread */
 
 #endif

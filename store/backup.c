@@ -1,0 +1,209 @@
+/* Backup, restore and verification of a whole state directory.
+ * A backup is taken while the store runs. Order: log (what is signed), tables, segments, so that whatever a later copy
+ * holds more of only adds unsigned records; opening the copy makes their leaves again. Rings are left out: a restored
+ * store tells of the answers that stood only there with a gap record, as after a power cut. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "store/history.h"
+#include "store/store_parts.h"
+
+static enum vn_rc must_be_fresh(const char *dir, struct vn_err *err)
+{
+        DIR *d = opendir(dir);
+        if (!d)
+                return errno == ENOENT ? VN_OK
+                                       : vn_fail(err, vn_rc_from_errno(errno), "%s: %s", dir, strerror(errno));
+        bool empty = true;
+        for (struct dirent *entry; (entry = readdir(d));)
+                empty = empty && (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."));
+        closedir(d);
+        return empty ? VN_OK : vn_fail(err, VN_ALREADY_EXISTS, "%s: is not empty", dir);
+}
+
+/* Copies a folder of files and folders of files; what vanishes meanwhile (a deleted blob) is left out. */
+static enum vn_rc copy_tree(const char *from, const char *to, unsigned depth, struct vn_err *err)
+{
+        DIR *dir = opendir(from);
+        enum vn_rc rc = VN_OK;
+        if (!dir)
+                return errno == ENOENT || errno == ENOTDIR
+                               ? VN_OK
+                               : vn_fail(err, vn_rc_from_errno(errno), "%s: %s", from, strerror(errno));
+        rc = vn_dir_make(to, err);
+        for (struct dirent *entry; rc == VN_OK && (entry = readdir(dir));) {
+                char a[VN_PATH_BYTES], b[VN_PATH_BYTES];
+                if (entry->d_name[0] == '.' || !strcmp(entry->d_name, "lock.mdb") || !strcmp(entry->d_name, "LOCK"))
+                        continue;
+                rc = vn_path_join(a, from, entry->d_name, err);
+                if (rc == VN_OK)
+                        rc = vn_path_join(b, to, entry->d_name, err);
+                if (rc != VN_OK)
+                        break;
+                if (entry->d_type == DT_DIR)
+                        rc = depth ? copy_tree(a, b, depth - 1, err)
+                                   : vn_fail(err, VN_INVALID_ARGUMENT, "%s: unexpected folder", a);
+                else
+                        rc = vn_file_copy(a, b, UINT64_MAX, err);
+                if (rc == VN_NOT_FOUND)
+                        rc = VN_OK;
+        }
+        closedir(dir);
+        return rc == VN_OK ? vn_dir_sync(to, err) : rc;
+}
+
+static enum vn_rc backup_into(struct vn_store *store, const char *dir, struct vn_err *err)
+{
+        char path[VN_PATH_BYTES];
+        VN_TRY(vn_dir_make(dir, err));
+        VN_TRY(vn_path_join(path, dir, "log", err));
+        VN_TRY(vn_dir_make(path, err));
+        VN_TRY(vn_logfile_backup(store->log, path, err));
+        VN_TRY(store->engine->ops->backup(store->engine, dir, err));
+        VN_TRY(vn_path_join(path, dir, "blobs", err));
+        VN_TRY(copy_tree(store->blob_dir, path, 1, err));
+        return vn_dir_sync(dir, err);
+}
+
+static enum vn_rc beside_name(const char *dir, char ret[VN_PATH_BYTES], struct vn_err *err)
+{
+        int n = snprintf(ret, VN_PATH_BYTES, "%s.new", dir);
+        return n > 0 && n < VN_PATH_BYTES ? VN_OK : vn_fail(err, VN_INVALID_ARGUMENT, "path is too long");
+}
+
+static enum vn_rc move_into_place(const char *from, const char *to, struct vn_err *err)
+{
+        char parent[VN_PATH_BYTES];
+        VN_TRY(vn_path_join(parent, from, "..", err));
+        if (VN_FAULT("store.backup.rename") || rename(from, to) != 0) /* an empty folder there is replaced */
+                return vn_fail(err, vn_rc_from_errno(errno ? errno : EIO), "%s: cannot rename to %s", from, to);
+        VN_TRY(vn_path_join(parent, to, "..", err));
+        return vn_dir_sync(parent, err);
+}
+
+enum vn_rc vn_store_backup(struct vn_store *store, const char *to_dir, struct vn_err *err)
+{
+        char beside[VN_PATH_BYTES];
+        VN_TRY(must_be_fresh(to_dir, err));
+        VN_TRY(beside_name(to_dir, beside, err));
+        VN_TRY(vn_dir_remove(beside, err));
+        VN_TRY(vn_store_flush(store, err));
+        enum vn_rc rc = backup_into(store, beside, err);
+        if (rc == VN_OK)
+                rc = move_into_place(beside, to_dir, err);
+        if (rc != VN_OK)
+                VN_IGNORE(vn_dir_remove(beside, NULL));
+        return rc;
+}
+
+/* --- verification --- */
+struct verify {
+        const struct vn_record_ops *ops;
+        struct vn_logfile *log;
+        struct vn_verify_report *report;
+        uint64_t signed_records; /* found, below the checkpoint's size */
+        uint64_t looked;
+        enum vn_rc rc;
+        struct vn_err *err;
+};
+
+static bool verify_record(void *arg, uint64_t seq, struct vn_str record)
+{
+        struct verify *v = arg;
+        struct vn_leaf want, have;
+        v->report->records++;
+        if (seq >= v->report->checkpoint.size)
+                return true;
+        v->signed_records++;
+        v->rc = vn_writer_leaf(v->ops, record, &want);
+        if (v->rc == VN_OK)
+                v->rc = vn_logfile_leaf(v->log, seq, &have, v->err);
+        if (v->rc == VN_OK && (want.len != have.len || memcmp(want.bytes, have.bytes, want.len)))
+                v->rc = vn_fail(v->err, VN_DATA_LOSS, "record %llu is not the one that the log commits to",
+                                (unsigned long long)seq);
+        return v->rc == VN_OK;
+}
+
+static enum vn_rc verify_records(struct verify *v, struct vn_engine *engine, struct vn_err *err)
+{
+        struct vn_record_filter filter = {.limit = SIZE_MAX};
+        struct vn_engine_state state = {.next_seq = 0};
+        VN_TRY(engine->ops->state(engine, &state, err));
+        if (state.next_seq < v->report->checkpoint.size)
+                return vn_fail(err, VN_DATA_LOSS, "the log has %llu leaves, but only %llu records were committed",
+                               (unsigned long long)v->report->checkpoint.size, (unsigned long long)state.next_seq);
+        while (filter.from_seq < state.next_seq) {
+                uint64_t next;
+                VN_TRY(engine->ops->records(engine, &filter, verify_record, v, &next, err));
+                VN_TRY(v->rc);
+                if (next <= filter.from_seq)
+                        break;
+                filter.from_seq = next;
+        }
+        v->report->missing = v->report->checkpoint.size - v->signed_records;
+        return VN_OK;
+}
+
+static enum vn_rc verify_locked(const char *dir, const struct vn_note_key *key, const struct vn_record_ops *ops,
+                                struct vn_verify_report *ret, struct vn_err *err)
+{
+        char path[VN_PATH_BYTES];
+        VN_AUTO(vn_logfile)
+        log = NULL;
+        struct vn_engine_usage usage = {.used_bytes = 0};
+        struct vn_store_config config = {.dir = dir, .log_key = key, .record = *ops};
+        struct vn_engine *engine;
+        memset(ret, 0, sizeof *ret);
+        vn_store_config_defaults(&config);
+        VN_TRY(vn_path_join(path, dir, "log", err));
+        VN_TRY(vn_logfile_open(path, key, true, &log, err));
+        ret->checkpoint = vn_logfile_checkpoint(log);
+        ret->log_size = ret->checkpoint.size;
+        VN_TRY(vn_logfile_verify(log, err));
+        VN_TRY(vn_path_join(path, dir, "keyed/data.mdb", err));
+        if (access(path, F_OK) != 0)
+                return vn_fail(err, VN_NOT_FOUND, "%s: not there: this is no state directory", path);
+        VN_TRY(vn_engine_lmdb_open(&config, &engine, err));
+        struct verify v = {.ops = ops, .log = log, .report = ret, .err = err};
+        enum vn_rc rc = verify_records(&v, engine, err);
+        engine->ops->usage(engine, &usage);
+        ret->segments = usage.segments;
+        engine->ops->close(engine);
+        return rc;
+}
+
+enum vn_rc vn_store_verify(const char *dir, const struct vn_note_key *key, const struct vn_record_ops *ops,
+                           struct vn_verify_report *ret, struct vn_err *err)
+{
+        int lock;
+        if (access(dir, F_OK) != 0)
+                return vn_fail(err, vn_rc_from_errno(errno), "%s: %s", dir, strerror(errno));
+        VN_TRY(vn_store_lock(dir, &lock, err));
+        enum vn_rc rc = verify_locked(dir, key, ops, ret, err);
+        close(lock);
+        return rc;
+}
+
+enum vn_rc vn_store_restore(const char *from_dir, const char *to_dir, const struct vn_note_key *key,
+                            const struct vn_record_ops *ops, struct vn_verify_report *ret, struct vn_err *err)
+{
+        char beside[VN_PATH_BYTES];
+        if (access(from_dir, F_OK) != 0)
+                return vn_fail(err, vn_rc_from_errno(errno), "%s: %s", from_dir, strerror(errno));
+        VN_TRY(must_be_fresh(to_dir, err));
+        VN_TRY(beside_name(to_dir, beside, err));
+        VN_TRY(vn_dir_remove(beside, err));
+        /* The copy is verified, not the original: a backup on a read-only medium works, and stays untouched. */
+        enum vn_rc rc = copy_tree(from_dir, beside, 2, err);
+        if (rc == VN_OK)
+                rc = vn_store_verify(beside, key, ops, ret, err);
+        if (rc == VN_OK)
+                rc = move_into_place(beside, to_dir, err);
+        if (rc != VN_OK)
+                VN_IGNORE(vn_dir_remove(beside, NULL));
+        return rc;
+}
