@@ -33,8 +33,8 @@ export function PauseButton({ scope = "global", name = "", paused, onChange }: {
   };
   return (
     <>
-      <button type="button" class={is ? "main" : ""} onClick={() => setOpen(true)}>
-        {is ? `Resume ${what}` : `Pause ${what}`}
+      <button type="button" class={is && scope === "global" ? "main" : ""} onClick={() => setOpen(true)}>
+        {is ? "Resume" : "Pause"}{scope === "account" ? <span class="unseen"> {what}</span> : ` ${what}`}
       </button>
       {open && (
         <Dialog title={is ? `Resume ${what}?` : `Pause ${what}?`} onClose={close}>

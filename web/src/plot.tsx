@@ -91,7 +91,7 @@ function optionsOf(props: PlotProps, element: HTMLElement, width: number, hover:
     },
     axes: [
       { ...axis, grid: { stroke: line, width: 1 }, ...(props.xTicks ? { splits: () => props.xTicks ?? [], filter: (_u: uPlot, s: number[]) => s } : {}),
-        ...(props.xTime ? {} : { values: (_u: uPlot, v: number[]) => v.map(props.xFormat) }) },
+        size: 34, space: props.xTime ? 90 : 50, values: (_u, v) => v.map(props.xFormat) },
       { ...axis, grid: { stroke: line, width: 1 }, size: 74, values: (_u, v) => v.map((y) => formatOf("y")(y)) },
       ...(right ? [{ ...axis, grid: { show: false }, side: 1, scale: "y2", size: 74, values: (_u: uPlot, v: number[]) => v.map((y) => formatOf("y2")(y)) } as uPlot.Axis] : []),
     ],

@@ -74,6 +74,7 @@ export interface Column<T> {
   cell: (row: T) => ComponentChildren;
   numeric?: boolean;
   header?: boolean; // the cell that names its row
+  wide?: boolean; // running text: not squeezed by its neighbours
 }
 
 export function Table<T>({ label, columns, rows, keyOf, mark }: {
@@ -91,7 +92,7 @@ export function Table<T>({ label, columns, rows, keyOf, mark }: {
             <tr key={keyOf(row)} class={mark?.(row) ?? ""}>
               {columns.map((c) => c.header
                 ? <th scope="row" key={c.head}>{c.cell(row)}</th>
-                : <td class={c.numeric ? "n" : ""} key={c.head}>{c.cell(row)}</td>)}
+                : <td class={c.numeric ? "n" : c.wide ? "wide" : ""} key={c.head}>{c.cell(row)}</td>)}
             </tr>
           ))}
         </tbody>

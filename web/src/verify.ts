@@ -13,6 +13,7 @@ export interface Step {
   name: string;
   state: "good" | "bad" | "unknown";
   note: string;
+  accept?: () => void; // what a person may settle with a button
 }
 
 export interface Verdict {
@@ -40,14 +41,19 @@ export function verdictOf(steps: Step[]): Verdict {
   return { state, steps };
 }
 
-/** The key that signs the log is remembered at first sight; a later other one is an alarm, not a surprise. */
+/**
+ * The key that signs the log is remembered at first sight. Another one later is either a server that was set up anew
+ * or one that poses as the old: only a person can tell, so it is shown until somebody accepts it.
+ */
 export function pinned(verifierKey: string): Step {
   const name = "The key is the one seen before";
-  const known = readPreference(`log-key.${location.host}`);
+  const place = `log-key.${location.host}`;
+  const known = readPreference(place);
   if (known && known !== verifierKey) {
-    return { name, state: "bad", note: "this server now signs with another key than it did at this browser's first visit" };
+    const note = "this address signed with another key before; that is right only if the server was set up anew";
+    return { name, state: "unknown", note, accept: () => writePreference(place, verifierKey) };
   }
-  if (!known) writePreference(`log-key.${location.host}`, verifierKey);
+  if (!known) writePreference(place, verifierKey);
   return { name, state: "good", note: known ? "same as at this browser's first visit" : "first visit: remembered from now on" };
 }
 

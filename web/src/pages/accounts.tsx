@@ -48,14 +48,13 @@ function AccountTable({ accounts, reload }: { accounts: Account[]; reload: () =>
   const { nowUs } = useApp();
   return (
     <Table label="Registered accounts" rows={accounts} keyOf={(a) => a.id || a.name} columns={[
-      { head: "Account", header: true, cell: (a) => a.name },
-      { head: "Cloud", cell: (a) => <Cloud cloud={a.cloud} region={a.region} /> },
+      { head: "Account", header: true, cell: (a) => <>{a.name}<div class="under"><Cloud cloud={a.cloud} region={a.region} /></div></> },
       { head: "State", cell: (a) => <><Tag text={a.state} />{a.paused && <> <Tag text="paused" /></>}</> },
       { head: "Last seen", cell: (a) => ago(a.lastSeenUs, nowUs) },
       { head: "Level", cell: (a) => <Tag text={a.level} /> },
       { head: "Functions", numeric: true, cell: (a) => count(a.functions) },
       { head: "Windows", numeric: true, cell: (a) => count(a.windows) },
-      { head: "Model", numeric: true, cell: (a) => (num(a.modelVersion) > 0 ? `version ${a.modelVersion}` : "–") },
+      { head: "Model", numeric: true, cell: (a) => (num(a.modelVersion) > 0 ? `v${a.modelVersion}` : "–") },
       { head: "Certificate until", cell: (a) => <When us={num(a.certificateNotAfterS) * 1e6} /> },
       { head: "Actions", cell: (a) => <AccountActions account={a} reload={reload} /> },
     ]} />
@@ -74,7 +73,7 @@ function AccountActions({ account, reload }: { account: Account; reload: () => v
     <div class="row-actions">
       {mayAs(session, "approver") && <button type="button" onClick={() => setOpen("level")}>Level<span class="unseen"> of {account.name}</span></button>}
       {mayAs(session, "operator") && account.state === "waiting" &&
-        <button type="button" onClick={() => setOpen("token")}>New join command<span class="unseen"> for {account.name}</span></button>}
+        <button type="button" onClick={() => setOpen("token")}>Join command<span class="unseen"> for {account.name}</span></button>}
       {account.state !== "waiting" && <PauseButton scope="account" name={account.name} paused={account.paused} onChange={reload} />}
       {mayAs(session, "admin") && <button type="button" class="danger" onClick={() => setOpen("revoke")}>Revoke<span class="unseen"> {account.name}</span></button>}
       {open === "level" && <LevelDialog account={account} onClose={close} />}

@@ -31,11 +31,12 @@ async function verify(c: Checkpoint): Promise<Verdict> {
 
 function CheckpointCard({ checkpoint }: { checkpoint: Checkpoint }) {
   const [verdict, setVerdict] = useState<Verdict | null>(null);
+  const [turn, setTurn] = useState(0);
   useEffect(() => {
     let stopped = false;
     if (checkpoint.note && canVerify()) void verify(checkpoint).then((v) => { if (!stopped) setVerdict(v); });
     return () => { stopped = true; };
-  }, [checkpoint.note, checkpoint.verifierKey]);
+  }, [checkpoint.note, checkpoint.verifierKey, turn]);
   if (num(checkpoint.size) === 0 || !checkpoint.note) {
     return (
       <Card title="Newest checkpoint">
@@ -46,7 +47,7 @@ function CheckpointCard({ checkpoint }: { checkpoint: Checkpoint }) {
   return (
     <Card title="Newest checkpoint">
       <Facts items={[["Entries", count(checkpoint.size)], ["Root (base64)", <code>{checkpoint.root}</code>]]} />
-      <div role="status">{verdict && <Steps steps={verdict.steps} />}</div>
+      <div role="status">{verdict && <Steps steps={verdict.steps} again={() => setTurn(turn + 1)} />}</div>
       <h3>Signed note</h3>
       <pre class="command" tabIndex={0} aria-label="Signed note of the checkpoint">{checkpoint.note}</pre>
       <h3>Key to verify with</h3>

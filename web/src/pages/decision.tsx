@@ -76,7 +76,7 @@ function WhyCard({ e, d }: { e: Explanation; d: Decision }) {
       <Table label="Shares of the margin" rows={e.attributions} keyOf={(a) => a.group} columns={[
         { head: "Group", header: true, cell: (a) => words(a.group) },
         { head: "Share of the margin", numeric: true, cell: (a) => signed(a.value) },
-        { head: "Because", cell: (a) => a.detail },
+        { head: "Because", wide: true, cell: (a) => a.detail },
       ]} />
       <SumLine e={e} />
     </Card>

@@ -51,9 +51,8 @@ function EndpointsCard({ endpoints }: { endpoints: Endpoint[] }) {
         </Empty>
       ) : (
         <Table label="Endpoints of this function" rows={endpoints} keyOf={(e) => `${e.account}/${e.function}`} columns={[
-          { head: "Account", header: true, cell: (e) => e.account },
-          { head: "Cloud", cell: (e) => <Cloud cloud={e.cloud} region={e.region} /> },
-          { head: "State", cell: (e) => <Tag text={e.state} /> },
+          { head: "Account", header: true, cell: (e) => <>{e.account}<div class="under"><Cloud cloud={e.cloud} region={e.region} /></div></> },
+          { head: "State", wide: true, cell: (e) => <><Tag text={e.state} />{e.note && <div class="under"><small>{e.note}</small></div>}</> },
           { head: "Memory", numeric: true, cell: (e) => memory(e.memoryMb) },
           { head: "Most used", numeric: true, cell: (e) => memory(e.maxMemoryUsedMb) },
           { head: "Calls", numeric: true, cell: (e) => count(e.calls) },
@@ -62,7 +61,6 @@ function EndpointsCard({ endpoints }: { endpoints: Endpoint[] }) {
           { head: "Cold starts", numeric: true, cell: (e) => (num(e.calls) > 0 ? share(e.coldRate) : "–") },
           { head: "Errors", numeric: true, cell: (e) => (num(e.calls) > 0 ? share(e.errorRate) : "–") },
           { head: "Per million calls", numeric: true, cell: (e) => (e.usdPerMillion > 0 ? money(e.usdPerMillion) : "–") },
-          { head: "Note", cell: (e) => e.note },
         ]} />
       )}
     </Card>

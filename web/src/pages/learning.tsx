@@ -22,6 +22,8 @@ export function LearningCard({ status }: { status: Status }) {
     rounds.reload();
   });
   const measured = list.filter((r) => r.evalLossAfter > 0).sort((a, b) => num(a.round) - num(b.round));
+  const every = Math.ceil(measured.length / 10);
+  const ticks = measured.filter((_, i) => i % every === 0).map((r) => num(r.round));
   return (
     <Card title="Learning" actions={mayAs(session, "operator") &&
       <button type="button" disabled={busy} onClick={start}>Start a round now</button>}>
@@ -41,7 +43,7 @@ export function LearningCard({ status }: { status: Status }) {
       )}
       {measured.length > 1 && (
         <Plot label="Evaluation loss after each round, with the baseline. The table below has the same figures." height={190}
-          x={measured.map((r) => num(r.round))} xFormat={(v) => (Number.isInteger(v) ? `round ${v}` : "")} yLabel="evaluation loss, lower is better"
+          x={measured.map((r) => num(r.round))} xTicks={ticks} xFormat={(v) => `round ${v}`} yLabel="evaluation loss, lower is better"
           series={[
             { label: "Model", colour: "--accent", values: measured.map((r) => r.evalLossAfter), format: (v) => significant(v), points: true },
             { label: "Baseline", colour: "--muted", values: measured.map((r) => r.baselineLoss || null), format: (v) => significant(v), dash: [6, 4] },
@@ -57,7 +59,7 @@ export function LearningCard({ status }: { status: Status }) {
           { head: "Loss after", numeric: true, cell: (r) => (r.evalLossAfter > 0 ? significant(r.evalLossAfter) : "–") },
           { head: "Model", cell: (r) => (num(r.newVersion) > 0 ? `version ${r.newVersion}` : "–") },
           { head: "Ended", cell: (r) => clock(r.endedUs) },
-          { head: "Note", cell: (r) => r.note },
+          { head: "Note", wide: true, cell: (r) => r.note },
         ]} />
       )}
     </Card>

@@ -113,7 +113,7 @@ function CloudsCard({ status }: { status: Status }) {
       {history.length < 3
         ? <p class="muted plot-wait" role="status">Collecting the first samples; the plot begins in a few seconds.</p>
         : <Plot label={`${about.axis}, by cloud, over the time that this page is open. The table below has the totals.`}
-            x={history.map((h) => num(h.timeUs) / 1e6)} xTime xFormat={(v) => `${clock(v * 1e6)} UTC`} yLabel={about.axis}
+            x={history.map((h) => num(h.timeUs) / 1e6)} xTime xFormat={(v) => clock(v * 1e6)} yLabel={about.axis}
             series={clouds.map((c) => ({
               label: cloudName(c.cloud), colour: `--${cloudClass(c.cloud)}`, values: valuesOf(metric, c.cloud), format: FORMAT[metric],
             }))} />}
@@ -127,7 +127,7 @@ function CloudsCard({ status }: { status: Status }) {
         { head: "Per million calls", numeric: true, cell: (c) => money(costPerMillion(c)) },
         { head: "95th percentile", numeric: true, cell: (c) => (c.p95Ms > 0 ? duration(c.p95Ms) : "–") },
       ]} />
-      <p class="muted">Rates are in the server's own time, which a sandbox may run faster than yours.</p>
+      <p class="muted small-print">Rates are in the server's own time, which a sandbox may run faster than yours.</p>
     </Card>
   );
 }

@@ -7,13 +7,15 @@ import { canVerify, verifyDecision, type Step, type Verdict } from "../verify";
 const SYMBOL: Record<Step["state"], string> = { good: "✓", bad: "✗", unknown: "?" };
 const WORD: Record<Step["state"], string> = { good: "holds", bad: "fails", unknown: "not checked" };
 
-export function Steps({ steps }: { steps: Step[] }) {
+export function Steps({ steps, again }: { steps: Step[]; again: () => void }) {
   return (
     <ol class="steps">
       {steps.map((s) => (
         <li key={s.name} class={s.state}>
           <span class="mark" aria-hidden="true">{SYMBOL[s.state]}</span>
-          <span>{s.name}<span class="unseen">: {WORD[s.state]}</span> <small>{s.note}</small></span>
+          <span>{s.name}<span class="unseen">: {WORD[s.state]}</span> <small>{s.note}</small>
+            {s.accept && <> <button type="button" onClick={() => { s.accept?.(); again(); }}>It was set up anew: accept the key</button></>}
+          </span>
         </li>
       ))}
     </ol>
@@ -59,7 +61,7 @@ export function ProofCard({ proof, decision, reload }: { proof: Proof | null; de
       <div role="status">
         {verdict ? <VerdictLine verdict={verdict} /> : canVerify() && <p class="muted">Checking…</p>}
       </div>
-      {verdict && <Steps steps={verdict.steps} />}
+      {verdict && <Steps steps={verdict.steps} again={reload} />}
       <details>
         <summary>The proof itself</summary>
         <Facts items={[["Entry", count(proof.index)], ["Tree size", count(proof.size)], ["Root (base64)", <code>{proof.root}</code>]]} />
