@@ -51,6 +51,8 @@ enum vn_rc vn_aws_invoke(struct vn_cloud *cloud, const struct vn_cloud_function 
                 return vn_call_error(cloud, &ret->response, err);
         ret->function_error = vn_cloud_response_header(&ret->response, "x-amz-function-error").ptr != NULL;
         read_log_tail(&ret->response, ret);
+        if (ret->function_error && ret->response.body.ptr && strstr(ret->response.body.ptr, "Task timed out after"))
+                ret->timed_out = true;
         return VN_OK;
 }
 
