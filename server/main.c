@@ -104,11 +104,11 @@ static void stop(struct vn_server *server)
         unlink(path);
         if (server->edge)
                 vn_edge_drain(server->edge, 2000);
-        vn_ticker_stop(server);
         if (server->control) {
                 vn_loop_stop(server->control);
                 vn_loop_join(server->control);
         }
+        vn_ticker_stop(server); /* its timer belongs to the loop: after the loop stands still */
         vn_routing_stop(server);
         vn_explain_stop(server);
         vn_tuning_stop(server);

@@ -217,7 +217,7 @@ static enum vn_rc first_start(struct vn_server *server, struct vn_err *err)
                               i ? "," : "", person->name, vn_role_name(person->access), token,
                               server->config.http_port, token);
                 VN_TRY(vn_record_change(server, batch,
-                                        &(struct vn_change){.kind = VN_KIND_PERSON,
+                                        &(struct vn_change){.kind = VN_RECORD_PEOPLE,
                                                             .tenant = person->tenant,
                                                             .actor = "system:first-start",
                                                             .subject = person->name,

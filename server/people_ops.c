@@ -44,7 +44,7 @@ enum vn_rc op_create_person(struct vn_op *op, const ProtobufCMessage *message, P
         if (!batch)
                 return vn_op_no_memory(err);
         vn_people_store(batch, &person);
-        struct vn_change change = {.kind = VN_KIND_PERSON,
+        struct vn_change change = {.kind = VN_RECORD_PEOPLE,
                                    .tenant = person.tenant,
                                    .actor = op->identity->actor,
                                    .subject = person.name,
@@ -110,7 +110,7 @@ enum vn_rc op_create_token(struct vn_op *op, const ProtobufCMessage *message, Pr
                 return vn_op_no_memory(err);
         char token[VN_TOKEN_TEXT_BYTES];
         VN_TRY(vn_people_make_token(op->server, batch, person, VN_TOKEN_API, lifetime_us, token, err));
-        struct vn_change change = {.kind = VN_KIND_PERSON,
+        struct vn_change change = {.kind = VN_RECORD_PEOPLE,
                                    .tenant = person->tenant,
                                    .actor = op->identity->actor,
                                    .subject = person->name,
@@ -140,7 +140,7 @@ enum vn_rc op_revoke_person(struct vn_op *op, const ProtobufCMessage *message, P
         struct vn_person_entry revoked = *person;
         revoked.revoked = true;
         vn_people_store(batch, &revoked);
-        struct vn_change change = {.kind = VN_KIND_PERSON,
+        struct vn_change change = {.kind = VN_RECORD_PEOPLE,
                                    .tenant = person->tenant,
                                    .actor = op->identity->actor,
                                    .subject = person->name,

@@ -11,21 +11,25 @@
 enum vn_rc vn_record_start(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
 void vn_record_stop(struct vn_server *server);
 
-#define VN_DECISION_ID_BYTES 48
-
 struct vn_change {
         enum vn_record_kind kind;
         const char *tenant, *actor;
         const char *subject; /* what it is about: an account, a policy, a workload */
         const char *choice;  /* what it became */
         const char *before;  /* what it was; NULL: nothing */
+        const char *summary; /* one sentence; NULL: none */
         uint64_t policy_version, model_version;
-        double value_before, value_after; /* memory in MB, loss: as the kind says */
         double margin, confidence, risk;
         const char *approved_by; /* NULL: nobody had to */
 };
 /* Adds the record to the batch that makes the change: both become durable together or not at all. */
 enum vn_rc vn_record_change(struct vn_server *server, struct vn_batch *batch, const struct vn_change *change,
-                            char ret_id[VN_DECISION_ID_BYTES], struct vn_err *err) VN_MUST_USE;
+                            char ret_id[VN_DECISION_ID_TEXT_BYTES], struct vn_err *err) VN_MUST_USE;
+
+/* This boot's origin, and the store's index key of a decision id or of the outcome that ends it. */
+uint64_t vn_record_origin(const struct vn_server *server);
+uint64_t vn_record_origin_key(const struct vn_decision_id *id, bool outcome);
+/* What the store must know of records; `server` is asked only for gap records. */
+void vn_record_ops(struct vn_server *server, struct vn_record_ops *ret);
 
 #endif

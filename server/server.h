@@ -17,6 +17,7 @@
 #define VN_TRUST_DOMAIN "vane.local"
 
 struct vn_people;
+struct vn_recorder;
 struct vn_pki;
 struct vn_registry;
 struct vn_hub;
@@ -28,6 +29,7 @@ struct vn_rounds;
 struct vn_tuning;
 struct vn_explain;
 struct vn_ui;
+struct vn_ticker;
 struct vn_tls_server;
 struct vn_note_key;
 
@@ -53,6 +55,7 @@ struct vn_server {
         struct vn_server_config config;
         int64_t started_us;
         struct vn_note_key *log_key;
+        struct vn_recorder *recorder;
         struct vn_store *store;
         struct vn_loop *control;
         struct vn_tls_server *tls;
@@ -70,6 +73,7 @@ struct vn_server {
         struct vn_rounds *rounds;
         struct vn_tuning *tuning;
         struct vn_ui *ui;
+        struct vn_ticker *ticker;
 };
 
 #endif

@@ -103,7 +103,7 @@ static enum vn_rc commit_account(struct vn_op *op, const struct vn_account_entry
         if (!batch)
                 return vn_op_no_memory(err);
         vn_registry_store(batch, account);
-        struct vn_change change = {.kind = VN_KIND_ACCOUNT,
+        struct vn_change change = {.kind = VN_RECORD_ACCOUNT,
                                    .tenant = account->tenant,
                                    .actor = op->identity->actor,
                                    .subject = account->name,

@@ -44,7 +44,7 @@ static enum vn_rc give_certificate(struct vn_op *op, struct vn_account_entry *ac
         if (!batch)
                 return vn_op_no_memory(err);
         vn_registry_store(batch, &changed);
-        struct vn_change change = {.kind = VN_KIND_ACCOUNT,
+        struct vn_change change = {.kind = VN_RECORD_ACCOUNT,
                                    .tenant = account->tenant,
                                    .actor = actor,
                                    .subject = account->name,
@@ -74,7 +74,7 @@ enum vn_rc op_enroll(struct vn_op *op, const ProtobufCMessage *message, Protobuf
         if (account->has_key && memcmp(account->join_key_hash, key_hash, 32)) {
                 /* Somebody else holds this token: said loudly, recorded, and refused. */
                 VN_AUTO(vn_batch) batch = vn_batch_new();
-                struct vn_change alarm = {.kind = VN_KIND_ACCOUNT,
+                struct vn_change alarm = {.kind = VN_RECORD_ACCOUNT,
                                           .tenant = account->tenant,
                                           .actor = "unknown",
                                           .subject = account->name,

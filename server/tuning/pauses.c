@@ -163,7 +163,7 @@ enum vn_rc op_set_pause(struct vn_op *op, const ProtobufCMessage *message, Proto
         else
                 vn_batch_delete(batch, VN_TABLE_pauses, &key);
         vn_batch_use_reserve(batch); /* a stop sign must stand even when the disk is full */
-        struct vn_change change = {.kind = VN_KIND_PAUSE,
+        struct vn_change change = {.kind = VN_RECORD_PAUSE,
                                    .tenant = op->identity->tenant,
                                    .actor = op->identity->actor,
                                    .subject = request->name[0] ? request->name : "global",

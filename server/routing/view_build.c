@@ -1,0 +1,252 @@
+/* view_build.c - one workload's view: what is known of each endpoint, frozen. */
+#include "base/detmath.h"
+#include "server/policy_table.h"
+#include "server/rounds/rounds.h"
+#include "server/routing/billing.h"
+#include "server/routing/internal.h"
+#include "server/tuning/pauses.h"
+
+#define PRIOR_COLD_CALLS 4.0   /* how many calls the model's answer weighs against the endpoint's own counts */
+#define UNKNOWN_DURATION_US 500000.0
+#define UNKNOWN_COLD_US 800000.0
+#define UNKNOWN_NETWORK_US 30000.0
+#define MIN_LOG_SD 0.05
+#define HEALTH_MIN_OUTCOMES 5.0
+
+/* Standard normal quantiles at .1 .3 .5 .7 .9 .95 .99 (Abramowitz and Stegun, table 26.5). */
+static const double z_quantile[VN_VIEW_QUANTILES] = {-1.281552, -0.524401, 0, 0.524401, 1.281552, 1.644854, 2.326348};
+
+/* What the workload's other endpoints say, for one that was never called. */
+struct workload_prior {
+        double log_duration_sum, weight, payload_bytes, calls;
+};
+
+static void gather_prior(struct vn_server *server, const char *tenant, const char *workload,
+                         struct workload_prior *ret)
+{
+        *ret = (struct workload_prior){0};
+        for (size_t i = 0; i < vn_registry_count(server->registry); i++) {
+                const struct vn_account_entry *a = vn_registry_at(server->registry, i);
+                if (strcmp(a->tenant, tenant))
+                        continue;
+                for (size_t f = 0; f < a->function_count; f++) {
+                        if (strcmp(a->functions[f].name, workload))
+                                continue;
+                        const struct vn_endpoint_stats *s = vn_telemetry_find(server->telemetry, a->id, workload,
+                                                                              a->functions[f].region);
+                        if (!s || !s->calls)
+                                continue;
+                        ret->log_duration_sum += s->history.stats.mean;
+                        ret->weight += 1;
+                        ret->payload_bytes += s->payload_mean_bytes * (double)s->calls;
+                        ret->calls += (double)s->calls;
+                }
+        }
+}
+
+static void fill_durations(struct vn_server *server, const struct vn_view *view, const struct vn_endpoint_stats *s,
+                           const struct workload_prior *prior, enum vn_cloud_id cloud, int64_t now_us,
+                           struct vn_endpoint *e)
+{
+        for (unsigned k = 0; k < VN_VIEW_KNOTS; k++) {
+                double log_us = prior->weight > 0 ? prior->log_duration_sum / prior->weight : vn_log(UNKNOWN_DURATION_US);
+                double sd = 0.4;
+                if (s && s->history.stats.windows) {
+                        struct vn_duration_query query = {.platform = (enum vn_platform)cloud,
+                                                          .memory_mb = e->memory_mb,
+                                                          .payload_log = vn_log1p(view->payload_bytes[k]),
+                                                          .time_us = now_us};
+                        struct vn_duration_estimate estimate;
+                        vn_model_duration(vn_rounds_model(server), &s->history.stats, &query, &estimate);
+                        log_us = estimate.log_mean;
+                        sd = s->history.stats.within_sd;
+                        /* Single calls tell nothing of the spread within a minute: then that between minutes holds. */
+                        if (sd < s->history.stats.spread / 2)
+                                sd = s->history.stats.spread / 2;
+                }
+                if (sd < MIN_LOG_SD)
+                        sd = MIN_LOG_SD;
+                if (sd > 2)
+                        sd = 2;
+                for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++) {
+                        double us = vn_exp(log_us + sd * z_quantile[q]);
+                        e->duration_us[k][q] = us < 100 ? 100 : us > 900e6 ? 900e6 : us;
+                }
+        }
+}
+
+static void fill_cold(struct vn_server *server, const struct vn_endpoint_stats *s, enum vn_cloud_id cloud,
+                      struct vn_endpoint *e)
+{
+        static const struct vn_fn_stats nothing_known;
+        const struct vn_fn_stats *stats = s ? &s->history.stats : &nothing_known;
+        for (unsigned k = 0; k < VN_VIEW_COLD_KNOTS; k++) {
+                double idle_s = (double)(1u << k), calls = 0, cold = 0;
+                struct vn_cold_query query = {.platform = (enum vn_platform)cloud,
+                                              .memory_mb = e->memory_mb,
+                                              .idle_s = idle_s};
+                double chance = vn_model_cold(vn_rounds_model(server), stats, &query);
+                /* The endpoint's own counts in the bin of this idle time. */
+                for (size_t b = 0; s && b < VN_IDLE_BINS; b++)
+                        if (idle_s <= vn_idle_upper_s[b] || b == VN_IDLE_BINS - 1) {
+                                calls = s->idle[b].calls;
+                                cold = s->idle[b].cold;
+                                break;
+                        }
+                chance = (cold + PRIOR_COLD_CALLS * chance) / (calls + PRIOR_COLD_CALLS);
+                e->cold_chance[k] = chance < 0 ? 0 : chance > 1 ? 1 : chance;
+                /* Longer idle is never warmer. */
+                if (k && e->cold_chance[k] < e->cold_chance[k - 1])
+                        e->cold_chance[k] = e->cold_chance[k - 1];
+        }
+        e->cold_us = s && s->cold_starts ? s->init_mean_us : UNKNOWN_COLD_US;
+        e->init_us = e->cold_us;
+}
+
+static void fill_state(struct vn_server *server, const struct vn_account_entry *account,
+                       const struct vn_endpoint_stats *s, int64_t now_us, struct vn_endpoint *e)
+{
+        struct vn_routing *routing = server->routing;
+        const struct vn_endpoint_live *live = vn_endpoint_live_of(routing, e->id);
+        const struct vn_account_prices *prices = vn_telemetry_prices(server->telemetry, account->id);
+        if (account->level < VN_LEVEL_INVOKE)
+                e->flags |= VN_ENDPOINT_OBSERVE_ONLY;
+        if (vn_pauses_account(server, account->tenant, account->name))
+                e->flags |= VN_ENDPOINT_PAUSED;
+        if (!vn_registry_online(server, account))
+                e->flags |= VN_ENDPOINT_UNHEALTHY;
+        e->network_us = vn_routing_network_us(server, account->id);
+        if (s && s->recent_calls >= HEALTH_MIN_OUTCOMES) {
+                e->error_rate = s->recent_errors / s->recent_calls;
+                e->throttle_rate = s->recent_throttles / (s->recent_calls + s->recent_throttles);
+        }
+        if (live && live->recent_outcomes >= HEALTH_MIN_OUTCOMES) {
+                double reported = live->recent_errors / live->recent_outcomes;
+                double throttled = live->recent_throttles / live->recent_outcomes;
+                e->error_rate = reported > e->error_rate ? reported : e->error_rate;
+                e->throttle_rate = throttled > e->throttle_rate ? throttled : e->throttle_rate;
+        }
+        e->last_call_us = s ? s->last_call_us : 0;
+        if (live && live->last_assigned_us > e->last_call_us)
+                e->last_call_us = live->last_assigned_us;
+        if (e->last_call_us > now_us)
+                e->last_call_us = now_us;
+        e->samples = s ? s->calls : 0;
+        e->price_time_us = prices ? prices->time_us : 0;
+        e->health_time_us = account->last_seen_us;
+}
+
+static bool add_endpoint(struct vn_server *server, struct vn_view *view, struct vn_view_ref *ref,
+                         const struct vn_account_entry *account, const struct vn_function_entry *f,
+                         const struct workload_prior *prior, int64_t now_us)
+{
+        const struct vn_endpoint_stats *s = vn_telemetry_find(server->telemetry, account->id, f->name, f->region);
+        struct vn_endpoint *e = &view->endpoint[view->count];
+        memset(e, 0, sizeof *e);
+        e->id = vn_endpoint_id_of(account->id, f->region, f->name);
+        if (!vn_str_copy(e->account, sizeof e->account, vn_str(account->name)) ||
+            !vn_str_copy(e->region, sizeof e->region, vn_str(f->region)) ||
+            !vn_str_copy(e->function, sizeof e->function, vn_str(f->name)))
+                return false;
+        e->provider = (enum vn_provider)account->cloud;
+        e->memory_mb = f->memory_mb;
+        e->need_mb = s ? s->max_memory_mb : 0;
+        if (e->need_mb > e->memory_mb)
+                e->need_mb = e->memory_mb; /* it was measured at a larger size; this one was accepted since */
+        e->concurrency_limit = f->max_instances ? (double)f->max_instances * (f->concurrency ? f->concurrency : 1) : 0;
+        if (!vn_billing_fill(vn_telemetry_prices(server->telemetry, account->id), account->cloud, f->region,
+                             f->memory_mb, s ? s->max_memory_mb : 0, e))
+                return false; /* without a price there is no saving to claim */
+        fill_durations(server, view, s, prior, account->cloud, now_us, e);
+        fill_cold(server, s, account->cloud, e);
+        fill_state(server, account, s, now_us, e);
+        VN_ASSERT(vn_str_copy(ref->urls[view->count], 256, vn_str(f->url)));
+        ref->account_ids[view->count] = account->id;
+        view->count++;
+        return true;
+}
+
+static void fill_head(struct vn_server *server, struct vn_view *view, const char *tenant, const char *workload,
+                      const struct workload_prior *prior, uint64_t epoch, int64_t now_us)
+{
+        const struct vn_policy_entry *policy = vn_policy_for(server, tenant, workload);
+        double mean = prior->calls > 0 ? prior->payload_bytes / prior->calls : 1024;
+        VN_ASSERT(vn_str_copy(view->tenant, sizeof view->tenant, vn_str(tenant)));
+        VN_ASSERT(vn_str_copy(view->workload, sizeof view->workload, vn_str(workload)));
+        view->epoch = epoch;
+        view->epoch_us = now_us;
+        view->model_version = vn_rounds_model(server)->version;
+        view->policy_version = policy->version;
+        view->policy = policy->compiled;
+        view->paused = vn_pauses_global(server, tenant) || vn_pauses_function(server, tenant, workload);
+        /* Where this workload's payloads lie, with room on both sides. */
+        view->payload_bytes[0] = 0;
+        view->payload_bytes[1] = mean / 2 + 1;
+        view->payload_bytes[2] = mean * 2 + 2;
+        view->payload_bytes[3] = mean * 16 + 4;
+}
+
+enum vn_rc vn_view_build(struct vn_server *server, const char *tenant, const char *workload, uint64_t epoch,
+                         int64_t now_us, struct vn_view_ref **ret, struct vn_err *err)
+{
+        struct workload_prior prior;
+        struct vn_view_ref *ref = vn_alloc(sizeof *ref);
+        if (ref)
+                ref->urls = vn_alloc_array(VN_VIEW_MAX_ENDPOINTS, sizeof *ref->urls);
+        if (!ref || !ref->urls) {
+                vn_free(ref);
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        }
+        atomic_store(&ref->references, 1);
+        enum vn_rc rc = vn_view_new(VN_VIEW_MAX_ENDPOINTS, &ref->view, err);
+        if (rc != VN_OK) {
+                vn_view_unref(ref);
+                return rc;
+        }
+        gather_prior(server, tenant, workload, &prior);
+        fill_head(server, ref->view, tenant, workload, &prior, epoch, now_us);
+        for (size_t i = 0; i < vn_registry_count(server->registry); i++) {
+                const struct vn_account_entry *a = vn_registry_at(server->registry, i);
+                if (a->revoked || strcmp(a->tenant, tenant))
+                        continue;
+                for (size_t f = 0; f < a->function_count && ref->view->count < VN_VIEW_MAX_ENDPOINTS; f++)
+                        if (!strcmp(a->functions[f].name, workload))
+                                VN_IGNORE(add_endpoint(server, ref->view, ref, a, &a->functions[f], &prior, now_us));
+        }
+        rc = vn_view_seal(ref->view, err);
+        if (rc != VN_OK)
+                vn_view_unref(ref);
+        else
+                *ret = ref;
+        return rc;
+}
+
+/* What the way there and back takes: the median of the callers' figures less the median run time, over the account's
+ * functions together; both medians are over the same calls, so the functions' own times cancel. */
+void vn_routing_measure_networks(struct vn_server *server)
+{
+        struct vn_routing *routing = server->routing;
+        for (size_t i = 0; i < routing->account_count; i++) {
+                struct vn_account_live *a = &routing->accounts[i];
+                struct vn_sketch runs;
+                vn_sketch_init(&runs);
+                for (size_t k = 0; k < vn_telemetry_count(server->telemetry); k++) {
+                        const struct vn_endpoint_stats *s = vn_telemetry_at(server->telemetry, k);
+                        if (s->account_id == a->account_id) {
+                                vn_sketch_merge(&runs, &s->recent[0]);
+                                vn_sketch_merge(&runs, &s->recent[1]);
+                        }
+                }
+                a->network_us = 0;
+                if (a->latency.total >= 20 && runs.total >= 20) {
+                        double network = vn_sketch_quantile_us(&a->latency, 0.5) - vn_sketch_quantile_us(&runs, 0.5);
+                        a->network_us = network < 500 ? 500 : network > 2e6 ? 2e6 : network;
+                }
+        }
+}
+
+double vn_routing_network_us(const struct vn_server *server, uint64_t account_id)
+{
+        const struct vn_account_live *a = vn_account_live_of(server->routing, account_id);
+        return a && a->network_us > 0 ? a->network_us : UNKNOWN_NETWORK_US;
+}
