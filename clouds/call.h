@@ -43,6 +43,7 @@ struct vn_cloud {
         size_t token_count;
         uint64_t *seen; /* open addressing by hash, 0 is free */
         size_t seen_count;
+        struct vn_cloud_header invoke_header; /* borrowed from the caller */
         char *key_email, *key_pem, *key_token_uri; /* gcp, in the arena */
 };
 
@@ -97,6 +98,7 @@ const struct vn_cloud_token *vn_token_find(struct vn_cloud *cloud, const char *a
 enum vn_rc vn_token_store(struct vn_cloud *cloud, const char *audience, struct vn_str text, int64_t expires_us,
                           const struct vn_cloud_token **ret, struct vn_err *err) VN_MUST_USE;
 void vn_token_drop(struct vn_cloud *cloud, const char *audience);
+void vn_invoke_header(const struct vn_cloud *cloud, struct vn_call *call);
 enum vn_rc vn_bearer(struct vn_cloud_request *request, struct vn_arena *scratch, const struct vn_cloud_token *token,
                      struct vn_err *err) VN_MUST_USE;
 

@@ -262,6 +262,17 @@ enum vn_rc vn_cloud_invoke(struct vn_cloud *cloud, const struct vn_cloud_functio
         return rc;
 }
 
+void vn_cloud_set_invoke_header(struct vn_cloud *cloud, struct vn_str name, struct vn_str value)
+{
+        cloud->invoke_header = (struct vn_cloud_header){name, value};
+}
+
+void vn_invoke_header(const struct vn_cloud *cloud, struct vn_call *call)
+{
+        if (cloud->invoke_header.name.len > 0)
+                call->extra[call->extra_count++] = cloud->invoke_header;
+}
+
 void vn_cloud_result_done(struct vn_cloud_result *result)
 {
         vn_cloud_response_done(&result->response);

@@ -100,8 +100,8 @@ struct vn_cloud_result {
 /* OK whenever the cloud answered about the call, even with an error of the function or a throttle. */
 enum vn_rc vn_cloud_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
                            struct vn_cloud_result *ret, struct vn_err *err) VN_MUST_USE;
+/* Sent with each invocation from now on (a trace context, the sandbox's arrival time); borrowed; empty name: none. */
+void vn_cloud_set_invoke_header(struct vn_cloud *cloud, struct vn_str name, struct vn_str value);
 void vn_cloud_result_done(struct vn_cloud_result *result);
-
-/* --- observation: clouds/observe.h has invocations, metrics and prices --- */
 
 #endif

@@ -322,6 +322,7 @@ static enum vn_rc azure_invoke(struct vn_cloud *cloud, const struct vn_cloud_fun
         if (snprintf(audience, sizeof(audience), VN_AZURE_KEY_AUDIENCE "%s", function->resource) >= VN_CLOUD_URL_BYTES)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "azure: the resource id of %s is too long", function->name);
         call.timeout_us = (function->timeout_s ? function->timeout_s + 30 : 260) * VN_US_PER_S;
+        vn_invoke_header(cloud, &call);
         VN_TRY(vn_call_send(cloud, &call, &ret->response, err));
         return vn_function_status(cloud, ret, err);
 }

@@ -48,11 +48,9 @@ uint32_t vn_gcp_memory_mb(struct vn_str quantity)
 /* projects/P/locations/L/functions/F */
 static struct vn_str name_part(struct vn_str name, int index)
 {
-        struct vn_str part = {0};
-
-        for (int i = 0; i <= index && name.ptr; i++)
-                part = vn_str_cut(&name, '/');
-        return part.ptr ? part : VN_STR("");
+        for (int i = 0; i < index && name.ptr; i++)
+                vn_str_cut(&name, '/');
+        return name.ptr ? vn_str_cut(&name, '/') : VN_STR("");
 }
 
 static bool is_deploying(json_t *item)
@@ -216,6 +214,7 @@ static enum vn_rc gcp_invoke(struct vn_cloud *cloud, const struct vn_cloud_funct
         if (call.path.len == 0)
                 call.path = VN_STR("/");
         call.timeout_us = (function->timeout_s + 30) * VN_US_PER_S;
+        vn_invoke_header(cloud, &call);
         VN_TRY(vn_call_send(cloud, &call, &ret->response, err));
         return vn_function_status(cloud, ret, err);
 }

@@ -6,7 +6,7 @@
 
 enum vn_rc vn_gcp_authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
                             struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err) VN_MUST_USE;
-/* One signed JWT (RS256): for an access token with scope, for an ID token with target_audience. */
+/* Appends one signed JWT (RS256): for an access token with scope, for an ID token with target_audience. */
 enum vn_rc vn_gcp_jwt(const char *email, const char *key_pem, const char *token_uri, const char *target_audience,
                       int64_t now_us, struct vn_buf *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_gcp_call(struct vn_cloud *cloud, const char *method, const char *host, struct vn_str path,

@@ -36,6 +36,7 @@ enum vn_rc vn_gcp_jwt(const char *email, const char *key_pem, const char *token_
         VN_AUTO(vn_buf) claims = VN_BUF_INIT(8192);
         VN_AUTO(vn_buf) signature = VN_BUF_INIT(4096);
         long long now_s = (long long)(now_us / VN_US_PER_S);
+        size_t start;
 
         vn_buf_text(&claims, "{\"iss\":");
         vn_buf_json_string(&claims, vn_str(email));
@@ -47,11 +48,12 @@ enum vn_rc vn_gcp_jwt(const char *email, const char *key_pem, const char *token_
         vn_buf_json_string(&claims, vn_str(target_audience ? target_audience : SCOPE));
         vn_buf_printf(&claims, ",\"iat\":%lld,\"exp\":%lld}", now_s, now_s + LIFE_S);
         VN_TRY(vn_buf_check(&claims, err));
+        start = ret->len;
         vn_buf_base64url(ret, header, strlen(header));
         vn_buf_char(ret, '.');
         vn_buf_base64url(ret, claims.ptr, claims.len);
         VN_TRY(vn_buf_check(ret, err));
-        VN_TRY(sign(key_pem, vn_buf_view(ret), &signature, err));
+        VN_TRY(sign(key_pem, vn_str_n(ret->ptr + start, ret->len - start), &signature, err));
         vn_buf_char(ret, '.');
         vn_buf_str(ret, vn_buf_view(&signature));
         VN_TRY(vn_buf_check(&signature, err));
