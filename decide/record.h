@@ -2,7 +2,7 @@
  * Purpose: a route, a memory size, a promotion, a policy edit: one record, one explain path, one audit path.
  * Bytes: fixed header, salts' seed, then six redaction groups. Canonical: one record has one encoding, and decoding
  *   refuses anything that encoding cannot have made. A routed call's record stays under 512 bytes
- *   (VN_RECORD_MAX_BYTES is one journal slot).
+ *   in practice (one journal slot, 1,000, holds it with every candidate busy).
  * Leaf: header without personal data, then six commitments SHA-256(salt_g || group bytes), zero for an empty group;
  *   the salts come from the seed. Redaction empties a group's bytes, replaces the seed by the salts of the groups that
  *   remain and keeps the erased groups' commitments: the leaf, and so every proof, stays the same.
@@ -13,9 +13,9 @@
 #include "decide/decide.h"
 
 #define VN_RECORD_FORMAT 1
-#define VN_RECORD_MAX_BYTES 1000
+#define VN_RECORD_MAX_BYTES 3072 /* with every text at its longest */
 #define VN_RECORD_SEED_BYTES 16
-#define VN_RECORD_HEADER_BYTES 48
+#define VN_RECORD_HEADER_BYTES 40
 #define VN_RECORD_GROUPS 6
 #define VN_RECORD_LEAF_BYTES (VN_RECORD_HEADER_BYTES + 32 * VN_RECORD_GROUPS)
 
@@ -58,7 +58,7 @@ struct vn_record {
         uint8_t salt[VN_RECORD_GROUPS][VN_RECORD_SEED_BYTES];
         uint8_t erased_commitment[VN_RECORD_GROUPS][32];
         /* identity */
-        char tenant[64], actor[64], delegation[64], request_id[64];
+        char tenant[64], actor[64], delegation[64], request_id[64], approved_by[64];
         /* question */
         char workload[192], caller_region[48];
         uint32_t payload_bytes, response_bytes;
@@ -70,6 +70,7 @@ struct vn_record {
         bool has_runner_up;
         struct vn_record_side choice, runner_up; /* of routes */
         char subject[192], before[96], after[96]; /* of changes: what changes, from, to */
+        double value_before, value_after;         /* the same as numbers where there are any: MB, loss */
         /* reasons */
         char summary[256]; /* of changes; a route's sentence is made when asked for */
         double margin;

@@ -41,8 +41,8 @@ struct vn_endpoint {
         int64_t rounding_us, minimum_us;
         double request_usd, egress_usd_per_gb;      /* GB: 10^9 bytes */
         /* part MODEL */
-        double duration_us[VN_VIEW_KNOTS][VN_VIEW_QUANTILES]; /* warm run time at view->payload_bytes[knot] */
-        double cold_chance[VN_VIEW_COLD_KNOTS];               /* by idle time */
+        float duration_us[VN_VIEW_KNOTS][VN_VIEW_QUANTILES]; /* warm run time at view->payload_bytes[knot] */
+        float cold_chance[VN_VIEW_COLD_KNOTS];               /* by idle time */
         double cold_us, init_us;                              /* a cold start adds cold_us; init_us of it may be billed */
         /* part STATE */
         uint32_t flags; /* enum vn_endpoint_flag */
@@ -62,8 +62,9 @@ enum vn_view_part { VN_PART_ENDPOINTS, VN_PART_PRICES, VN_PART_MODEL, VN_PART_PO
 enum vn_hot {
         VN_HOT_RATE, VN_HOT_RATE_NEXT, VN_HOT_BORDER_MS, VN_HOT_REQUEST, VN_HOT_EGRESS, VN_HOT_INIT, VN_HOT_COLD_US,
         VN_HOT_NETWORK_US, VN_HOT_ERROR, VN_HOT_LIMIT, VN_HOT_TOKENS, VN_HOT_WARM, VN_HOT_IDLE_S,
-        VN_HOT_BILLED, /* VN_VIEW_KNOTS rows: expected billed ms */
-        VN_HOT_TAIL = VN_HOT_BILLED + VN_VIEW_KNOTS, /* VN_VIEW_KNOTS rows: duration quantile, us */
+        VN_HOT_MEAN,                                     /* VN_VIEW_KNOTS rows: mean run time, ms */
+        VN_HOT_ROUNDING = VN_HOT_MEAN + VN_VIEW_KNOTS,   /* what minimum and rounding add on average, ms */
+        VN_HOT_TAIL = VN_HOT_ROUNDING + VN_VIEW_KNOTS,   /* duration at the policy's quantile, us */
         VN_HOT_ROWS = VN_HOT_TAIL + VN_VIEW_KNOTS,
 };
 
@@ -77,7 +78,8 @@ struct vn_view {
         bool paused;           /* the function, or everything: the declared split serves */
         double spent_usd;      /* today, under this policy's budget */
         uint64_t calls_per_min; /* of the workload; blast radius */
-        double payload_bytes[VN_VIEW_KNOTS]; /* ascending, the first >= 0 */
+        double response_bytes;               /* where the question does not know */
+        double payload_bytes[VN_VIEW_KNOTS]; /* strictly ascending, the first >= 0 */
         struct vn_policy_compiled policy;
         uint32_t count, capacity, stride;
         struct vn_endpoint *endpoint;
@@ -86,7 +88,6 @@ struct vn_view {
         float *hot;           /* VN_HOT_ROWS rows */
         uint16_t *cold;       /* VN_VIEW_COLD_KNOTS a candidate, chance * 65535 */
         uint32_t *excluded;   /* what is excluded whatever the question: bits of enum vn_exclusion */
-        float *mean_ms;       /* VN_VIEW_KNOTS rows: unrounded mean; read for two candidates only */
 };
 
 enum vn_rc vn_view_new(uint32_t capacity, struct vn_view **ret, struct vn_err *err) VN_MUST_USE; /* default policy */
