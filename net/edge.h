@@ -69,6 +69,14 @@ unsigned vn_edge_loop_count(const struct vn_edge *edge);
 void vn_edge_drain(struct vn_edge *edge, uint32_t grace_ms);
 /* Ends within one turn of each loop every call whose identity matches (a revoked account or token). Any thread. */
 void vn_edge_end_account(struct vn_edge *edge, uint64_t account_id);
+
+/* What the edge counted, summed over its loops; any thread. Fields and their meaning: net/edge_stats.def. */
+struct vn_edge_stats {
+#define VN_EDGE_STAT(name, help) uint64_t name;
+#include "net/edge_stats.def"
+#undef VN_EDGE_STAT
+};
+void vn_edge_stats(const struct vn_edge *edge, struct vn_edge_stats *ret);
 struct vn_edge *vn_edge_free(struct vn_edge *edge);
 
 #endif

@@ -95,6 +95,12 @@ int64_t vn_call_deadline_us(const struct vn_call *call);
 struct vn_str vn_call_header(const struct vn_call *call, const char *name);
 /* "GET", "POST", ...; gRPC calls are "POST". */
 struct vn_str vn_call_verb(const struct vn_call *call);
+/* Adds a gRPC header or trailer (an HTTP header, for JSON) to the answer; copied. Names are lower case; values of names
+ * that end in "-bin" are base64, as they are on the wire. At most 32 a call; initial ones before the first message. */
+enum vn_rc vn_call_add_initial_metadata(struct vn_call *call, const char *name, struct vn_str value) VN_MUST_USE;
+enum vn_rc vn_call_add_trailing_metadata(struct vn_call *call, const char *name, struct vn_str value) VN_MUST_USE;
+/* Streams: no further message is delivered until it is resumed; the peer is held back by flow control. */
+void vn_call_pause_reading(struct vn_call *call, bool pause);
 /* The one URI SAN of the peer's verified certificate, or NULL without one. */
 const char *vn_call_peer_uri(const struct vn_call *call);
 /* The TLS peer's certificate fingerprint (SHA-256) or NULL. */
