@@ -219,7 +219,7 @@ enum vn_rc vn_note_verify(const struct vn_note_key *key, struct vn_str note, str
         size_t at = note.len - 1;
         while (at > 0 && !(note.ptr[at] == '\n' && note.ptr[at - 1] == '\n'))
                 at--;
-        if (!at)
+        if (!at || at + 1 == note.len)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "note: no signature");
         struct vn_str text = vn_str_n(note.ptr, at), rest = vn_str_n(note.ptr + at + 1, note.len - at - 2);
         bool found = false;
