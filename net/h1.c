@@ -104,6 +104,8 @@ static int parse_request_line(struct vn_str line, struct vn_h1_head *ret, struct
         if (!vn_str_eq(rest, VN_STR("HTTP/1.1")) && !vn_str_eq(rest, VN_STR("HTTP/1.0"))) {
                 bool other = rest.len == 8 && vn_str_starts(rest, VN_STR("HTTP/")) && rest.ptr[6] == '.' &&
                              rest.ptr[5] >= '0' && rest.ptr[5] <= '9' && rest.ptr[7] >= '0' && rest.ptr[7] <= '9';
+                if (!vn_str_starts(rest, VN_STR("HTTP/")))
+                        return memchr(rest.ptr, ' ', rest.len) ? 400 : VN_H1_NOT_HTTP;
                 return other ? 505 : 400;
         }
         ret->minor_0 = rest.ptr[7] == '0';

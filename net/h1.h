@@ -30,7 +30,9 @@ struct vn_h1_head {
 /* Looks at bytes [*scanned, n): 0 when the head is not whole yet, its length (with the empty line) when it is, or minus
  * the HTTP status when it can be no head. *scanned goes on from call to call, starting at 0. */
 long vn_h1_find_head(const char *bytes, size_t n, size_t *scanned);
-/* Parses a whole head; 0 or the HTTP status to refuse it with. */
+/* Parses a whole head; 0, or the HTTP status to refuse it with, or VN_H1_NOT_HTTP: a first line that names another
+ * protocol, which deserves no answer. */
+#define VN_H1_NOT_HTTP (-1)
 int vn_h1_parse_head(const char *bytes, size_t n, struct vn_h1_head *ret);
 /* One chunk-size line or trailer line at the start of bytes: its length with CRLF, 0 if not whole, -1 if malformed. */
 long vn_h1_chunk_line(const char *bytes, size_t n, uint64_t *ret_size);

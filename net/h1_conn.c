@@ -152,10 +152,12 @@ static bool head_step(struct edge_conn *conn, const char *bytes, size_t n)
         int status = found < 0 ? (int)-found : found == 0 || (size_t)found > limits->max_header_bytes ? 431 : 0;
         if (!status)
                 status = vn_h1_parse_head(bytes, (size_t)found, &head);
-        if (status) {
+        if (status == VN_H1_NOT_HTTP)
+                edge_conn_kill(conn);
+        else if (status)
                 refuse(conn, status);
+        if (status)
                 return false;
-        }
         conn->head_deadline_us = 0;
         h1->at += (size_t)found;
         h1->scanned = 0;

@@ -244,7 +244,6 @@ enum vn_rc edge_h2_setup(struct edge_loop *loop, struct vn_err *err)
         nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
         nghttp2_option *option = loop->h2_option;
         nghttp2_option_set_no_auto_window_update(option, 1);
-        nghttp2_option_set_no_closed_streams(option, 1);
         nghttp2_option_set_max_outbound_ack(option, 200);
         nghttp2_option_set_max_settings(option, 32);
         nghttp2_option_set_stream_reset_rate_limit(option, 1000, 33);
