@@ -1,0 +1,106 @@
+#include "decide/build.h"
+
+#include "base/detmath.h"
+
+#define SKETCH_CALLS 30 /* fewer say nothing about a shape */
+#define MAD_TO_SIGMA 1.2533 /* of a normal: sqrt(pi/2) */
+#define DEFAULT_SIGMA 0.4
+#define MAX_US 3.6e9 /* an hour: no platform lets a call run longer */
+
+static const double quantile[VN_VIEW_QUANTILES] = {.1, .3, .5, .7, .9, .95, .99};
+static const double normal_z[VN_VIEW_QUANTILES] = {-1.2816, -.5244, 0, .5244, 1.2816, 1.6449, 2.3263};
+
+static bool seen(const struct vn_build_input *in)
+{
+        return in->stats && in->stats->windows > 0;
+}
+
+/* Middle of ln(us), and the spread around it. */
+static void middle(const struct vn_build_input *in, double payload_log, double memory_mb, double *mean, double *sigma)
+{
+        *sigma = DEFAULT_SIGMA;
+        if (!seen(in)) {
+                *mean = vn_log(in->default_us > 1 ? in->default_us : 1);
+                return;
+        }
+        const struct vn_fn_stats *s = in->stats;
+        if (s->within_sd > .01)
+                *sigma = s->within_sd < 2 ? s->within_sd : 2;
+        if (!in->model) {
+                *mean = s->mean + s->slope_payload * (payload_log - s->payload_log_mean) +
+                        s->slope_memory * (vn_log(memory_mb) - s->log_memory);
+                return;
+        }
+        struct vn_duration_query query = {in->platform, memory_mb, payload_log, 0, in->time_us};
+        struct vn_duration_estimate estimate;
+        vn_model_duration(in->model, s, &query, &estimate);
+        *mean = estimate.log_mean;
+        double own = estimate.log_spread * MAD_TO_SIGMA;
+        if (own > *sigma && own < 2)
+                *sigma = own;
+}
+
+/* Run-time quantiles at one payload and memory size; ascending and bounded whatever the model says. */
+static void quantiles_us(const struct vn_build_input *in, double payload_log, double memory_mb,
+                         double ret[VN_VIEW_QUANTILES])
+{
+        double mean, sigma, shape_middle = 0;
+        bool shape = in->sketch && in->sketch->total >= SKETCH_CALLS;
+        middle(in, payload_log, memory_mb, &mean, &sigma);
+        if (shape)
+                shape_middle = vn_sketch_quantile_us(in->sketch, .5);
+        for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++) {
+                double us = shape && shape_middle > 0
+                                    ? vn_exp(mean) * (vn_sketch_quantile_us(in->sketch, quantile[q]) / shape_middle)
+                                    : vn_exp(mean + normal_z[q] * sigma);
+                double least = q ? ret[q - 1] : 1;
+                us = us > least ? us : least; /* also for NaN */
+                ret[q] = us < MAX_US ? us : MAX_US;
+        }
+}
+
+void vn_build_model_part(const struct vn_build_input *in, const double payload_bytes[VN_VIEW_KNOTS],
+                         struct vn_endpoint *ret)
+{
+        for (unsigned k = 0; k < VN_VIEW_KNOTS; k++) {
+                double us[VN_VIEW_QUANTILES];
+                quantiles_us(in, vn_log1p(payload_bytes[k]), in->memory_mb, us);
+                for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++)
+                        ret->duration_us[k][q] = (float)us[q];
+        }
+        for (unsigned k = 0; k < VN_VIEW_COLD_KNOTS; k++) {
+                struct vn_cold_query query = {in->platform, in->memory_mb, (double)(1u << k)};
+                double chance = k < 9 ? .02 : .5; /* nothing known: most platforms keep an instance some minutes */
+                if (seen(in) && in->model)
+                        chance = vn_model_cold(in->model, in->stats, &query);
+                ret->cold_chance[k] = chance > 0 ? (float)(chance < 1 ? chance : 1) : 0.f;
+        }
+        ret->cold_us = in->cold_us > 0 ? in->cold_us : in->default_cold_us;
+        ret->init_us = in->init_us;
+}
+
+size_t vn_build_curve(const struct vn_build_input *in, const struct vn_endpoint *e, double response_bytes,
+                      const struct vn_build_size *sizes, size_t size_count, struct vn_curve_point *ret)
+{
+        static const double weight[VN_VIEW_QUANTILES] = {.2, .2, .2, .2, .125, .045, .03};
+        double payload_log = seen(in) ? in->stats->payload_log_mean : 0;
+        size_t n = size_count < VN_TUNE_MAX_POINTS ? size_count : VN_TUNE_MAX_POINTS;
+        for (size_t i = 0; i < n; i++) {
+                double us[VN_VIEW_QUANTILES], billed_us = 0;
+                quantiles_us(in, payload_log, (double)sizes[i].memory_mb, us);
+                for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++) {
+                        double at_least = us[q] > (double)e->minimum_us ? us[q] : (double)e->minimum_us;
+                        double steps = (double)(int64_t)(at_least / (double)e->rounding_us);
+                        if (steps * (double)e->rounding_us < at_least)
+                                steps += 1;
+                        billed_us += weight[q] * steps * (double)e->rounding_us;
+                }
+                double usd_per_s = (e->usd_per_gb_s * sizes[i].billed_gb + e->usd_per_vcpu_s * sizes[i].vcpu) / e->share;
+                ret[i] = (struct vn_curve_point){.memory_mb = sizes[i].memory_mb,
+                                                 .p50_us = us[2],
+                                                 .p95_us = us[5],
+                                                 .usd_per_million = usd_per_s * billed_us + e->request_usd * 1e6 +
+                                                                    e->egress_usd_per_gb * response_bytes / 1e3};
+        }
+        return n;
+}
