@@ -231,7 +231,7 @@ enum vn_rc vn_edge_listen(struct vn_edge *edge, const char *host, uint16_t port,
         VN_ASSERT(!edge->started);
         if (edge->listener_count == EDGE_MAX_LISTENERS)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "edge: more than %d listeners", EDGE_MAX_LISTENERS);
-        int fd;
+        int fd = -1;
         VN_TRY(open_listener(host, port, !tls, &fd, err));
         port = bound_port(fd);
         struct edge_listener *listener = &edge->listeners[edge->listener_count];
