@@ -1,0 +1,20 @@
+/* sim/aws.h - AWS as seen on the wire: Lambda, CloudWatch, CloudWatch Logs, Price List and STS on one endpoint.
+ * Threads: one at a time. Ownership: the response is the caller's. */
+#ifndef VANE_SIM_AWS_H
+#define VANE_SIM_AWS_H
+
+#include "sim/world.h"
+
+void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response);
+
+/* --- between the files of the AWS part --- */
+enum vn_aws_protocol { VN_AWS_REST, VN_AWS_JSON, VN_AWS_QUERY };
+void vn_sim_aws_error(struct vn_sim_response *response, enum vn_aws_protocol protocol, int status, const char *code,
+                      const char *format, ...) VN_PRINTF(5, 6);
+/* CloudWatch, Logs and Price List by x-amz-target. */
+void vn_sim_aws_target(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
+                       struct vn_sim_response *response);
+/* The three log lines of an invocation. */
+void vn_sim_aws_report(const struct vn_sim_record *record, struct vn_buf *ret);
+
+#endif

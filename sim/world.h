@@ -1,0 +1,118 @@
+/* sim/world.h - the simulated world: a platform, its accounts and credentials, and what happened so far.
+ * Purpose: what the three clouds' handlers and the control API share.
+ * Threads: one at a time. Ownership: vn_sim_free releases all; records and accounts are valid until then or until the
+ *   next invocation. Units: microseconds of the process's clock (base/clock.h), USD, MB. */
+#ifndef VANE_SIM_WORLD_H
+#define VANE_SIM_WORLD_H
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "platform/demo.h"
+#include "sim/wire.h"
+
+#define VN_SIM_ACCOUNTS VN_DEMO_SITES
+#define VN_MAX_SIM_RECORDS 4000000  /* of all deployments; beyond it invocations are refused by their cloud */
+#define VN_SIM_KEY_BYTES 32
+
+struct vn_sim_account {
+        const char *name;
+        enum vn_platform_cloud cloud;
+        char region[32];
+        char id[40];     /* AWS account number, Azure subscription, GCP project */
+        char key_id[64]; /* AWS access key id, Azure client id, GCP client_email */
+        char secret[72]; /* AWS secret access key, Azure client secret */
+        char tenant[40], workspace[40], app_id[40]; /* Azure */
+        char *private_pem, *public_pem; /* GCP: the service account's key; its id is in `secret` */
+};
+
+/* One invocation that reached a platform. */
+struct vn_sim_record {
+        int64_t at_us, end_us; /* arrival at the endpoint's front, end of the run */
+        uint32_t payload_bytes;
+        uint32_t run_ms_x1000, init_ms_x1000, billed_ms; /* run and init in microseconds, capped at 71 minutes */
+        uint16_t memory_mb, used_mb;
+        uint8_t status; /* enum vn_platform_status */
+        bool cold;
+        uint32_t response_bytes;
+        uint64_t instance, id;
+};
+
+struct vn_sim_function { /* one deployment's control-plane state */
+        uint32_t revision;          /* rises with every change, and again when it has settled */
+        int64_t changed_us;         /* last change */
+        int64_t settles_us;         /* INT64_MAX: nothing is under way */
+        uint32_t looks;             /* how often somebody looked while it is under way */
+        uint32_t wanted_mb;
+        uint64_t operation;         /* id of the latest change */
+        struct vn_sim_record *records;
+        size_t record_count, record_cap;
+        /* ledger */
+        uint64_t invocations, failed, cold;
+        struct vn_platform_cost cost;
+};
+
+struct vn_sim_arrival {
+        int64_t at_us;
+        uint32_t function, payload_bytes;
+};
+
+struct vn_sim {
+        const struct vn_clock *clock;
+        uint64_t seed;
+        struct vn_trace *trace;
+        struct vn_price_table prices;
+        struct vn_demo *demo;
+        struct vn_platform *platform;
+        struct vn_sim_account accounts[VN_SIM_ACCOUNTS];
+        struct vn_sim_function *functions; /* by deployment */
+        uint8_t token_key[VN_SIM_KEY_BYTES];
+        char control_token[2 * VN_SIM_KEY_BYTES + 1];
+        struct vn_sim_arrival *arrivals;
+        size_t arrival_count, arrival_cap;
+        struct vn_injection injections[VN_MAX_PLATFORM_INJECTIONS]; /* for the replays of `alone` */
+        size_t injection_count;
+        size_t record_total;
+        uint64_t next_id;
+        uint16_t port[VN_PLATFORM_CLOUDS]; /* 0 in tests without a server */
+};
+
+struct vn_sim_texts {
+        struct vn_str invocations, durations, memory, functions_prices, aws_tiers, egress;
+};
+/* Makes accounts, keys and deployments. Secrets come from the kernel's random bytes, constants from the seed. */
+enum vn_rc vn_sim_new(const struct vn_sim_texts *texts, const struct vn_clock *clock, uint64_t seed, struct vn_sim **ret,
+                      struct vn_err *err) VN_MUST_USE;
+struct vn_sim *vn_sim_free(struct vn_sim *sim);
+VN_DEFINE_AUTO(vn_sim);
+
+/* Deployment of a function by its name in an account; UINT32_MAX if there is none. */
+uint32_t vn_sim_find(const struct vn_sim *sim, uint32_t account, struct vn_str name);
+const char *vn_sim_function_name(const struct vn_sim *sim, uint32_t deployment);
+/* Time of the request: header x-vane-sim-at-us if a driver sends one, else the clock. */
+int64_t vn_sim_arrival(const struct vn_sim *sim, const struct vn_sim_request *request);
+/* Runs it on the platform, keeps the record, and puts x-vane-sim-elapsed-us into the response. Returns the record;
+ * NULL when it was not reached (throttled, outage) or nothing more can be recorded: *outcome says which. */
+const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_request *request,
+                                          struct vn_sim_response *response, struct vn_platform_outcome *outcome);
+/* A JSON text of the wanted size, as the functions answer. */
+void vn_sim_payload(const struct vn_platform_outcome *outcome, struct vn_buf *ret);
+
+/* Memory as configured now, and a change of it. A change settles after delay_us of virtual time, or when it has been
+ * looked at three times: a sandbox clock may stand still while a client waits. FAILED_PRECONDITION while another
+ * change is under way. */
+uint32_t vn_sim_memory(const struct vn_sim *sim, uint32_t deployment);
+enum vn_rc vn_sim_change(struct vn_sim *sim, uint32_t deployment, uint32_t memory_mb, int64_t delay_us,
+                         struct vn_err *err) VN_MUST_USE;
+/* True while a change is under way; a look by a client counts, the simulator's own does not. */
+bool vn_sim_busy(struct vn_sim *sim, uint32_t deployment, bool look);
+
+/* Sends the recorded arrivals to fresh platforms of the same seed and first sizes: all to one account, or a third of the
+ * functions to each cloud. */
+struct vn_sim_alone {
+        double cost_usd, p95_ms;
+        uint64_t failed, invocations;
+};
+enum vn_rc vn_sim_alone(const struct vn_sim *sim, const uint32_t account_of_third[3], struct vn_sim_alone *ret,
+                        struct vn_err *err) VN_MUST_USE;
+
+#endif
