@@ -56,3 +56,8 @@ vn_op_fn vn_api_operation(const struct vn_method *method)
         VN_ASSERT(index < vn_api_method_count && operations[index]);
         return operations[index];
 }
+
+bool vn_api_only_reads_store(const struct vn_method *method)
+{
+        return !strcmp(method->service, "vane.v1.Decisions") || !strcmp(method->service, "vane.v1.Audit");
+}

@@ -44,5 +44,7 @@ void vn_export_writable(struct vn_call *call);
 extern const struct vn_method vn_api_methods[];
 extern const size_t vn_api_method_count;
 vn_op_fn vn_api_operation(const struct vn_method *method);
+/* True for operations that only read the store and so need not wait for the control loop. */
+bool vn_api_only_reads_store(const struct vn_method *method);
 
 #endif

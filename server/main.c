@@ -74,6 +74,7 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
 {
         VN_TRY(make_state_dir(server, err));
         VN_TRY(vn_loop_new("control", &server->control, err));
+        VN_TRY(vn_loop_new("reader", &server->reader, err));
         VN_TRY(vn_edge_new(NULL, server->config.edge_loops, &server->edge, err));
         /* The store before everything that remembers; it also refuses a second vaned on the same state. */
         VN_TRY(vn_record_start(server, err));
@@ -90,6 +91,7 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         VN_TRY(vn_explain_start(server, err));
         /* Routing reads all of the above to publish its first view. */
         VN_TRY(vn_routing_start(server, err));
+        VN_TRY(vn_loop_start(server->reader, err));
         VN_TRY(vn_loop_start(server->control, err));
         VN_TRY(vn_ticker_start(server, err));
         /* Last: from here on there are callers. */
@@ -104,10 +106,12 @@ static void stop(struct vn_server *server)
         unlink(path);
         if (server->edge)
                 vn_edge_drain(server->edge, 2000);
-        if (server->control) {
-                vn_loop_stop(server->control);
-                vn_loop_join(server->control);
-        }
+        struct vn_loop *const loops[] = {server->control, server->reader};
+        for (size_t i = 0; i < 2; i++)
+                if (loops[i]) {
+                        vn_loop_stop(loops[i]);
+                        vn_loop_join(loops[i]);
+                }
         vn_ticker_stop(server); /* its timer belongs to the loop: after the loop stands still */
         vn_routing_stop(server);
         vn_explain_stop(server);
@@ -123,6 +127,7 @@ static void stop(struct vn_server *server)
         vn_registry_stop(server);
         vn_pki_stop(server);
         vn_record_stop(server);
+        server->reader = vn_loop_free(server->reader);
         server->control = vn_loop_free(server->control);
 }
 

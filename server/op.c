@@ -60,7 +60,8 @@ void vn_op_run(struct vn_server *server, struct vn_call *call, vn_op_fn fn, cons
                                .identity = vn_call_identity(call),
                                .arena = vn_call_arena(call),
                                .call = vn_call_ref(call)};
-        vn_loop_post(server->control, &t->task);
+        const struct vn_method *method = vn_call_method(call);
+        vn_loop_post(method && vn_api_only_reads_store(method) ? server->reader : server->control, &t->task);
 }
 
 void vn_op_start(struct vn_call *call, const ProtobufCMessage *request)

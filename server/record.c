@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/hash.h"
-#include "server/audit/audit.h"
 
 /* Where the index of an outcome differs from that of the decision which it ends. */
 #define OUTCOME_SALT UINT64_C(0x6f7574636f6d6521)
@@ -167,7 +166,6 @@ enum vn_rc vn_record_change(struct vn_server *server, struct vn_batch *batch, co
                 vn_batch_record(batch, vn_str_n(bytes, n));
                 if (ret_id)
                         vn_decision_id_format(&record->id, ret_id);
-                vn_audit_announce(server, record);
         }
         vn_free(record);
         return rc;

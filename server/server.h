@@ -58,6 +58,7 @@ struct vn_server {
         struct vn_recorder *recorder;
         struct vn_store *store;
         struct vn_loop *control;
+        struct vn_loop *reader; /* operations that only read the store: decisions, audit */
         struct vn_tls_server *tls;
         struct vn_edge *edge;
         uint16_t http_port, https_port;

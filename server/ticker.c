@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "server/explain/explain.h"
 #include "server/rounds/rounds.h"
 #include "server/routing/routing.h"
 #include "server/telemetry/telemetry.h"
@@ -28,6 +29,7 @@ static void tick(void *arg)
         vn_routing_tick(server, now_us);
         vn_rounds_tick(server, now_us);
         vn_tuning_tick(server, now_us);
+        vn_explain_tick(server);
         if (now_us >= server->ticker->next_retention_us) {
                 struct vn_err err;
                 server->ticker->next_retention_us = now_us + RETENTION_EVERY_US;

@@ -70,6 +70,17 @@ uint64_t vn_hub_dropped(const struct vn_server *server)
         return atomic_load(&server->hub->dropped);
 }
 
+bool vn_hub_has_watchers(const struct vn_server *server)
+{
+        struct vn_hub *hub = server->hub;
+        bool found = false;
+        pthread_mutex_lock(&hub->mutex);
+        for (const struct stream *s = hub->streams; s && !found; s = s->next)
+                found = !s->agent;
+        pthread_mutex_unlock(&hub->mutex);
+        return found;
+}
+
 static bool attach(struct vn_hub *hub, struct vn_call *call, bool agent, const char *kind, const char *workload)
 {
         struct stream *stream = vn_alloc(sizeof *stream);

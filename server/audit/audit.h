@@ -1,0 +1,30 @@
+/* audit.h - the log for auditors: checkpoints, proofs, tiles, and the export that vanectl verifies offline.
+ * Threads: operations on the reader loop; the export stream is fed from there and sent on its edge loop. */
+#ifndef VANE_SERVER_AUDIT_AUDIT_H
+#define VANE_SERVER_AUDIT_AUDIT_H
+
+#include "server/op.h"
+#include "server/server.h"
+#include "vane/v1/control.pb-c.h"
+
+/* Inclusion of one entry in the tree of `size` (0: the newest checkpoint); `present` is false while it is not
+ * integrated yet. */
+enum vn_rc vn_audit_proof(struct vn_op *op, uint64_t index, uint64_t size, Vane__V1__Proof **ret,
+                          struct vn_err *err) VN_MUST_USE;
+/* Raw HTTP: /checkpoint, /tile/..., /v1/audit/export.jsonl. */
+enum vn_rc vn_audit_add_http(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
+
+/* One line of an export. The first line is the header, with the checkpoint and the verifier's key; then one a record:
+ *   {"type":"header","format":1,"checkpoint":NOTE,"key":VKEY,"size":N}
+ *   {"type":"record","seq":N,"kind":K,"record":BASE64,"leaf":BASE64,"proof":[BASE64,...]}
+ *   {"type":"end","records":N}
+ * A record whose bytes are gone by a signed tombstone has no "record". */
+#define VN_EXPORT_LINE_BYTES 16384
+struct vn_export;
+enum vn_rc vn_export_new(struct vn_server *server, const char *tenant, int64_t from_us, int64_t to_us,
+                         struct vn_export **ret, struct vn_err *err) VN_MUST_USE;
+struct vn_export *vn_export_free(struct vn_export *export);
+/* Appends the next line with its newline to `ret`; *ret_more is false after the last. */
+enum vn_rc vn_export_next(struct vn_export *export, struct vn_buf *ret, bool *ret_more, struct vn_err *err) VN_MUST_USE;
+
+#endif

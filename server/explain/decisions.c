@@ -1,0 +1,255 @@
+/* decisions.c - decisions listed, found, watched. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "server/explain/explain.h"
+#include "server/record.h"
+#include "server/registry/hub.h"
+#include "store/history.h"
+
+#define TICK_RECORDS 40
+#define TICK_EVERY_WALL_US (500 * VN_US_PER_MS)
+
+struct vn_explain {
+        uint64_t told; /* records before this sequence were announced */
+        int64_t next_wall_us;
+        struct vn_arena arena;
+};
+
+enum vn_rc vn_explain_start(struct vn_server *server, struct vn_err *err)
+{
+        server->explain = vn_alloc(sizeof *server->explain);
+        if (!server->explain)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        vn_arena_init(&server->explain->arena, 1u << 20);
+        struct vn_store_stats stats;
+        vn_store_stats(server->store, &stats);
+        server->explain->told = stats.log_size;
+        return VN_OK;
+}
+
+void vn_explain_stop(struct vn_server *server)
+{
+        if (server->explain)
+                vn_arena_done(&server->explain->arena);
+        vn_free(server->explain);
+        server->explain = NULL;
+}
+
+static char *text(struct vn_arena *arena, const char *from)
+{
+        static char empty[1] = "";
+        char *copy = vn_arena_strndup(arena, from, strlen(from));
+        return copy ? copy : empty;
+}
+
+static void change_summary(const struct vn_record *r, char *ret, size_t ret_bytes)
+{
+        if (r->summary[0])
+                snprintf(ret, ret_bytes, "%s", r->summary);
+        else if (r->before[0])
+                snprintf(ret, ret_bytes, "%s: %s, was %s, by %s.", r->subject, r->after, r->before, r->actor);
+        else
+                snprintf(ret, ret_bytes, "%s: %s, by %s.", r->subject, r->after, r->actor);
+}
+
+Vane__V1__Decision *vn_explain_decision(struct vn_arena *arena, const struct vn_record *r, uint64_t seq)
+{
+        static const char *const outcomes[] = {"", "ok", "error", "throttled", "timeout"};
+        char line[VN_SENTENCE_BYTES], id[VN_DECISION_ID_TEXT_BYTES];
+        Vane__V1__Decision *m = VN_NEW_MESSAGE(arena, Vane__V1__Decision, vane__v1__decision__init);
+        if (!m)
+                return NULL;
+        vn_decision_id_format(&r->id, id);
+        m->id = text(arena, id);
+        m->kind = text(arena, vn_record_kind_name(r->kind));
+        m->time_us = r->time_us;
+        m->actor = text(arena, r->actor);
+        m->workload = text(arena, r->workload);
+        m->mode = text(arena, r->kind == VN_RECORD_ROUTE ? vn_record_mode_name(r->mode) : "");
+        m->margin = r->margin;
+        m->confidence = (double)r->confidence;
+        m->risk = (double)r->risk.combined;
+        m->commit = seq;
+        m->leaf_index = seq;
+        m->in_log = seq != UINT64_MAX;
+        m->model_version = r->model_version;
+        m->policy = text(arena, r->policy);
+        m->policy_version = r->policy_version;
+        if (r->kind == VN_RECORD_ROUTE) {
+                m->choice = text(arena, r->choice.account);
+                m->runner_up = text(arena, r->has_runner_up ? r->runner_up.account : "");
+                vn_record_sentence(r, line);
+        } else {
+                m->choice = text(arena, r->after);
+                change_summary(r, line, sizeof line);
+        }
+        m->summary = text(arena, line);
+        if (r->outcome_status && r->outcome_status < 5 &&
+            (m->outcome = VN_NEW_MESSAGE(arena, Vane__V1__DecisionOutcome, vane__v1__decision_outcome__init))) {
+                m->outcome->status = text(arena, outcomes[r->outcome_status]);
+                m->outcome->latency_ms = (double)r->outcome_latency_us / 1000;
+        }
+        return m;
+}
+
+enum vn_rc vn_explain_find(struct vn_op *op, const char *id_text, struct vn_record *ret, struct vn_buf *ret_bytes,
+                           uint64_t *ret_seq, struct vn_err *err)
+{
+        struct vn_decision_id id;
+        if (vn_decision_id_parse(vn_str(id_text), &id) != VN_OK)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "id: not a decision's id");
+        enum vn_rc rc = vn_store_find(op->server->store, vn_record_origin_key(&id, false), id.sequence, 0, ret_seq,
+                                      ret_bytes, err);
+        if (rc == VN_OK)
+                rc = vn_record_decode(vn_buf_view(ret_bytes), ret, err);
+        if (rc == VN_NOT_FOUND || (rc == VN_OK && strcmp(ret->tenant, op->identity->tenant)))
+                return vn_fail(err, VN_NOT_FOUND, "id: no such decision, or its records have expired");
+        return rc;
+}
+
+/* How a routed call ended is a record of its own, found by the decision's id. */
+static void find_outcome(struct vn_op *op, struct vn_record *r)
+{
+        struct vn_decision_id id = {vn_record_origin_key(&r->id, true), r->id.loop, r->id.sequence};
+        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        struct vn_record *outcome = vn_alloc(sizeof *outcome);
+        struct vn_err err;
+        uint64_t seq;
+        if (outcome && r->kind == VN_RECORD_ROUTE &&
+            vn_store_find(op->server->store, vn_record_origin_key(&id, false), id.sequence, r->time_us, &seq, &bytes,
+                          &err) == VN_OK &&
+            vn_record_decode(vn_buf_view(&bytes), outcome, &err) == VN_OK) {
+                r->outcome_status = outcome->outcome_status;
+                r->outcome_latency_us = outcome->outcome_latency_us;
+                r->outcome_response_bytes = outcome->outcome_response_bytes;
+        }
+        vn_free(outcome);
+}
+
+enum vn_rc op_get_decision(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
+                           struct vn_err *err)
+{
+        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        struct vn_record *record = vn_arena_alloc(op->arena, sizeof *record);
+        uint64_t seq;
+        if (!record)
+                return vn_op_no_memory(err);
+        VN_TRY(vn_explain_find(op, ((const Vane__V1__DecisionId *)message)->id, record, &bytes, &seq, err));
+        find_outcome(op, record);
+        Vane__V1__Decision *m = vn_explain_decision(op->arena, record, seq);
+        *ret_reply = m ? &m->base : NULL;
+        return m ? VN_OK : vn_op_no_memory(err);
+}
+
+struct listing {
+        struct vn_op *op;
+        const Vane__V1__ListDecisionsRequest *request;
+        Vane__V1__ListDecisionsResponse *reply;
+        struct vn_record *record;
+        size_t limit;
+        uint64_t last_seq;
+        bool no_memory;
+};
+
+static bool list_one(void *arg, uint64_t seq, struct vn_str bytes)
+{
+        struct listing *l = arg;
+        struct vn_record *r = l->record;
+        if (vn_record_decode(bytes, r, NULL) != VN_OK || strcmp(r->tenant, l->op->identity->tenant) ||
+            (l->request->workload[0] && strcmp(r->workload, l->request->workload)) ||
+            (!l->request->kind[0] && r->kind == VN_RECORD_OUTCOME))
+                return true; /* the summaries said maybe */
+        Vane__V1__Decision *m = vn_explain_decision(l->op->arena, r, seq);
+        l->no_memory = !m;
+        if (!m)
+                return false;
+        l->reply->decisions[l->reply->n_decisions++] = m;
+        l->last_seq = seq;
+        return l->reply->n_decisions < l->limit;
+}
+
+enum vn_rc op_list_decisions(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
+                             struct vn_err *err)
+{
+        const Vane__V1__ListDecisionsRequest *request = (const Vane__V1__ListDecisionsRequest *)message;
+        struct vn_page page;
+        struct listing l = {.op = op, .request = request};
+        struct vn_record_filter filter = {.newest_first = true, .from_us = request->from_us, .to_us = request->to_us};
+        VN_TRY(vn_op_page(op, request->page_size, "", SIZE_MAX / 2, &page, err));
+        l.limit = filter.limit = page.count;
+        if (request->page_token[0] && vn_str_to_u64(vn_str(request->page_token), &filter.to_seq) != VN_OK)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "page_token: not one that this server gave");
+        if (request->kind[0]) {
+                enum vn_record_kind kind;
+                if (!vn_record_kind_parse(vn_str(request->kind), &kind))
+                        return vn_fail(err, VN_INVALID_ARGUMENT, "kind: route, memory, model, policy, account, ...");
+                filter.kinds = UINT64_C(1) << kind;
+        }
+        if (request->from_us < 0 || request->to_us < 0)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "from_us, to_us: not negative");
+        uint64_t tenant = vn_hash64(op->identity->tenant, strlen(op->identity->tenant), 0);
+        filter.tenants = vn_record_bit(tenant);
+        if (request->workload[0]) {
+                uint64_t subject = vn_hash64(request->workload, strlen(request->workload), 0);
+                filter.subjects[(subject >> 6) & 3] = vn_record_bit(subject);
+        }
+        filter.limit = SIZE_MAX; /* list_one counts what really fits */
+        l.reply = VN_NEW_MESSAGE(op->arena, Vane__V1__ListDecisionsResponse, vane__v1__list_decisions_response__init);
+        l.record = vn_arena_alloc(op->arena, sizeof *l.record);
+        if (l.reply)
+                l.reply->decisions = vn_arena_alloc(op->arena, (l.limit + 1) * sizeof *l.reply->decisions);
+        if (!l.reply || !l.record || !l.reply->decisions)
+                return vn_op_no_memory(err);
+        uint64_t next = 0;
+        if (filter.to_seq || !request->page_token[0])
+                VN_TRY(vn_store_records(op->server->store, &filter, list_one, &l, &next, err));
+        if (l.no_memory)
+                return vn_op_no_memory(err);
+        bool full = l.reply->n_decisions == l.limit;
+        uint64_t upto = full ? l.last_seq : next;
+        l.reply->next_page_token = upto > 0 && (full || next) ? vn_op_printf(op, "%llu", (unsigned long long)upto)
+                                                              : vn_op_text(op, "");
+        *ret_reply = &l.reply->base;
+        return VN_OK;
+}
+
+struct telling {
+        struct vn_server *server;
+        struct vn_record *record;
+};
+
+static bool tell_one(void *arg, uint64_t seq, struct vn_str bytes)
+{
+        struct telling *t = arg;
+        struct vn_record *r = t->record;
+        if (vn_record_decode(bytes, r, NULL) != VN_OK || r->kind == VN_RECORD_OUTCOME)
+                return true;
+        vn_arena_reset(&t->server->explain->arena);
+        Vane__V1__Decision *m = vn_explain_decision(&t->server->explain->arena, r, seq);
+        if (m)
+                vn_hub_send_decision(t->server, r->tenant, m->kind, r->workload, &m->base);
+        return true;
+}
+
+void vn_explain_tick(struct vn_server *server)
+{
+        struct vn_explain *explain = server->explain;
+        struct vn_store_stats stats;
+        struct vn_err err;
+        uint64_t next;
+        if (vn_now_us(server->wall) < explain->next_wall_us || !vn_hub_has_watchers(server))
+                return;
+        explain->next_wall_us = vn_now_us(server->wall) + TICK_EVERY_WALL_US;
+        vn_store_stats(server->store, &stats);
+        struct vn_record_filter filter = {.from_seq = explain->told, .to_seq = stats.log_size, .limit = TICK_RECORDS};
+        if (stats.log_size <= explain->told)
+                return;
+        if (stats.log_size - explain->told > TICK_RECORDS)
+                filter.from_seq = stats.log_size - TICK_RECORDS; /* a page that shows the newest may skip some */
+        struct telling t = {server, vn_alloc(sizeof *t.record)};
+        if (t.record)
+                VN_IGNORE(vn_store_records(server->store, &filter, tell_one, &t, &next, &err));
+        vn_free(t.record);
+        explain->told = stats.log_size;
+}

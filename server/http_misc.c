@@ -1,0 +1,26 @@
+#include "server/http_misc.h"
+
+#include "server/audit/audit.h"
+#include "server/routing/routing.h"
+
+static void handle_metrics(void *context, const struct vn_http_request *request)
+{
+        struct vn_server *server = context;
+        struct vn_routing_figures r;
+        struct vn_store_stats s;
+        VN_AUTO(vn_buf) text = VN_BUF_INIT(65536);
+        vn_routing_figures(server, &r);
+        vn_store_stats(server->store, &s);
+#define VN_ROW(name, type, value, help)                                                                               \
+        vn_buf_printf(&text, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,                   \
+                      (unsigned long long)(value));
+#include "server/metrics.def"
+#undef VN_ROW
+        vn_http_reply(request->call, 200, "text/plain; version=0.0.4; charset=utf-8", vn_buf_view(&text), NULL, 0);
+}
+
+enum vn_rc vn_http_misc_start(struct vn_server *server, struct vn_err *err)
+{
+        VN_TRY(vn_edge_add_http(server->edge, "/metrics", VN_ACCESS_VIEWER, handle_metrics, server, err));
+        return vn_audit_add_http(server, err);
+}

@@ -1,0 +1,48 @@
+#include "server/settings.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+const struct vn_config_row vn_settings_rows[] = {
+#define VN_CONFIG(field, key, type, ...) VN_CONFIG_ROW(struct vn_server_config, field, key, type, __VA_ARGS__)
+#include "server/config.def"
+#undef VN_CONFIG
+};
+const size_t vn_settings_row_count = sizeof vn_settings_rows / sizeof vn_settings_rows[0];
+
+enum vn_rc vn_settings_load(const char *path, struct vn_server_config *ret, struct vn_err *err)
+{
+        return vn_config_read(vn_settings_rows, vn_settings_row_count, path, ret, sizeof *ret, err);
+}
+
+struct publish {
+        struct vn_task task;
+        struct vn_server *server;
+        struct vn_server_config config;
+};
+
+static void publish_run(struct vn_task *task)
+{
+        struct publish *p = (struct publish *)task;
+        p->server->config = p->config;
+        vn_free(p);
+}
+
+bool vn_settings_reload(const char *path, struct vn_server *server)
+{
+        struct vn_err err;
+        struct publish *p = vn_alloc(sizeof *p);
+        if (!p)
+                return true;
+        p->task.run = publish_run;
+        p->server = server;
+        p->config = server->config; /* only the control loop writes it, and only through here */
+        if (vn_config_reload(vn_settings_rows, vn_settings_row_count, path, &p->config, sizeof p->config, &err) != VN_OK) {
+                fprintf(stderr, "vaned: configuration not reloaded: %s\n", err.msg);
+                vn_free(p);
+        } else {
+                vn_loop_post(server->control, &p->task);
+                fprintf(stderr, "vaned: configuration reloaded\n");
+        }
+        return true;
+}

@@ -1,0 +1,115 @@
+"""Scenario tests start the real programs and the simulator and assert on counters.
+
+A scenario is a file of this folder with a function `run(world)`; ctest runs `world.py FILE`. Each world has its own
+state directory and ports, and everything it started is gone when it ends. VANE_BIN names the programs' folder.
+"""
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "deploy", "sandbox"))
+
+SKIP = 77
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Skip(Exception):
+    pass
+
+
+def make_world(seed=7):
+    os.environ["VANE_HTTP_PORT"] = str(free_port())
+    os.environ["VANE_HTTPS_PORT"] = str(free_port())
+    import sandbox
+    sandbox.HTTP_PORT = int(os.environ["VANE_HTTP_PORT"])
+    sandbox.HTTPS_PORT = int(os.environ["VANE_HTTPS_PORT"])
+    state = tempfile.mkdtemp(prefix="vane-scenario-")
+
+    class World(sandbox.Sandbox):
+        """The demo's sandbox with what tests need: assertions, kills, the command line."""
+
+        def check(self, condition, message):
+            if not condition:
+                raise AssertionError(message)
+
+        def eventually(self, check, seconds, what):
+            end = time.time() + seconds
+            last = None
+            while time.time() < end:
+                try:
+                    last = check()
+                    if last:
+                        return last
+                except Exception as e:  # the server may be down for a moment, on purpose
+                    last = e
+                time.sleep(0.05)
+            raise AssertionError(f"waited {seconds} s for {what}; last: {last!r}")
+
+        def vanectl(self, *arguments, token_file=None, expect=0):
+            environment = dict(os.environ, VANE_SERVER=self.ready["https"], VANE_CA_FILE=self.ready["ca_file"],
+                               VANE_TOKEN_FILE=token_file or self.token_file)
+            done = subprocess.run([os.path.join(sandbox.BIN, "vanectl"), *arguments], env=environment, text=True,
+                                  capture_output=True, timeout=60, check=False)
+            if expect is not None and done.returncode != expect:
+                raise AssertionError(f"vanectl {' '.join(arguments)}: exit {done.returncode}, want {expect}\n"
+                                     f"{done.stdout[-500:]}\n{done.stderr[-500:]}")
+            return done
+
+        def kill9(self, name):
+            p = self.processes.pop(name)
+            p.kill()
+            p.wait()
+
+        def restart_server(self):
+            ready = self.path("vaned", "ready.json")
+            if os.path.exists(ready):
+                os.remove(ready)
+            self.spawn("vaned", ["vaned", "--config", self.path("vaned.yaml")])
+            self.eventually(lambda: self.alive_and(os.path.exists, "vaned", ready), 30, "vaned after a restart")
+
+    return World(seed, state)
+
+
+def main():
+    path = sys.argv[1]
+    spec = importlib.util.spec_from_file_location("scenario", path)
+    scenario = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scenario)
+    world = make_world(int(os.environ.get("VANE_TEST_SEED", "7")))
+    print(f"scenario {os.path.basename(path)}, state {world.state}", flush=True)
+    failed = True
+    try:
+        scenario.run(world)
+        failed = False
+    except Skip as e:
+        print(f"SKIP {e}")
+        failed = False
+        return SKIP
+    except Exception:
+        traceback.print_exc()
+        for name in sorted(os.listdir(world.path("log"))) if os.path.isdir(world.path("log")) else []:
+            text = open(world.path("log", name), errors="replace").read()
+            if text.strip():
+                print(f"--- {name}\n{text[-1500:]}")
+    finally:
+        world.stop()
+        if not failed or not os.environ.get("VANE_KEEP"):
+            shutil.rmtree(world.state, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
