@@ -7,13 +7,19 @@ import { cloudName, time, words } from "./format";
 import type { Int64 } from "./types";
 import { useTitle } from "./hooks";
 
-/** A page's frame: its heading takes the focus on arrival, so that keyboard and screen reader start there. */
+let arrived = false;
+
+/** A page's frame. On a change of page its heading takes the focus, so that keyboard and screen reader start there. */
 export function Page({ title, lead, actions, children }: {
   title: string; lead?: ComponentChildren; actions?: ComponentChildren; children: ComponentChildren;
 }) {
   useTitle(title);
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    if (arrived) heading.current?.focus({ preventScroll: true });
+    arrived = true; // the first page is left to the browser: Tab then begins at the skip link
+    window.scrollTo(0, 0);
+  }, []);
   return (
     <>
       <div class="page-head">
@@ -81,7 +87,7 @@ export function Table<T>({ label, columns, rows, keyOf, mark }: {
   label: string; columns: Column<T>[]; rows: T[]; keyOf: (row: T) => string; mark?: (row: T) => string;
 }) {
   return (
-    <div class="table" role="region" aria-label={label} tabIndex={0}>
+    <div class="table" role="group" aria-label={label} tabIndex={0}>
       <table>
         <caption class="unseen">{label}</caption>
         <thead>
@@ -219,6 +225,7 @@ export function Pager({ total, shown, hasBack, hasNext, back, next, noun }: {
 /** Page tokens walked so far, so that "Back" works with a server that only knows "next". */
 export function usePages(resetKey: string) {
   const [state, setState] = useState<{ key: string; tokens: string[] }>({ key: resetKey, tokens: [""] });
+  if (state.key !== resetKey) setState({ key: resetKey, tokens: [""] });
   const tokens = state.key === resetKey ? state.tokens : [""];
   const set = (next: string[]) => setState({ key: resetKey, tokens: next });
   return {

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { messageOf } from "../api";
-import { count, duration, money, bytes, num, perMillion, share, significant, time, plural, clock, ago, cloudName } from "../format";
+import { count, duration, money, bytes, num, perMillion, share, significant, time, plural, clock, cloudName } from "../format";
 import { history, mayAs, useApp } from "../hooks";
 import { PauseButton } from "../pause";
 import { Plot } from "../plot";
@@ -26,7 +26,6 @@ export function OverviewPage() {
 }
 
 function Tiles({ status: s }: { status: Status }) {
-  const { nowUs } = useApp();
   const cost = s.clouds.reduce((sum, c) => sum + c.costUsd, 0);
   const routed = num(s.routed);
   const failed = num(s.failed);
@@ -48,7 +47,6 @@ function Tiles({ status: s }: { status: Status }) {
         note={Number.isFinite(full) ? `${share(full)} of ${bytes(s.storeBudgetBytes)}` : "no budget set"} />
       <Tile label="Model" value={num(s.modelVersion) > 0 ? `version ${s.modelVersion}` : "none yet"}
         note={`${plural(num(s.rounds), "round")}, server time ${clock(s.timeUs)}`} />
-      <span class="unseen">Started {ago(s.startedUs, nowUs)}</span>
     </dl>
   );
 }
