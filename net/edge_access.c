@@ -52,7 +52,8 @@ struct vn_str vn_call_header(const struct vn_call *call, const char *name)
         for (unsigned i = 0; i < call->header_count; i++)
                 if (call->headers[i].name.len == n && !memcmp(call->headers[i].name.ptr, name, n))
                         return call->headers[i].value;
-        return VN_STR("");
+        /* HTTP/2 carries the host as a pseudo-header (RFC 9113, 8.3.1): to a handler it is the same thing. */
+        return n == 4 && !memcmp(name, "host", 4) ? call->authority : VN_STR("");
 }
 
 struct vn_str vn_call_verb(const struct vn_call *call)
