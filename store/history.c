@@ -79,9 +79,18 @@ enum vn_rc vn_store_leaf(struct vn_store *store, uint64_t seq, struct vn_leaf *r
         return vn_logfile_leaf(store->log, seq, ret, err);
 }
 
+/* A proof towards a size that no checkpoint signed would prove nothing. */
+static enum vn_rc is_published(struct vn_store *store, uint64_t size, struct vn_err *err)
+{
+        if (size > vn_logfile_checkpoint(store->log).size)
+                return vn_fail(err, VN_NOT_FOUND, "the log has no checkpoint of that size yet");
+        return VN_OK;
+}
+
 enum vn_rc vn_store_prove_inclusion(struct vn_store *store, uint64_t seq, uint64_t size, struct vn_proof *ret,
                                     struct vn_err *err)
 {
+        VN_TRY(is_published(store, size, err));
         struct vn_tlog_reader reader = vn_logfile_reader(store->log);
         return vn_tlog_prove_inclusion(&reader, seq, size, ret, err);
 }
@@ -89,6 +98,7 @@ enum vn_rc vn_store_prove_inclusion(struct vn_store *store, uint64_t seq, uint64
 enum vn_rc vn_store_prove_consistency(struct vn_store *store, uint64_t size1, uint64_t size2, struct vn_proof *ret,
                                       struct vn_err *err)
 {
+        VN_TRY(is_published(store, size2, err));
         struct vn_tlog_reader reader = vn_logfile_reader(store->log);
         return vn_tlog_prove_consistency(&reader, size1, size2, ret, err);
 }
