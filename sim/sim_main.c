@@ -1,0 +1,83 @@
+/* sim_main.c - vane-sim: three clouds on one machine.
+ *   vane-sim --state DIR [--seed N] [--port-base P]
+ * Data root: $VANE_DATA, else tests/data of the tree that it was built from. Clock: $VANE_CLOCK, else the machine's.
+ * It stops on SIGINT and SIGTERM. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/fault.h"
+#include "sim/data.h"
+#include "sim/serve.h"
+
+struct options {
+        const char *state;
+        uint64_t seed, port_base;
+};
+
+static enum vn_rc parse(int argc, char **argv, struct options *ret, struct vn_err *err)
+{
+        *ret = (struct options){.seed = 1};
+        for (int i = 1; i < argc; i++) {
+                struct vn_str value = i + 1 < argc ? vn_str(argv[i + 1]) : VN_STR("");
+                bool good = value.len > 0;
+                if (!strcmp(argv[i], "--state"))
+                        ret->state = argv[i + 1];
+                else if (!strcmp(argv[i], "--seed"))
+                        good = good && vn_str_to_u64(value, &ret->seed) == VN_OK && ret->seed <= INT64_MAX;
+                else if (!strcmp(argv[i], "--port-base"))
+                        good = good && vn_str_to_u64(value, &ret->port_base) == VN_OK && ret->port_base <= 65532;
+                else
+                        return vn_fail(err, VN_INVALID_ARGUMENT, "unknown option %s", argv[i]);
+                if (!good)
+                        return vn_fail(err, VN_INVALID_ARGUMENT, "%s needs a fitting value", argv[i]);
+                i++;
+        }
+        if (!ret->state)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "usage: vane-sim --state DIR [--seed N] [--port-base P]");
+        if (mkdir(ret->state, 0700) && errno != EEXIST)
+                return vn_fail(err, vn_rc_from_errno(errno), "%s cannot be made", ret->state);
+        return VN_OK;
+}
+
+static enum vn_rc run(const struct options *options, const sigset_t *signals, struct vn_err *err)
+{
+        const struct vn_clock *clock;
+        const char *root = getenv("VANE_DATA");
+        struct vn_sim_data data;
+        VN_AUTO(vn_sim) sim = NULL;
+        struct vn_sim_server *server = NULL;
+        int signal_number;
+
+        VN_TRY(vn_clock_from_environment(&clock, err));
+        VN_TRY(vn_sim_data_read(root && root[0] ? root : VANE_DATA_ROOT, &data, err));
+        enum vn_rc rc = vn_sim_new(&data.texts, clock, options->seed, &sim, err);
+        vn_sim_data_done(&data);
+        VN_TRY(rc);
+        VN_TRY(vn_sim_server_start(sim, options->state, (uint16_t)options->port_base, &server, err));
+        sigwait(signals, &signal_number);
+        vn_sim_server_free(server);
+        return VN_OK;
+}
+
+int main(int argc, char **argv)
+{
+        struct options options;
+        struct vn_err err;
+        sigset_t signals;
+        vn_fault_init();
+        /* Blocked before any thread starts, so that every thread leaves them to sigwait. */
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGTERM);
+        pthread_sigmask(SIG_BLOCK, &signals, NULL);
+        signal(SIGPIPE, SIG_IGN);
+        enum vn_rc rc = parse(argc, argv, &options, &err);
+        if (rc == VN_OK)
+                rc = run(&options, &signals, &err);
+        if (rc != VN_OK)
+                fprintf(stderr, "vane-sim: %s\n", err.msg);
+        return rc == VN_OK ? 0 : rc == VN_INVALID_ARGUMENT ? 2 : 1;
+}
