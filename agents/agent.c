@@ -1,0 +1,404 @@
+/* One loop. Each turn: what the server said, then what is due by the clock, then a short wait. A cloud or server that
+ * does not answer stops nothing else: the step is tried again on its next turn. */
+#include "agents/agent.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "agents/gather.h"
+#include "agents/identity.h"
+#include "agents/learn.h"
+#include "agents/link.h"
+#include "agents/outbox.h"
+#include "agents/progress.h"
+#include "agents/watch.h"
+#include "base/hash.h"
+
+#define MAX_FUNCTIONS 10000
+#define MAX_WAITING_WINDOWS 20000
+#define SAMPLE_RATE 0.1
+#define SHARED_POLL_US (20 * VN_US_PER_MS)
+#define REAL_POLL_US (500 * VN_US_PER_MS)
+#define LIST_EVERY_US (5 * VN_US_PER_MIN)
+#define PRICES_EVERY_US VN_US_PER_HOUR
+#define READ_OVERLAP_US (60 * VN_US_PER_S)
+#define RENEW_RETRY_S 10
+#define JOIN_RETRY_US (2 * VN_US_PER_S)
+#define RETRY_US VN_US_PER_S /* of real time, before a server or cloud that failed is asked again */
+
+struct agent {
+        const struct vn_agent_options *options;
+        const volatile sig_atomic_t *stop;
+        const struct vn_clock *clock;
+        struct vn_buf ca_pem;
+        struct vn_agent_identity identity;
+        struct vn_progress progress;
+        struct vn_grpc_channel *channel;
+        struct vn_watch *watch;
+        struct vn_gather *gather;
+        struct vn_windower *windower;
+        struct vn_learn *learn;
+        struct vn_outbox outbox;
+        char level[16];
+        struct vn_agent_round round; /* offered, not done yet; round 0: none */
+        bool round_tried;            /* without rows; waits for more windows */
+        int64_t read_until_us;       /* logs */
+        int64_t next_list_us, next_prices_us;
+        int64_t next_renew_s;
+        bool inventory_waits;
+        int64_t cloud_retry_us, server_retry_us; /* real monotonic time */
+        char trouble[VN_ERR_MSG_BYTES]; /* said last: the same again is not said again */
+};
+
+static void say(struct agent *a, const char *what, const struct vn_err *err)
+{
+        if (!strcmp(a->trouble, err->msg))
+                return;
+        snprintf(a->trouble, sizeof a->trouble, "%s", err->msg);
+        fprintf(stderr, "vane-agent: %s: %s\n", what, err->msg);
+}
+
+static void say_later(struct agent *a, int64_t *retry_us, const char *what, const struct vn_err *err)
+{
+        *retry_us = vn_mono_us(vn_clock_real()) + RETRY_US;
+        say(a, what, err);
+}
+
+static int64_t real_s(void)
+{
+        return vn_now_us(vn_clock_real()) / VN_US_PER_S;
+}
+
+/* --- joining and staying --- */
+
+static enum vn_rc join(struct agent *a, struct vn_err *err)
+{
+        VN_AUTO(vn_buf) token_text = VN_BUF_INIT(4096);
+        struct vn_join_token token;
+        if (a->identity.cert_pem.len)
+                return VN_OK;
+        if (!a->options->join_token_file)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "not joined yet: --join-token-file is needed");
+        VN_TRY(vn_agent_token_read(a->options->join_token_file, vn_buf_view(&a->ca_pem), &token_text, &token, err));
+        VN_TRY(vn_link_open(a->options->server, vn_buf_view(&a->ca_pem), &a->identity, &a->channel, err));
+        enum vn_rc rc;
+        struct timespec pause = {JOIN_RETRY_US / VN_US_PER_S, 0};
+        while ((rc = vn_link_enrol(a->channel, &a->identity, &token, vn_buf_view(&token_text), real_s(), err)) ==
+                       VN_UNAVAILABLE ||
+               rc == VN_DEADLINE_EXCEEDED) {
+                say(a, "joining", err);
+                if (*a->stop || nanosleep(&pause, NULL))
+                        break;
+        }
+        a->channel = vn_grpc_channel_free(a->channel);
+        if (rc == VN_OK)
+                fprintf(stderr, "vane-agent: joined as account %s\n", a->identity.account_id);
+        return rc;
+}
+
+static enum vn_rc connect_channel(struct agent *a, struct vn_err *err)
+{
+        struct vn_grpc_channel *channel = NULL;
+        VN_TRY(vn_link_open(a->options->server, vn_buf_view(&a->ca_pem), &a->identity, &channel, err));
+        if (a->watch)
+                vn_watch_stop(a->watch);
+        vn_grpc_channel_free(a->channel);
+        a->channel = channel;
+        return a->watch ? vn_watch_resume(a->watch, channel, err) : vn_watch_start(channel, &a->watch, err);
+}
+
+/* A renewed certificate means a new channel. */
+static void renew(struct agent *a)
+{
+        struct vn_err err = {0};
+        int64_t now_s = real_s();
+        if (!vn_agent_identity_renew_due(&a->identity, now_s) || now_s < a->next_renew_s)
+                return;
+        a->next_renew_s = now_s + RENEW_RETRY_S;
+        enum vn_rc rc = vn_link_renew(a->channel, &a->identity, now_s, &err);
+        if (rc == VN_OK)
+                rc = connect_channel(a, &err);
+        if (rc != VN_OK)
+                say(a, "renewing the certificate", &err);
+}
+
+/* --- what the server says --- */
+
+static void fetch_model(struct agent *a, uint64_t version)
+{
+        struct vn_err err = {0};
+        struct vn_model *model = NULL;
+        const struct vn_model *have = vn_learn_model(a->learn);
+        if (have && have->version == version)
+                return;
+        if (vn_link_model(a->channel, version, &model, &err) != VN_OK) {
+                say_later(a, &a->server_retry_us, "fetching the model", &err);
+                return;
+        }
+        vn_watch_set_model_version(a->watch, model->version);
+        vn_learn_set_model(a->learn, model);
+}
+
+static bool agent_paused(void *state, const char *function)
+{
+        struct agent *a = state;
+        return vn_watch_paused(a->watch, function);
+}
+
+/* vn_apply's functions take one state; the pause is the watch's, the rest the gather's. */
+static enum vn_rc agent_read(void *state, const char *function, const char *region, struct vn_apply_state *ret,
+                             struct vn_err *err)
+{
+        return vn_gather_read(((struct agent *)state)->gather, function, region, ret, err);
+}
+
+static enum vn_rc agent_set(void *state, const char *function, const char *region, uint32_t memory_mb,
+                            struct vn_apply_state *ret, struct vn_err *err)
+{
+        return vn_gather_set(((struct agent *)state)->gather, function, region, memory_mb, ret, err);
+}
+
+static void run_command(struct agent *a, const struct vn_agent_command *command)
+{
+        struct vn_err err = {0};
+        struct vn_command_result result;
+        const struct vn_command_result *before = vn_progress_find(&a->progress, command->id);
+        if (before) {
+                result = *before;
+        } else {
+                struct vn_apply_cloud cloud = {a, agent_read, agent_set, agent_paused};
+                vn_apply(&cloud, command, a->level, vn_now_us(a->clock), &result);
+                vn_progress_remember(&a->progress, &result);
+                if (vn_progress_save(&a->progress, &err) != VN_OK)
+                        say(a, "keeping progress", &err);
+                fprintf(stderr, "vane-agent: command %s: %s\n", result.id, result.done ? "done" : result.error);
+                a->next_list_us = 0; /* the server shall see the configuration as it is now */
+        }
+        /* A result that does not arrive is asked for again: the server repeats the command when the stream opens. */
+        if (vn_link_command(a->channel, &result, &err) != VN_OK)
+                say(a, "reporting a command", &err);
+}
+
+static void take_events(struct agent *a, int64_t wait_us)
+{
+        struct vn_agent_event event;
+        while (!*a->stop && vn_watch_next(a->watch, wait_us, &event)) {
+                wait_us = 0;
+                switch (event.kind) {
+                case VN_AGENT_COMMAND:
+                        run_command(a, &event.command);
+                        break;
+                case VN_AGENT_ROUND:
+                        a->round = event.round;
+                        a->round_tried = false;
+                        break;
+                case VN_AGENT_MODEL:
+                        fetch_model(a, event.model.version);
+                        break;
+                case VN_AGENT_LEVEL:
+                        memcpy(a->level, event.level, sizeof a->level);
+                        break;
+                }
+        }
+}
+
+/* --- rounds --- */
+
+static void take_part(struct agent *a)
+{
+        struct vn_err err = {0};
+        struct vn_learn_update update = {0};
+        if (!a->round.round || a->round_tried)
+                return;
+        if (vn_now_us(a->clock) > a->round.deadline_us) {
+                a->round.round = 0;
+                return;
+        }
+        fetch_model(a, a->round.base_version);
+        const struct vn_model *model = vn_learn_model(a->learn);
+        if (!model || model->version != a->round.base_version)
+                return;
+        struct vn_train_config config = {
+                .seed = a->round.seed ^ vn_hash64(a->identity.account_id, strlen(a->identity.account_id), 0),
+                .epochs = a->round.epochs,
+                .batch = a->round.batch,
+                .learning_rate = a->round.learning_rate,
+        };
+        enum vn_rc rc = vn_learn_train(a->learn, &config, a->options->shuffle_labels, &update, &err);
+        if (rc == VN_FAILED_PRECONDITION) {
+                a->round_tried = true; /* nothing to learn from yet: again with the next windows */
+                return;
+        }
+        if (rc == VN_OK)
+                rc = vn_link_update(a->channel, &a->round, &update, &err);
+        vn_free(update.delta);
+        if (rc != VN_OK)
+                say_later(a, &a->server_retry_us, "taking part in a round", &err);
+        if (rc != VN_UNAVAILABLE && rc != VN_DEADLINE_EXCEEDED && rc != VN_RESOURCE_EXHAUSTED)
+                a->round.round = 0;
+}
+
+/* --- telemetry --- */
+
+static enum vn_rc add_call(void *arg, const struct vn_invocation *call)
+{
+        struct agent *a = arg;
+        if (call->start_us < a->progress.collected_until_us)
+                return VN_OK; /* in a window that the server has */
+        VN_IGNORE(vn_windower_add(a->windower, call, NULL)); /* what it refuses it counts */
+        return VN_OK;
+}
+
+static enum vn_rc take_window(void *ctx, const struct vn_window *full, const struct vn_window *sampled,
+                              struct vn_err *err)
+{
+        struct agent *a = ctx;
+        VN_TRY(vn_outbox_put(&a->outbox, full, err));
+        a->round_tried = false;
+        return vn_learn_window(a->learn, full, sampled, err);
+}
+
+static void collect(struct agent *a, int64_t now_us)
+{
+        struct vn_err err = {0};
+        int64_t lag_us = vn_gather_lag_us(a->gather);
+        int64_t from_us = a->read_until_us - READ_OVERLAP_US - lag_us;
+        from_us = from_us > a->progress.collected_until_us ? from_us : a->progress.collected_until_us;
+        if (vn_gather_calls(a->gather, from_us, now_us, add_call, a, &err) != VN_OK) {
+                say_later(a, &a->cloud_retry_us, "reading the cloud's logs", &err);
+                return; /* what was read is remembered; the rest comes next time */
+        }
+        a->read_until_us = now_us;
+        if (vn_windower_close(a->windower, now_us, take_window, a, &err) != VN_OK)
+                say(a, "closing windows", &err);
+}
+
+static void send_windows(struct agent *a, int64_t now_us)
+{
+        struct vn_err err = {0};
+        struct vn_window_stats stats;
+        vn_windower_stats(a->windower, &stats);
+        struct vn_link_counts counts = {.dropped_fields = vn_gather_dropped(a->gather),
+                                        .sampled_calls = stats.sampled,
+                                        .cloud_api_calls = vn_gather_api_calls(a->gather)};
+        while (a->outbox.count) {
+                const struct vn_window *windows;
+                size_t n = vn_outbox_peek(&a->outbox, VN_LINK_MAX_WINDOWS, &windows);
+                enum vn_rc rc = vn_link_windows(a->channel, windows, n, &counts, &err);
+                if (rc != VN_OK)
+                        say_later(a, &a->server_retry_us, "sending windows", &err);
+                if (rc != VN_OK && rc != VN_INVALID_ARGUMENT) /* refused as malformed: sending again cannot help */
+                        return;
+                vn_outbox_sent(&a->outbox, n);
+        }
+        int64_t until_us = now_us - vn_gather_lag_us(a->gather);
+        until_us -= until_us % VN_WINDOW_US;
+        if (until_us <= a->progress.collected_until_us || a->read_until_us < now_us)
+                return;
+        a->progress.collected_until_us = until_us;
+        if (vn_progress_save(&a->progress, &err) != VN_OK)
+                say(a, "keeping progress", &err);
+}
+
+static void list_functions(struct agent *a, int64_t now_us)
+{
+        struct vn_err err = {0};
+        if (now_us < a->next_list_us)
+                return;
+        if (vn_gather_list(a->gather, &err) == VN_OK) {
+                a->next_list_us = now_us + LIST_EVERY_US;
+                a->inventory_waits = true;
+        } else {
+                say_later(a, &a->cloud_retry_us, "listing functions", &err);
+        }
+}
+
+static void send_inventory(struct agent *a, int64_t now_us)
+{
+        struct vn_err err = {0};
+        if (a->inventory_waits && vn_gather_report_inventory(a->gather, a->channel, now_us, &err) != VN_OK) {
+                say_later(a, &a->server_retry_us, "sending the inventory", &err);
+                return;
+        }
+        a->inventory_waits = false;
+        if (now_us < a->next_prices_us)
+                return;
+        a->next_prices_us = now_us + PRICES_EVERY_US;
+        if (vn_gather_report_prices(a->gather, a->channel, now_us, &err) != VN_OK) {
+                a->next_prices_us = now_us + VN_US_PER_MIN;
+                say(a, "prices", &err);
+        }
+}
+
+/* --- the whole --- */
+
+static enum vn_rc start(struct agent *a, struct vn_err *err)
+{
+        VN_TRY(vn_clock_from_environment(&a->clock, err));
+        VN_TRY(vn_file_read(a->options->ca_file, &a->ca_pem, err));
+        VN_TRY(vn_agent_identity_open(a->options->state_dir, &a->identity, err));
+        VN_TRY(vn_progress_open(a->options->state_dir, &a->progress, err));
+        VN_TRY(vn_gather_open(a->options->cloud_config, a->clock, &a->gather, err));
+        VN_TRY(join(a, err));
+        memcpy(a->level, a->identity.level, sizeof a->level);
+        struct vn_window_config config = {
+                .max_functions = MAX_FUNCTIONS,
+                .sample_rate = SAMPLE_RATE,
+                .seed = vn_hash64(a->identity.account_id, strlen(a->identity.account_id), 1),
+                .grace_us = vn_gather_lag_us(a->gather),
+        };
+        VN_TRY(vn_windower_new(&config, &a->windower, err));
+        VN_TRY(vn_learn_new(vn_gather_platform(a->gather), MAX_FUNCTIONS, &a->learn, err));
+        vn_outbox_init(&a->outbox, MAX_WAITING_WINDOWS);
+        if (!a->progress.collected_until_us) /* what was before is not this agent's */
+                a->progress.collected_until_us = vn_now_us(a->clock) - vn_now_us(a->clock) % VN_WINDOW_US;
+        a->read_until_us = a->progress.collected_until_us;
+        return connect_channel(a, err);
+}
+
+static void finish(struct agent *a)
+{
+        a->watch = vn_watch_free(a->watch);
+        vn_grpc_channel_free(a->channel);
+        vn_outbox_done(&a->outbox);
+        vn_learn_free(a->learn);
+        vn_windower_free(a->windower);
+        vn_gather_free(a->gather);
+        vn_agent_identity_done(&a->identity);
+        vn_buf_done(&a->ca_pem);
+}
+
+static void turn(struct agent *a)
+{
+        int64_t now_us = vn_now_us(a->clock), mono_us = vn_mono_us(vn_clock_real());
+        renew(a);
+        if (mono_us >= a->cloud_retry_us) {
+                list_functions(a, now_us);
+                if (now_us - a->read_until_us >= VN_WINDOW_US)
+                        collect(a, now_us);
+        }
+        if (mono_us >= a->server_retry_us) {
+                send_inventory(a, now_us);
+                send_windows(a, now_us);
+                take_part(a);
+        }
+}
+
+enum vn_rc vn_agent_run(const struct vn_agent_options *options, const volatile sig_atomic_t *stop, struct vn_err *err)
+{
+        struct agent *a = vn_alloc(sizeof *a);
+        if (!a)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        a->options = options;
+        a->stop = stop;
+        a->ca_pem = VN_BUF_INIT(65536);
+        enum vn_rc rc = start(a, err);
+        int64_t wait_us = rc == VN_OK && vn_clock_is_shared(a->clock) ? SHARED_POLL_US : REAL_POLL_US;
+        while (rc == VN_OK && !*stop) {
+                turn(a);
+                take_events(a, wait_us);
+        }
+        finish(a);
+        vn_free(a);
+        return rc;
+}

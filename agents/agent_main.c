@@ -1,0 +1,37 @@
+/* vane-agent - runs beside one cloud account. See agents/README.md; agent.c is the loop. */
+#include <stdio.h>
+
+#include "agents/agent.h"
+#include "base/fault.h"
+
+static volatile sig_atomic_t stopping;
+
+static void on_signal(int number)
+{
+        (void)number;
+        stopping = 1;
+}
+
+int main(int argc, char **argv)
+{
+        struct vn_agent_options options;
+        struct vn_err err = {0};
+        vn_fault_init();
+        if (vn_agent_options_parse(argc, argv, &options, &err) != VN_OK) {
+                fprintf(stderr, "vane-agent: %s\n%s", err.msg, vn_agent_usage);
+                return 2;
+        }
+        if (options.help || options.version) {
+                fputs(options.help ? vn_agent_usage : "vane-agent " VANE_VERSION "\n", stdout);
+                return 0;
+        }
+        struct sigaction action = {.sa_handler = on_signal};
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+        signal(SIGPIPE, SIG_IGN);
+        if (vn_agent_run(&options, &stopping, &err) != VN_OK) {
+                fprintf(stderr, "vane-agent: %s\n", err.msg);
+                return 1;
+        }
+        return 0;
+}
