@@ -161,7 +161,13 @@ struct hand_off {
 static void take_over(struct vn_task *task)
 {
         struct hand_off *hand = (struct hand_off *)task;
-        edge_conn_adopt(hand->loop, hand->fd, hand->tls);
+        struct vn_edge *edge = hand->loop->edge;
+        if (atomic_load(&edge->ending)) { /* too late: the loop is being taken apart */
+                close(hand->fd);
+                atomic_fetch_sub(&edge->connections, 1);
+        } else {
+                edge_conn_adopt(hand->loop, hand->fd, hand->tls);
+        }
         vn_free(hand);
 }
 
@@ -350,6 +356,7 @@ struct vn_edge *vn_edge_free(struct vn_edge *edge)
 {
         if (!edge)
                 return NULL;
+        atomic_store(&edge->ending, true);
         for (unsigned i = 0; i < edge->loop_count; i++)
                 vn_loop_stop(edge->loops[i]->loop);
         for (unsigned i = 0; i < edge->loop_count; i++)

@@ -119,7 +119,7 @@ struct vn_edge {
         unsigned next_loop;
         bool started;
         atomic_uint connections;
-        atomic_bool draining, serving;
+        atomic_bool draining, serving, ending;
         struct vn_health *health;
         struct vn_reflection *reflection;
 };

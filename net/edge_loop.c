@@ -161,6 +161,10 @@ struct edge_loop *edge_loop_free(struct edge_loop *loop)
                 edge_conn_kill(loop->conns);
         if (loop->flush_event)
                 on_flush(-1, 0, loop);
+        if (loop->flush_event)
+                event_free(loop->flush_event);
+        vn_timer_free(loop->sweep);
+        vn_loop_free(loop->loop); /* runs what other threads still posted, which may give up their calls */
         while (loop->pool) {
                 struct vn_call *call = loop->pool;
                 loop->pool = call->next;
@@ -170,10 +174,6 @@ struct edge_loop *edge_loop_free(struct edge_loop *loop)
                 vn_buf_done(&call->out);
                 vn_free(call);
         }
-        if (loop->flush_event)
-                event_free(loop->flush_event);
-        vn_timer_free(loop->sweep);
-        vn_loop_free(loop->loop);
         if (loop->h2_callbacks)
                 nghttp2_session_callbacks_del(loop->h2_callbacks);
         if (loop->h2_option)

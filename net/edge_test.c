@@ -52,6 +52,19 @@ static void watch(struct vn_call *call, const ProtobufCMessage *message)
         vn_call_finish(call, VN_OK, NULL);
 }
 
+/* Sends until the outbox is full, and then no more: how much that took is what one stuck reader can cost. */
+static size_t flooded_bytes;
+
+static void flood(struct vn_call *call, const ProtobufCMessage *message)
+{
+        Grpc__Health__V1__HealthCheckResponse reply = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+        (void)message;
+        flooded_bytes = 0;
+        while (flooded_bytes < 100u << 20 && vn_call_send(call, &reply.base) == VN_OK)
+                flooded_bytes += sizeof "id: 1\ndata: {\"status\":\"UNKNOWN\"}\n\n" - 1;
+        __atomic_add_fetch(&cancelled_count, 1, __ATOMIC_SEQ_CST);
+}
+
 #define ROW(row_name, row_verb, row_path, row_access)                                                        \
         .service = "t.T", .name = row_name, .verb = row_verb, .path = row_path, .access = row_access,         \
         .request = &grpc__health__v1__health_check_request__descriptor,                                      \
@@ -64,6 +77,7 @@ static const struct vn_method rows[] = {
         {ROW("List", VN_HTTP_GET, "/v1/things", VN_ACCESS_PUBLIC), .start = answer},
         {ROW("Park", VN_HTTP_GET, "/v1/park", VN_ACCESS_PUBLIC), .start = park, .cancelled = unpark},
         {ROW("Watch", VN_HTTP_GET, "/v1/watch", VN_ACCESS_PUBLIC), .kind = VN_SERVER_STREAM, .start = watch},
+        {ROW("Flood", VN_HTTP_GET, "/v1/flood", VN_ACCESS_PUBLIC), .kind = VN_SERVER_STREAM, .start = flood},
         {ROW("Agents", VN_HTTP_GET, "/v1/agents", VN_ACCESS_AGENT), .start = answer},
         {ROW("Views", VN_HTTP_GET, "/v1/views", VN_ACCESS_VIEWER), .start = answer},
         {ROW("Approve", VN_HTTP_GET, "/v1/approve", VN_ACCESS_APPROVER), .start = answer},
@@ -372,6 +386,20 @@ TEST(edge_tells_handlers_that_the_peer_left)
         CHECK_INT(2, cancelled_count);
         CHECK(vn_mono_us(vn_clock_real()) - start_us < 3 * VN_US_PER_S);
         CHECK(recv(fd, text, sizeof text, 0) <= 0);
+        close(fd);
+        edge = vn_edge_free(edge);
+}
+
+TEST(edge_bounds_a_stuck_reader)
+{
+        char text[128];
+        CHECK_OK(start_edge(NULL, 1));
+        cancelled_count = 0;
+        int fd = dial();
+        int n = snprintf(text, sizeof text, "GET /v1/flood HTTP/1.1\r\nHost: localhost:%u\r\n\r\n", port);
+        CHECK(send(fd, text, (size_t)n, 0) == n);
+        wait_for(&cancelled_count, 1);
+        CHECK(flooded_bytes > 200u << 10 && flooded_bytes <= 256u << 10);
         close(fd);
         edge = vn_edge_free(edge);
 }

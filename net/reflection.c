@@ -316,9 +316,9 @@ enum vn_rc vn_reflection_new(struct vn_edge *edge, struct vn_reflection **ret, s
         }
         r->edge = edge;
         vn_arena_init(&r->arena, 2 * (size_t)MAX_SET_BYTES);
-        *ret = r;
+        *ret = r; /* also when what follows fails: the edge frees it */
         VN_TRY(vn_reflection_add(r, vn_str_n(vn_net_descriptor_set, vn_net_descriptor_set_bytes), err));
-        return vn_edge_add_methods(edge, rows, sizeof rows / sizeof *rows, r, err);
+        return edge ? vn_edge_add_methods(edge, rows, sizeof rows / sizeof *rows, r, err) : VN_OK;
 }
 
 struct vn_reflection *vn_reflection_free(struct vn_reflection *r)

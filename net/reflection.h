@@ -9,7 +9,7 @@
 struct vn_edge;
 struct vn_reflection;
 
-/* Adds its method rows to the edge, and the descriptors of itself and of the health service. */
+/* Adds its method rows to the edge (NULL in tests: nowhere), and the descriptors of itself and of the health service. */
 enum vn_rc vn_reflection_new(struct vn_edge *edge, struct vn_reflection **ret, struct vn_err *err) VN_MUST_USE;
 /* A serialized FileDescriptorSet; files that are known already (by name) are skipped. */
 enum vn_rc vn_reflection_add(struct vn_reflection *reflection, struct vn_str set, struct vn_err *err) VN_MUST_USE;

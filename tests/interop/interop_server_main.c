@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,12 +94,14 @@ int main(int argc, char **argv)
         sigset_t signals;
         int signal_number = 0;
         for (int i = 1; i + 1 < argc; i += 2) {
+                uint64_t number = 0;
+                VN_IGNORE(vn_str_to_u64(vn_str(argv[i + 1]), &number)); /* --tls-dir is no number */
                 if (!strcmp(argv[i], "--loops"))
-                        options.loops = (unsigned)atoi(argv[i + 1]);
+                        options.loops = (unsigned)number;
                 else if (!strcmp(argv[i], "--tls-dir"))
                         options.tls_dir = argv[i + 1];
                 else if (!strcmp(argv[i], "--header-timeout-ms"))
-                        options.header_timeout_ms = (uint32_t)atoi(argv[i + 1]);
+                        options.header_timeout_ms = (uint32_t)number;
         }
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);

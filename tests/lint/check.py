@@ -58,7 +58,7 @@ def check_c(path, text, problems):
             if not m:
                 continue
             target = m.group(1).split("/")[0]
-            if target == "vane":
+            if target in ("vane", "grpc"):  # generated
                 target = "proto"
             if target == top or (is_test and target == "tests"):
                 continue
