@@ -18,7 +18,7 @@
 /* registry/watch.c */
 void vn_watch_start(struct vn_call *call, const ProtobufCMessage *request);
 void vn_watch_cancelled(struct vn_call *call);
-/* rounds/model_transfer.c */
+/* rounds/transfer.c */
 void vn_fetch_model_start(struct vn_call *call, const ProtobufCMessage *request);
 void vn_fetch_model_cancelled(struct vn_call *call);
 void vn_fetch_model_writable(struct vn_call *call);
