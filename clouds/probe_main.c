@@ -1,0 +1,196 @@
+/* vane-clouds-probe FILE: every operation of cloud.h and observe.h against every account of a simulator's ready file, over
+ * TLS. A test program (tests/scenarios/clouds_sim.sh), not installed. Prints one line an account; exit 1 at the first
+ * surprise. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clouds/account.h"
+#include "clouds/call.h"
+
+#define CALLS 5
+
+static const char *account_name = "";
+
+#define EXPECT(condition, ...)                                                                                        \
+        do {                                                                                                          \
+                if (!(condition)) {                                                                                   \
+                        fprintf(stderr, "%s:%d: %s: %s: ", __FILE__, __LINE__, account_name, #condition);             \
+                        fprintf(stderr, __VA_ARGS__);                                                                 \
+                        fprintf(stderr, "\n");                                                                        \
+                        exit(1);                                                                                      \
+                }                                                                                                     \
+        } while (0)
+#define EXPECT_RC(want, expression)                                                                                   \
+        do {                                                                                                          \
+                struct vn_err *shown_ = &err;                                                                         \
+                err.msg[0] = '\0';                                                                                    \
+                enum vn_rc got_ = (expression);                                                                       \
+                EXPECT(got_ == (want), "got %s: %s", vn_rc_name(got_), shown_->msg);                                  \
+        } while (0)
+
+static struct vn_err err;
+
+struct seen {
+        size_t count, cold, billed;
+};
+
+static enum vn_rc count_one(void *arg, const struct vn_cloud_invocation *invocation)
+{
+        struct seen *seen = arg;
+
+        EXPECT(invocation->duration_us > 0 && invocation->duration_us < VN_US_PER_HOUR, "duration %lld",
+               (long long)invocation->duration_us);
+        EXPECT(invocation->id_hash && invocation->function[0], "a record without id or function");
+        seen->count++;
+        seen->cold += invocation->cold;
+        seen->billed += invocation->billed_us > 0;
+        return VN_OK;
+}
+
+static void check_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function)
+{
+        for (int i = 0; i < CALLS; i++) {
+                struct vn_cloud_result result;
+                struct vn_str elapsed;
+
+                EXPECT_RC(VN_OK, vn_cloud_invoke(cloud, function, VN_STR("11111111"), &result, &err));
+                elapsed = vn_cloud_response_header(&result.response, "x-vane-sim-elapsed-us");
+                EXPECT(elapsed.ptr && result.response.body.len > 0, "an answer without elapsed time or body");
+                EXPECT(!result.function_error && !result.throttled, "status %d", result.http_status);
+                EXPECT(vn_cloud_kind(cloud) != VN_CLOUD_AWS || (result.duration_us > 0 && result.billed_us > 0),
+                       "Lambda's log tail says nothing");
+                vn_cloud_result_done(&result);
+        }
+}
+
+/* Another size than the present one, and a stale guard afterwards. */
+static void check_change(struct vn_cloud *cloud, const struct vn_cloud_function *listed)
+{
+        struct vn_cloud_function before, after, restored;
+        uint32_t wanted;
+
+        EXPECT_RC(VN_OK, vn_cloud_read(cloud, listed, &before, &err));
+        EXPECT(before.guard[0], "no guard");
+        if (!before.memory_tunable) {
+                EXPECT_RC(VN_FAILED_PRECONDITION, vn_cloud_set_memory(cloud, &before, 512, VN_US_PER_MIN, &after, &err));
+                return;
+        }
+        wanted = before.memory_mb == 512 ? 2048 : 512;
+        EXPECT_RC(VN_OK, vn_cloud_set_memory(cloud, &before, wanted, VN_US_PER_MIN, &after, &err));
+        EXPECT(after.memory_mb == wanted && strcmp(after.guard, before.guard), "%u MB, guard %s", after.memory_mb, after.guard);
+        EXPECT_RC(VN_ABORTED, vn_cloud_set_memory(cloud, &before, wanted == 512 ? 2048 : 512, VN_US_PER_MIN, &restored, &err));
+        EXPECT_RC(VN_OK, vn_cloud_read(cloud, listed, &restored, &err));
+        EXPECT(restored.memory_mb == wanted, "a stale guard changed the function");
+}
+
+static void check_observed(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us)
+{
+        struct vn_cloud_minute minutes[120];
+        struct seen seen = {0};
+        double calls = 0;
+        size_t count;
+
+        EXPECT_RC(VN_OK, vn_cloud_logs(cloud, function, from_us, to_us, count_one, &seen, &err));
+        EXPECT(seen.count == CALLS && seen.cold >= 1, "%zu log records, %zu cold", seen.count, seen.cold);
+        EXPECT(vn_cloud_kind(cloud) != VN_CLOUD_AWS || seen.billed == CALLS, "%zu billed", seen.billed);
+        if (vn_cloud_kind(cloud) != VN_CLOUD_AWS) {
+                seen = (struct seen){0};
+                EXPECT_RC(VN_OK, vn_cloud_logs(cloud, NULL, from_us, to_us, count_one, &seen, &err));
+                EXPECT(seen.count == CALLS, "%zu log records of the account", seen.count);
+        }
+        EXPECT_RC(VN_OK, vn_cloud_metrics(cloud, function, from_us, to_us, minutes, 120, &count, &err));
+        for (size_t i = 0; i < count; i++)
+                calls += minutes[i].calls;
+        EXPECT(calls == CALLS, "%.0f calls in %zu minutes", calls, count);
+}
+
+static size_t check_prices(struct vn_cloud *cloud)
+{
+        struct vn_cloud_price_list prices;
+        size_t requests = 0, count;
+
+        EXPECT_RC(VN_OK, vn_cloud_prices(cloud, &prices, &err));
+        for (size_t i = 0; i < prices.count; i++)
+                requests += prices.prices[i].meter == VN_METER_REQUEST && prices.prices[i].usd_per_unit > 0 &&
+                            prices.prices[i].usd_per_unit < 1e-5;
+        EXPECT(requests >= 1 && prices.count >= 2, "%zu prices, %zu of requests", prices.count, requests);
+        count = prices.count;
+        vn_cloud_price_list_done(&prices);
+        return count;
+}
+
+static void check_account(json_t *description, const struct vn_clock *clock)
+{
+        struct vn_cloud_account *account;
+        struct vn_cloud_list list;
+        struct vn_cloud *cloud;
+        int64_t from_us = vn_now_us(clock) / VN_US_PER_MIN * VN_US_PER_MIN;
+        size_t prices;
+
+        account_name = json_string_value(json_object_get(description, "name"));
+        EXPECT_RC(VN_OK, vn_cloud_account_open(description, clock, &account, &err));
+        cloud = vn_cloud_account_cloud(account);
+        EXPECT_RC(VN_OK, vn_cloud_list(cloud, &list, &err));
+        EXPECT(list.count > 1 && list.complete, "%zu functions", list.count);
+        for (size_t i = 0; i < list.count; i++)
+                EXPECT(list.functions[i].name[0] && list.functions[i].region[0], "a function without name or region");
+        check_invoke(cloud, &list.functions[1]);
+        check_change(cloud, &list.functions[0]);
+        check_observed(cloud, &list.functions[1], from_us, from_us + VN_US_PER_HOUR);
+        prices = check_prices(cloud);
+        printf("%s: %zu functions, %zu prices, %llu requests\n", account_name, list.count, prices,
+               (unsigned long long)vn_cloud_call_count(cloud));
+        vn_cloud_list_done(&list);
+        vn_cloud_account_free(account);
+}
+
+/* The same account with a secret that is not its own. */
+static void check_wrong_secret(json_t *description, const struct vn_clock *clock)
+{
+        json_t *wrong = json_deep_copy(description);
+        struct vn_cloud_account *account;
+        struct vn_cloud_list list;
+
+        json_object_set_new(wrong, "secret_access_key", json_string("wrong"));
+        json_object_set_new(wrong, "client_secret", json_string("wrong"));
+        if (json_object_get(wrong, "key_json")) { /* a key id that the project does not know */
+                VN_AUTO(vn_json) key = json_loads(json_string_value(json_object_get(wrong, "key_json")), 0, NULL);
+                char *text;
+
+                json_object_set_new(key, "client_email", json_string("nobody@example.iam.gserviceaccount.com"));
+                text = json_dumps(key, 0);
+                json_object_set_new(wrong, "key_json", json_string(text));
+                free(text);
+        }
+        EXPECT_RC(VN_OK, vn_cloud_account_open(wrong, clock, &account, &err));
+        EXPECT_RC(VN_UNAUTHENTICATED, vn_cloud_list(vn_cloud_account_cloud(account), &list, &err));
+        EXPECT(!strstr(err.msg, "wrong"), "the secret is in the message: %s", err.msg);
+        vn_cloud_account_free(account);
+        json_decref(wrong);
+}
+
+int main(int argc, char **argv)
+{
+        static const char *const names[] = {"aws", "azure", "gcp"};
+        VN_AUTO(vn_json) sim = argc == 2 ? json_load_file(argv[1], 0, NULL) : NULL;
+        const struct vn_clock *clock = NULL;
+
+        signal(SIGPIPE, SIG_IGN);
+        if (!sim || vn_clock_from_environment(&clock, &err) != VN_OK) {
+                fprintf(stderr, "usage: vane-clouds-probe READY-FILE\n");
+                return 2;
+        }
+        for (int i = 0; i < 3; i++) {
+                json_t *cloud = json_object_get(sim, names[i]), *account;
+                size_t at;
+
+                json_array_foreach(json_object_get(cloud, "accounts"), at, account) {
+                        json_object_set(account, "ca_file", json_object_get(cloud, "ca_file"));
+                        json_object_set_new(account, "cloud", json_string(names[i]));
+                        check_account(account, clock);
+                        check_wrong_secret(account, clock);
+                }
+        }
+        return 0;
+}
