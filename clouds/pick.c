@@ -35,7 +35,7 @@ struct vn_str vn_json_str(json_t *root, const char *dotted)
         return json_is_string(at) ? vn_str_n(json_string_value(at), json_string_length(at)) : VN_STR("");
 }
 
-double vn_json_number(json_t *root, const char *dotted, double missing)
+double vn_json_pick_number(json_t *root, const char *dotted, double missing)
 {
         json_t *at = vn_json_at(root, dotted);
         double value;

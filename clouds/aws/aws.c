@@ -80,7 +80,7 @@ enum vn_rc vn_aws_target(struct vn_cloud *cloud, const char *service, const char
 
 static void read_function(struct vn_cloud *cloud, json_t *item, struct vn_cloud_function *ret)
 {
-        double memory = vn_json_number(item, "MemorySize", 0), timeout = vn_json_number(item, "Timeout", 0);
+        double memory = vn_json_pick_number(item, "MemorySize", 0), timeout = vn_json_pick_number(item, "Timeout", 0);
         struct vn_str status = vn_json_str(item, "LastUpdateStatus"), state = vn_json_str(item, "State");
 
         vn_text_copy(ret->name, sizeof(ret->name), vn_json_str(item, "FunctionName"));

@@ -76,7 +76,7 @@ struct log_read {
 static enum vn_rc log_event(const struct log_read *read, json_t *event)
 {
         struct vn_cloud_invocation invocation = {.request_bytes = -1, .response_bytes = -1, .weight = 1};
-        double ms = vn_json_number(event, "timestamp", -1);
+        double ms = vn_json_pick_number(event, "timestamp", -1);
         int64_t end_us;
 
         if (!(ms >= 0 && ms < 1e15) || vn_aws_report_parse(vn_json_str(event, "message"), &invocation) != VN_OK)

@@ -105,12 +105,12 @@ static enum vn_rc parse_json(struct vn_str text, struct vn_cloud_invocation *ret
         if (!vn_str_eq(vn_json_str(root, "type"), VN_STR("platform.report")))
                 return VN_NOT_FOUND;
         id = vn_json_str(root, "record.requestId");
-        duration = vn_json_number(root, "record.metrics.durationMs", -1);
-        billed = vn_json_number(root, "record.metrics.billedDurationMs", -1);
-        memory = vn_json_number(root, "record.metrics.memorySizeMB", -1);
-        most = vn_json_number(root, "record.metrics.maxMemoryUsedMB", 0);
-        init = vn_json_number(root, "record.metrics.initDurationMs", 0) +
-               vn_json_number(root, "record.metrics.restoreDurationMs", 0);
+        duration = vn_json_pick_number(root, "record.metrics.durationMs", -1);
+        billed = vn_json_pick_number(root, "record.metrics.billedDurationMs", -1);
+        memory = vn_json_pick_number(root, "record.metrics.memorySizeMB", -1);
+        most = vn_json_pick_number(root, "record.metrics.maxMemoryUsedMB", 0);
+        init = vn_json_pick_number(root, "record.metrics.initDurationMs", 0) +
+               vn_json_pick_number(root, "record.metrics.restoreDurationMs", 0);
         if (id.len == 0 || !(duration >= 0 && duration <= MAX_MS) || !(billed >= 0 && billed <= MAX_MS) ||
             !(memory >= 0 && memory <= MAX_MS) || !(init >= 0 && init <= MAX_MS) || !(most >= 0 && most <= MAX_MS))
                 return VN_DATA_LOSS;

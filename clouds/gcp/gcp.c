@@ -66,9 +66,9 @@ static enum vn_rc read_function(json_t *item, struct vn_cloud_function *ret, str
         static const uint32_t sizes[] = {128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
         struct vn_str name = vn_json_str(item, "name"), memory = vn_json_str(item, "serviceConfig.availableMemory");
         struct vn_str url = vn_json_str(item, "serviceConfig.uri");
-        double timeout = vn_json_number(item, "serviceConfig.timeoutSeconds", 0);
-        double concurrency = vn_json_number(item, "serviceConfig.maxInstanceRequestConcurrency", 1);
-        double instances = vn_json_number(item, "serviceConfig.maxInstanceCount", 0);
+        double timeout = vn_json_pick_number(item, "serviceConfig.timeoutSeconds", 0);
+        double concurrency = vn_json_pick_number(item, "serviceConfig.maxInstanceRequestConcurrency", 1);
+        double instances = vn_json_pick_number(item, "serviceConfig.maxInstanceCount", 0);
 
         if (name_part(name, 5).len == 0 || name.len >= sizeof(ret->resource))
                 return vn_fail(err, VN_DATA_LOSS, "gcp: a function's name is not projects/P/locations/L/functions/F");
@@ -171,7 +171,7 @@ static enum vn_rc follow(struct vn_cloud *cloud, json_t **operation, int64_t max
         }
         if (vn_json_at(*operation, "error"))
                 return vn_fail(err, VN_ABORTED, "gcp: the change failed with code %.0f: %.120s",
-                               vn_json_number(*operation, "error.code", 0), vn_json_str(*operation, "error.message").ptr);
+                               vn_json_pick_number(*operation, "error.code", 0), vn_json_str(*operation, "error.message").ptr);
         return VN_OK;
 }
 

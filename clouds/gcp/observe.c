@@ -25,7 +25,7 @@ static enum vn_rc log_entry(struct vn_cloud *cloud, const struct log_read *read,
 {
         struct vn_cloud_invocation invocation = {.billed_us = -1, .weight = 1};
         struct vn_str time = vn_json_str(entry, "timestamp"), id = vn_json_str(entry, "insertId");
-        double status = vn_json_number(entry, "httpRequest.status", 0);
+        double status = vn_json_pick_number(entry, "httpRequest.status", 0);
 
         if (vn_time_parse(time.ptr, time.len, &invocation.time_us) != VN_OK || !(status >= 100 && status <= 599))
                 return vn_fail(err, VN_DATA_LOSS, "gcp: a request's log entry lacks time or status");
@@ -35,8 +35,8 @@ static enum vn_rc log_entry(struct vn_cloud *cloud, const struct log_read *read,
         vn_text_copy(invocation.function, sizeof(invocation.function), vn_json_str(entry, "resource.labels.service_name"));
         vn_text_copy(invocation.instance, sizeof(invocation.instance), vn_json_str(entry, "labels.instanceId"));
         invocation.id_hash = vn_hash64(id.ptr, id.len, 3);
-        invocation.request_bytes = (int64_t)vn_json_number(entry, "httpRequest.requestSize", -1);
-        invocation.response_bytes = (int64_t)vn_json_number(entry, "httpRequest.responseSize", -1);
+        invocation.request_bytes = (int64_t)vn_json_pick_number(entry, "httpRequest.requestSize", -1);
+        invocation.response_bytes = (int64_t)vn_json_pick_number(entry, "httpRequest.responseSize", -1);
         if (status == 429)
                 invocation.status = VN_INVOCATION_THROTTLED;
         else if (status == 504)
@@ -96,14 +96,14 @@ enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *f
 
 static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t cap, size_t *count, struct vn_err *err)
 {
-        double code = vn_json_number(series, "metric.labels.response_code", 0);
+        double code = vn_json_pick_number(series, "metric.labels.response_code", 0);
         struct vn_str class = vn_json_str(series, "metric.labels.response_code_class");
         json_t *point;
         size_t i;
 
         json_array_foreach(json_object_get(series, "points"), i, point) {
                 struct vn_str end = vn_json_str(point, "interval.endTime");
-                double value = vn_json_number(point, "value.int64Value", -1);
+                double value = vn_json_pick_number(point, "value.int64Value", -1);
                 struct vn_cloud_minute add = {.calls = code == 429 ? 0 : value,
                                               .errors = code >= 500 || vn_str_eq(class, VN_STR("5xx")) ? value : 0,
                                               .throttles = code == 429 ? value : 0};

@@ -67,10 +67,10 @@ static enum vn_rc add_rates(struct vn_cloud *cloud, json_t *expression, enum vn_
 
         json_array_foreach(json_object_get(expression, "tieredRates"), i, rate) {
                 struct vn_cloud_price price = {.meter = meter};
-                double units = vn_json_number(rate, "unitPrice.units", 0); /* int64 as text, or left out when zero */
-                double nanos = vn_json_number(rate, "unitPrice.nanos", 0);
+                double units = vn_json_pick_number(rate, "unitPrice.units", 0); /* int64 as text, or left out when zero */
+                double nanos = vn_json_pick_number(rate, "unitPrice.nanos", 0);
 
-                price.from_units = vn_json_number(rate, "startUsageAmount", 0);
+                price.from_units = vn_json_pick_number(rate, "startUsageAmount", 0);
                 price.usd_per_unit = units + nanos / 1e9;
                 if (!vn_json_at(rate, "unitPrice") || !(price.usd_per_unit >= 0) || !(price.from_units >= 0) ||
                     !vn_str_eq(vn_json_str(rate, "unitPrice.currencyCode"), VN_STR("USD")))

@@ -72,7 +72,7 @@ static int64_t id_token_end_us(struct vn_str token, int64_t missing_us)
         payload = token.ptr ? vn_str_cut(&token, '.') : VN_STR("");
         if (vn_base64_decode(payload, &claims) != VN_OK || vn_json_load(vn_buf_view(&claims), &root, NULL) != VN_OK)
                 return missing_us;
-        exp = vn_json_number(root, "exp", 0);
+        exp = vn_json_pick_number(root, "exp", 0);
         return exp > 0 && exp < 1e11 ? (int64_t)exp * VN_US_PER_S : missing_us;
 }
 
@@ -88,7 +88,7 @@ static enum vn_rc store(struct vn_cloud *cloud, const char *audience, json_t *an
                 return vn_token_store(cloud, audience, token, id_token_end_us(token, now + LIFE_S * VN_US_PER_S), ret, err);
         }
         token = vn_json_str(answer, "access_token");
-        seconds = vn_json_number(answer, "expires_in", 0);
+        seconds = vn_json_pick_number(answer, "expires_in", 0);
         if (!(seconds > 0 && seconds < 1e7))
                 return vn_fail(err, VN_DATA_LOSS, "gcp: token without lifetime");
         return vn_token_store(cloud, audience, token, now + (int64_t)(seconds * (double)VN_US_PER_S), ret, err);
