@@ -105,7 +105,7 @@ enum vn_rc vn_bearer(struct vn_cloud_request *request, struct vn_arena *scratch,
 enum vn_rc vn_json_load(struct vn_str text, json_t **ret, struct vn_err *err) VN_MUST_USE;
 json_t *vn_json_at(json_t *root, const char *dotted); /* borrowed; NULL if any part is missing */
 struct vn_str vn_json_str(json_t *root, const char *dotted); /* empty if missing or no string */
-double vn_json_number(json_t *root, const char *dotted, double missing); /* also a number in a string */
+double vn_json_pick_number(json_t *root, const char *dotted, double missing); /* also a number in a string */
 /* Copies, cutting what does not fit. */
 void vn_text_copy(char *to, size_t to_bytes, struct vn_str from);
 

@@ -36,7 +36,7 @@ static enum vn_rc fetch_token(struct vn_cloud *cloud, const char *scope, const s
         if (rc == VN_INVALID_ARGUMENT) /* the authority says 400 to a wrong client or secret */
                 return vn_err_prefix(err, VN_UNAUTHENTICATED, "azure token");
         VN_TRY(rc);
-        seconds = vn_json_number(answer, "expires_in", 0);
+        seconds = vn_json_pick_number(answer, "expires_in", 0);
         if (!(seconds > 0 && seconds < 1e7))
                 return vn_fail(err, VN_DATA_LOSS, "azure: token without lifetime");
         return vn_token_store(cloud, scope, vn_json_str(answer, "access_token"),
@@ -150,9 +150,9 @@ static void read_site(json_t *site, struct vn_cloud_function *ret)
 {
         static const uint32_t flex_mb[] = {512, 2048, 4096};
         json_t *scale = vn_json_at(site, "properties.functionAppConfig.scaleAndConcurrency");
-        double memory = vn_json_number(scale, "instanceMemoryMB", 0);
-        double concurrency = vn_json_number(scale, "triggers.http.perInstanceConcurrency", 0);
-        double instances = vn_json_number(scale, "maximumInstanceCount", 0);
+        double memory = vn_json_pick_number(scale, "instanceMemoryMB", 0);
+        double concurrency = vn_json_pick_number(scale, "triggers.http.perInstanceConcurrency", 0);
+        double instances = vn_json_pick_number(scale, "maximumInstanceCount", 0);
 
         vn_text_copy(ret->name, sizeof(ret->name), vn_json_str(site, "name"));
         vn_text_copy(ret->region, sizeof(ret->region), vn_json_str(site, "location"));

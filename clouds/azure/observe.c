@@ -221,7 +221,7 @@ static enum vn_rc add_series(json_t *metric, struct vn_cloud_minute *ret, size_t
         json_array_foreach(json_object_get(metric, "timeseries"), i, series) {
                 json_array_foreach(json_object_get(series, "data"), j, point) {
                         struct vn_str time = vn_json_str(point, "timeStamp");
-                        double total = vn_json_number(point, "total", -1);
+                        double total = vn_json_pick_number(point, "total", -1);
                         struct vn_cloud_minute add = {.calls = errors ? 0 : total, .errors = errors ? total : 0};
                         int64_t at_us;
 

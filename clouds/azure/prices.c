@@ -29,7 +29,7 @@ static enum vn_rc add_item(struct vn_cloud *cloud, json_t *item, struct vn_cloud
 {
         bool time = has(item, "meterName", "Execution Time"), calls = has(item, "meterName", "Total Executions");
         bool flex = has(item, "meterName", "On Demand") || has(item, "skuName", "Flex") || has(item, "productName", "Flex");
-        double usd = vn_json_number(item, "retailPrice", -1), units = units_sold(vn_json_str(item, "unitOfMeasure"));
+        double usd = vn_json_pick_number(item, "retailPrice", -1), units = units_sold(vn_json_str(item, "unitOfMeasure"));
         struct vn_cloud_price price = {.meter = time ? VN_METER_GB_SECOND : VN_METER_REQUEST};
 
         if ((!time && !calls) || has(item, "meterName", "Always Ready") || !has(item, "type", "Consumption"))
@@ -37,7 +37,7 @@ static enum vn_rc add_item(struct vn_cloud *cloud, json_t *item, struct vn_cloud
         if (!vn_str_eq(vn_json_str(item, "currencyCode"), VN_STR("USD")) || !(usd >= 0) || !(units > 0))
                 return vn_fail(err, VN_DATA_LOSS, "azure: a price has no USD amount or unit");
         price.usd_per_unit = usd / units;
-        price.from_units = vn_json_number(item, "tierMinimumUnits", 0) * units;
+        price.from_units = vn_json_pick_number(item, "tierMinimumUnits", 0) * units;
         if (!(price.from_units >= 0))
                 return vn_fail(err, VN_DATA_LOSS, "azure: a price's tier is negative");
         vn_text_copy(price.plan, sizeof(price.plan), flex ? VN_STR("flex") : VN_STR("consumption"));
