@@ -65,11 +65,11 @@ export const candidates = () => [
 ];
 export const attributions = () => [
   { group: "price", value: 0.25, detail: "$0.41 against $0.66 per million calls" },
-  { group: "latency", value: -0.0412, detail: "430 ms against 388 ms at the 95th percentile" },
-  { group: "cold-start", value: 0.0181, detail: "2.0% against 2.1%" },
+  { group: "duration", value: -0.0412, detail: "mean 121 ms against 92 ms" },
+  { group: "cold start", value: 0.0181, detail: "2.0% against 2.1%" },
   { group: "network", value: -0.0044, detail: "14 ms against 10 ms" },
   { group: "load", value: 0.0168, detail: "12 calls in flight against 31" },
-  { group: "draw", value: 0, detail: "no exploration" },
+  { group: "egress", value: 0, detail: "none on either side" },
 ];
 export const margin = attributions().reduce((sum, a) => sum + a.value, 0);
 
@@ -78,8 +78,8 @@ export const explanationOf = (decision, proof) => ({
   sentence: "The call of checkout went to gcp-a, because it is expected to cost $0.41 per million calls against $0.66 at aws-a, which outweighs 42 ms more at the 95th percentile.",
   baseline: "aws-a", margin, attributionSum: margin, attributions: attributions(),
   counterfactual: {
-    feature: "price", from: 4.1e-7, to: 6.5e-7, unit: "usd", wouldChoose: "aws-a",
-    sentence: "With a price of $0.65 per million calls or more at gcp-a, the call would have gone to aws-a.", verified: true,
+    feature: "rounding", from: 0.41, to: 0.65, unit: "USD a million calls", wouldChoose: "aws-a",
+    sentence: "With rounding at gcp-a of $0.65 per million calls instead of $0.41 the call would have gone to aws-a.", verified: true,
   },
   candidates: candidates(), risk: 0.034,
   risks: [
@@ -87,7 +87,7 @@ export const explanationOf = (decision, proof) => ({
     { event: "throttle", chance: 0.002, horizon: "this call", data: "no throttle in 24 h" },
     { event: "stale-prices", chance: 0.001, horizon: "1 day", data: "prices of 2 h ago" },
   ],
-  blastRadius: 0.0001, policyRules: ["demo: objective cost 0.8, latency 0.2", "demo: limits.latency_slo_ms 800"],
+  blastRadius: 1284, policyRules: ["demo: objective cost 0.8, latency 0.2", "demo: limits.latency_slo_ms 800"],
   dataAges: ["prices 2 h", "latency windows 40 s", "model version 4, 11 min"], replayed: true,
   replayNote: "Decided again when this page was made: the same bytes.", proof,
 });

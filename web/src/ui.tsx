@@ -1,7 +1,7 @@
 // Small building blocks that all pages share. Text goes in as children: nothing here writes markup from data.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError, messageOf } from "./api";
 import { cloudName, time, words } from "./format";
 import type { Int64 } from "./types";
@@ -15,7 +15,7 @@ export function Page({ title, lead, actions, children }: {
 }) {
   useTitle(title);
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (arrived) heading.current?.focus({ preventScroll: true });
     arrived = true; // the first page is left to the browser: Tab then begins at the skip link
     window.scrollTo(0, 0);

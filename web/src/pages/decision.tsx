@@ -28,7 +28,7 @@ export function DecisionPage({ id }: { id: string }) {
             <FlipCard e={e} />
             <RiskCard e={e} />
             <RulesCard e={e} />
-            <ReplayCard id={id} e={e} />
+            {d.kind === "route" && <ReplayCard id={id} e={e} />}
           </div>
           <ProofCard proof={e.proof} decision={d} reload={load.reload} />
         </>
@@ -69,8 +69,9 @@ function WhyCard({ e, d }: { e: Explanation; d: Decision }) {
   return (
     <Card title={`Why ${d.choice || "this"}${d.runnerUp ? ` and not ${d.runnerUp}` : ""}`}>
       <p>
-        The choice scored <b>{significant(e.margin)}</b> better than {e.baseline || d.runnerUp || "the next"}. Each bar is
-        one group's exact (Shapley) share of that margin; bars to the right speak for the choice.
+        The choice is <b>{signed(e.margin)}</b> ahead of {e.baseline || d.runnerUp || "the next"}, in USD per million calls
+        with time weighed as the policy says. Each bar is one group's exact (Shapley) share of that margin: to the right it
+        speaks for the choice, to the left against it.
       </p>
       <Waterfall parts={e.attributions} margin={e.margin} />
       <Table label="Shares of the margin" rows={e.attributions} keyOf={(a) => a.group} columns={[
@@ -108,7 +109,7 @@ function AlternativesCard({ e }: { e: Explanation }) {
           { head: "of it network", numeric: true, cell: (c) => duration(c.networkMs) },
           { head: "Cold start", numeric: true, cell: (c) => share(c.coldChance) },
           { head: "Errors", numeric: true, cell: (c) => share(c.errorRate) },
-          { head: "Score", numeric: true, cell: scoreOf },
+          { head: "Score (lower wins)", numeric: true, cell: scoreOf },
           { head: "Excluded by", cell: (c) => c.excludedBy.map(words).join("; ") || "–" },
         ]} />
     </Card>
@@ -138,8 +139,9 @@ function FlipCard({ e }: { e: Explanation }) {
 
 function inUnit(value: number, unit: string): string {
   if (unit === "ms") return duration(value);
-  if (unit === "usd" || unit === "USD") return perMillion(value * 1e6);
-  return `${significant(value, 4)}${unit ? ` ${unit}` : ""}`;
+  if (unit === "%") return `${significant(value)}%`;
+  if (unit === "USD a million calls") return perMillion(value);
+  return `${significant(value)} ${unit}`.trim();
 }
 
 function RiskCard({ e }: { e: Explanation }) {
@@ -153,7 +155,7 @@ function RiskCard({ e }: { e: Explanation }) {
           { head: "From", cell: (r) => r.data },
         ]} />
       )}
-      {e.blastRadius > 0 && <p>Severity: it would touch {share(e.blastRadius)} of the function's calls.</p>}
+      {e.blastRadius > 0 && <p>Severity: about {count(Math.round(e.blastRadius))} calls a minute go the same way.</p>}
     </Card>
   );
 }
