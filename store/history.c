@@ -26,7 +26,7 @@ static enum vn_rc drop_span(struct vn_store *store, const struct vn_span *span,
                             void *arg, struct vn_err *err)
 {
         VN_AUTO(vn_buf)
-        record = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
         VN_AUTO(vn_batch)
         batch = vn_batch_new();
         if (!batch)

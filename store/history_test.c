@@ -115,7 +115,7 @@ TEST(records_are_found_across_segments)
                  9);
         CHECK(s.count == 500 || clock_fake.time_us > second + 1000 * VN_US_PER_S);
 
-        VN_AUTO(vn_buf) record = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        VN_AUTO(vn_buf) record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
         struct testing_record r;
         uint64_t seq;
         for (uint64_t id = 0; id < 1500; id += 37) {
@@ -146,7 +146,7 @@ TEST(the_log_proves_every_record)
         struct vn_proof proof;
         struct vn_leaf leaf, made;
         struct vn_hash hash;
-        VN_AUTO(vn_buf) record = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        VN_AUTO(vn_buf) record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
         for (uint64_t seq = 0; seq < 1500; seq += 11) {
                 vn_buf_reset(&record);
                 CHECK_OK(vn_store_record(store, seq, &record, NULL));
@@ -202,7 +202,7 @@ TEST(retention_unlinks_whole_segments_behind_a_tombstone)
         struct vn_store *store = three_segments(dir);
         int tombstones = 0;
         struct vn_leaf leaf;
-        VN_AUTO(vn_buf) record = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        VN_AUTO(vn_buf) record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
         put_records(store, 1500, 1); /* opens the fourth segment */
         CHECK_OK(vn_store_retain(store, clock_fake.time_us - 150 * VN_US_PER_S, tombstone, &tombstones, NULL));
         CHECK_INT(2, tombstones);

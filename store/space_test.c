@@ -59,8 +59,11 @@ static void check_readable(struct vn_store *store, uint64_t count)
         struct vn_key at;
         for (uint64_t n = 0; n < count; n++) {
                 VN_AUTO(vn_buf) value = VN_BUF_INIT(30000);
-                CHECK_OK(vn_store_get(store, VN_TABLE_windows, vn_key_u64(vn_key_init(&at, VN_STR("t")), n), &value,
-                                      NULL));
+                enum vn_rc rc = vn_store_get(store, VN_TABLE_windows,
+                                             vn_key_u64(vn_key_init(&at, VN_STR("t")), n), &value, NULL);
+                if (rc != VN_OK)
+                        test_fail(__FILE__, __LINE__, "value %llu of %llu: %s", (unsigned long long)n,
+                                  (unsigned long long)count, vn_rc_name(rc));
         }
 }
 
@@ -136,17 +139,18 @@ TEST(files_that_cannot_grow_are_survived)
 {
         int pipes[2], status;
         uint64_t count;
+        const char *dir = test_dir(); /* made before the fork: both must see the same one */
         CHECK(pipe(pipes) == 0);
         pid_t pid = fork();
         if (pid == 0)
-                limited_life(test_dir(), pipes[1]);
+                limited_life(dir, pipes[1]);
         close(pipes[1]);
         CHECK(read(pipes[0], &count, sizeof count) == sizeof count);
         CHECK(waitpid(pid, &status, 0) == pid);
         CHECK(WIFEXITED(status)); /* no SIGBUS */
         CHECK_INT(0, WEXITSTATUS(status));
         CHECK(count > 20 && count < 5000);
-        struct vn_store *store = open_with(test_dir(), UINT64_C(1) << 30, 1);
+        struct vn_store *store = open_with(dir, UINT64_C(1) << 30, 1);
         check_readable(store, count);
         vn_store_free(store);
         close(pipes[0]);

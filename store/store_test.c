@@ -147,7 +147,7 @@ TEST(malformed_batches_are_refused)
         vn_batch_put(batch, VN_TABLE_policies, k(&at, "a", "b"), vn_str_n(large, sizeof large));
         CHECK_RC(VN_INVALID_ARGUMENT, vn_store_commit(store, batch, NULL));
         vn_batch_reset(batch);
-        vn_batch_record(batch, vn_str_n(large, VN_RECORD_MAX_BYTES + 1));
+        vn_batch_record(batch, vn_str_n(large, VN_STORE_RECORD_MAX_BYTES + 1));
         CHECK_RC(VN_INVALID_ARGUMENT, vn_store_commit(store, batch, NULL));
         vn_batch_reset(batch);
         for (int i = 0; i < 200; i++)

@@ -195,7 +195,7 @@ void vn_batch_require_equal(struct vn_batch *batch, enum vn_table table, const s
 void vn_batch_record(struct vn_batch *batch, struct vn_str record)
 {
         VN_ASSERT(!batch->submitted);
-        if (!record.len || record.len > VN_RECORD_MAX_BYTES) {
+        if (!record.len || record.len > VN_STORE_RECORD_MAX_BYTES) {
                 batch_error(batch, VN_INVALID_ARGUMENT, "record is empty or longer than 16,000 bytes");
                 return;
         }

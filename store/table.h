@@ -24,7 +24,7 @@ const char *vn_table_key_description(enum vn_table table);
 
 #define VN_KEY_MAX_BYTES 255
 #define VN_VALUE_MAX_BYTES 65536
-#define VN_RECORD_MAX_BYTES 16000
+#define VN_STORE_RECORD_MAX_BYTES 16000
 #define VN_BATCH_MAX_BYTES (8u << 20)
 #define VN_TENANT_SYSTEM "_" /* no tenant can have this name: vn_str_is_name refuses it */
 

@@ -49,7 +49,7 @@ static enum vn_rc append_leaf(struct vn_store *store, struct vn_str record)
 enum vn_rc vn_writer_catch_up(struct vn_store *store, struct vn_err *err)
 {
         VN_AUTO(vn_buf)
-        record = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
         while (vn_logfile_size(store->log) < store->writer.next_seq) {
                 vn_buf_reset(&record);
                 enum vn_rc rc = store->engine->ops->record(store->engine, vn_logfile_size(store->log), &record, err);
