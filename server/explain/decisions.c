@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "server/explain/explain.h"
 #include "server/record.h"
 #include "server/registry/hub.h"

@@ -5,6 +5,7 @@
 #include "federation/aggregate.h"
 #include "federation/gate.h"
 #include "server/rounds/rounds.h"
+#include "store/blob.h"
 #include "store/store.h"
 #include "vane/state/state.pb-c.h"
 
