@@ -133,7 +133,7 @@ static enum vn_rc open_all(struct vn_lmdb *e, const uint64_t *numbers, size_t co
 
 enum vn_rc vn_lmdb_open_segments(struct vn_lmdb *e, struct vn_err *err)
 {
-        size_t count;
+        size_t count = 0;
         uint64_t *numbers = vn_alloc_array(VN_MAX_SEGMENTS, sizeof *numbers);
         if (!numbers)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");

@@ -391,7 +391,7 @@ enum vn_rc vn_logfile_verify(struct vn_logfile *log, struct vn_err *err)
 {
         uint64_t size = vn_logfile_checkpoint(log).size;
         struct vn_hash row[VN_TILE_WIDTH], root;
-        struct vn_leaf leaf;
+        struct vn_leaf leaf = {.len = 0};
         for (uint64_t i = 0; i < size; i++) {
                 VN_TRY(vn_logfile_leaf(log, i, &leaf, err));
                 row[i % VN_TILE_WIDTH] = vn_tlog_leaf_hash(vn_str_n(leaf.bytes, leaf.len));
