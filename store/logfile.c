@@ -311,7 +311,7 @@ static enum vn_rc slot_leaf(const uint8_t *slot, struct vn_str *ret, struct vn_e
 enum vn_rc vn_logfile_leaf(struct vn_logfile *log, uint64_t seq, struct vn_leaf *ret, struct vn_err *err)
 {
         uint8_t slot[SLOT_BYTES];
-        struct vn_str leaf;
+        struct vn_str leaf = {NULL, 0};
         if (seq >= vn_logfile_checkpoint(log).size)
                 return vn_fail(err, VN_NOT_FOUND, "the log has no leaf %llu yet", (unsigned long long)seq);
         VN_TRY(vn_file_pread(log->leaf_fd, slot, sizeof slot, seq * SLOT_BYTES, err));
@@ -325,7 +325,7 @@ static enum vn_rc entry_bundle(struct vn_logfile *log, const struct vn_tile_name
                                struct vn_err *err)
 {
         uint8_t slots[VN_TILE_WIDTH * SLOT_BYTES];
-        struct vn_str leaf;
+        struct vn_str leaf = {NULL, 0};
         VN_TRY(vn_file_pread(log->leaf_fd, slots, tile->width * (size_t)SLOT_BYTES,
                              tile->index * VN_TILE_WIDTH * SLOT_BYTES, err));
         for (unsigned i = 0; i < tile->width; i++) {
