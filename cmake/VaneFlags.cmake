@@ -5,6 +5,10 @@ add_compile_options(
   -fno-strict-aliasing -fno-common -fstack-protector-strong -fPIC
   # Decisions must come out the same bit for bit on every machine (docs/architecture.md).
   -ffp-contract=off)
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+  # Some of the above are gcc's own; and clang also looks for lost qualifiers inside the macros of OpenSSL and protobuf-c.
+  add_compile_options(-Wno-unknown-warning-option -Wno-cast-qual)
+endif()
 add_compile_definitions(_GNU_SOURCE)
 include_directories(${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
