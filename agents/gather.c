@@ -193,13 +193,12 @@ static enum vn_rc send_prices(const struct vn_cloud_price_list *prices, struct v
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "prices: too many for one report");
         for (size_t i = 0; i < prices->count; i++) {
                 const struct vn_cloud_price *p = &prices->prices[i];
-                if (strcmp(p->plan, report.plan))
-                        continue; /* one plan a report: an account's functions are all on the same */
                 Vane__V1__PriceTier *tier = report.tiers[report.n_tiers] = &tiers[report.n_tiers];
                 vane__v1__price_tier__init(tier);
                 tier->meter = text(vn_cloud_meter_name(p->meter));
                 tier->region = text(p->region);
-                tier->arch = text(p->arch);
+                /* An Azure account has functions on both plans: Flex rates carry it where AWS's carry the processor. */
+                tier->arch = text(strcmp(p->plan, "flex") ? p->arch : p->plan);
                 tier->from_units = p->from_units;
                 tier->usd_per_unit = p->usd_per_unit;
                 report.n_tiers++;

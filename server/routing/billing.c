@@ -4,8 +4,16 @@
 
 /* The tier that holds at `position` units: the last whose start is not beyond it, skipping free ones (grants are taken
  * as used up). *ret_next gets the following tier's price and how many units remain until it. */
-static bool tier_price(const struct vn_account_prices *prices, const char *meter, const char *region, double position,
-                       double *ret_usd, double *ret_next_usd, double *ret_units_left)
+/* Rates of Azure's Flex plan stand beside Consumption's in one account's list, marked in `arch`. */
+#define FLEX "flex"
+
+static bool tier_applies(const struct vn_price_tier_entry *t, bool flex)
+{
+        return flex ? !strcmp(t->arch, FLEX) : !t->arch[0] || !strcmp(t->arch, "x86");
+}
+
+static bool tier_price(const struct vn_account_prices *prices, bool flex, const char *meter, const char *region,
+                       double position, double *ret_usd, double *ret_next_usd, double *ret_units_left)
 {
         const struct vn_price_tier_entry *now = NULL, *next = NULL;
         for (int pass = 0; pass < 2 && !now; pass++)
@@ -14,7 +22,7 @@ static bool tier_price(const struct vn_account_prices *prices, const char *meter
                         /* First the region's own rows, then rows that name no region. */
                         if (strcmp(t->meter, meter) || strcmp(t->region, pass ? "" : region) || t->usd_per_unit <= 0)
                                 continue;
-                        if (t->arch[0] && strcmp(t->arch, "x86"))
+                        if (!tier_applies(t, flex))
                                 continue;
                         if (t->from_units <= position || !now) {
                                 if (!now || t->from_units > now->from_units || now->from_units > position)
@@ -54,7 +62,7 @@ static bool fill_egress(const struct vn_account_prices *prices, enum vn_cloud_id
                         struct vn_endpoint *ret)
 {
         static const double list_price[] = {0.09, 0.087, 0.12}; /* USD a GB, first paid tier to the internet */
-        if (!tier_price(prices, "egress_gb", region, 0, &ret->egress_usd_per_gb, NULL, NULL))
+        if (!tier_price(prices, false, "egress_gb", region, 0, &ret->egress_usd_per_gb, NULL, NULL))
                 ret->egress_usd_per_gb = list_price[cloud];
         return true;
 }
@@ -63,8 +71,9 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
                      uint32_t memory_mb, uint32_t peak_mb, struct vn_endpoint *ret)
 {
         double left = 0, vcpu_left = 0;
+        bool flex = cloud == VN_AZURE && memory_mb > 0; /* Consumption has no memory setting, so none is reported */
         ret->share = 1;
-        if (!prices || !tier_price(prices, "request", region, prices->requests, &ret->request_usd, NULL, NULL))
+        if (!prices || !tier_price(prices, flex, "request", region, prices->requests, &ret->request_usd, NULL, NULL))
                 return false;
         switch (cloud) {
         case VN_AWS:
@@ -72,18 +81,19 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
                 ret->minimum_us = 0;
                 ret->billed_gb = memory_mb / 1024.0;
                 ret->flags |= VN_ENDPOINT_INIT_BILLED; /* since August 2025, for every runtime */
-                if (!tier_price(prices, "gb_second", region, prices->gb_s, &ret->usd_per_gb_s, &ret->usd_per_gb_s_next,
+                if (!tier_price(prices, flex, "gb_second", region, prices->gb_s, &ret->usd_per_gb_s, &ret->usd_per_gb_s_next,
                                 &left))
                         return false;
                 ret->border_s = left > 0 && ret->billed_gb > 0 ? left / ret->billed_gb : 0;
                 break;
         case VN_AZURE: {
-                /* Consumption bills what was used, rounded up to 128 MB; before anything is known, the size. */
-                uint32_t used = peak_mb ? peak_mb : memory_mb;
-                ret->rounding_us = 1000;
-                ret->minimum_us = 100000;
+                /* Consumption bills what was used, rounded up to 128 MB, and 100 ms at least; Flex the instance's memory
+                 * in steps of 100 ms, and 1 s at least. */
+                uint32_t used = flex ? memory_mb : peak_mb ? peak_mb : AZURE_STEP_MB;
+                ret->rounding_us = flex ? 100000 : 1000;
+                ret->minimum_us = flex ? 1000000 : 100000;
                 ret->billed_gb = (used + AZURE_STEP_MB - 1) / AZURE_STEP_MB * AZURE_STEP_MB / 1024.0;
-                if (!tier_price(prices, "gb_second", region, prices->gb_s, &ret->usd_per_gb_s, &ret->usd_per_gb_s_next,
+                if (!tier_price(prices, flex, "gb_second", region, prices->gb_s, &ret->usd_per_gb_s, &ret->usd_per_gb_s_next,
                                 &left))
                         return false;
                 break;
@@ -93,9 +103,9 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
                 ret->minimum_us = 100000;
                 ret->billed_gb = memory_mb / 1024.0;
                 ret->vcpu = vn_billing_gcp_vcpu(memory_mb);
-                if (!tier_price(prices, "gib_second", region, prices->gb_s, &ret->usd_per_gb_s,
+                if (!tier_price(prices, false, "gib_second", region, prices->gb_s, &ret->usd_per_gb_s,
                                 &ret->usd_per_gb_s_next, &left) ||
-                    !tier_price(prices, "vcpu_second", region, prices->gb_s, &ret->usd_per_vcpu_s,
+                    !tier_price(prices, false, "vcpu_second", region, prices->gb_s, &ret->usd_per_vcpu_s,
                                 &ret->usd_per_vcpu_s_next, &vcpu_left))
                         return false;
                 break;
