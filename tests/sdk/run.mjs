@@ -1,0 +1,44 @@
+// Starts vane-sim, then runs the official clients' tests against it.
+//   node run.mjs PATH-OF-VANE-SIM [test files...]
+// Exit 77: skipped, because the clients' packages are not installed and the registry cannot be reached.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const [program, ...files] = process.argv.slice(2);
+
+if (!existsSync(join(here, 'node_modules', '.package-lock.json'))) {
+  const options = ['--no-audit', '--no-fund', '--ignore-scripts', '--fetch-retries=1', '--fetch-timeout=60000'];
+  const npm = spawnSync('npm', ['ci', ...options], { cwd: here, stdio: 'inherit' });
+  if (npm.status !== 0) {
+    console.log('skipped: the official clients cannot be installed (npm ci failed)');
+    process.exit(77);
+  }
+}
+
+const state = mkdtempSync(join(tmpdir(), 'vane-sdk-'));
+const sim = spawn(program, ['--state', state, '--seed', '11'], { stdio: 'inherit' });
+let code = 1;
+try {
+  for (let i = 0; i < 300 && !existsSync(join(state, 'sim.json')) && sim.exitCode === null; i++)
+    await new Promise((wake) => setTimeout(wake, 100));
+  const wanted = files.length ? files : ['aws.test.mjs', 'azure.test.mjs', 'gcp.test.mjs'];
+  const test = spawnSync(process.execPath, ['--test', ...wanted.map((f) => join(here, f))], {
+    stdio: 'inherit',
+    timeout: 240000,
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: join(state, 'ca.pem'), VANE_SIM_READY: join(state, 'sim.json') },
+  });
+  code = test.status ?? 1;
+} finally {
+  sim.kill('SIGTERM');
+  await new Promise((done) => (sim.exitCode !== null ? done() : sim.once('exit', done)));
+  if (sim.exitCode !== 0) {
+    console.log(`vane-sim ended with ${sim.exitCode ?? sim.signalCode}`);
+    code = code || 1;
+  }
+  rmSync(state, { recursive: true, force: true });
+}
+process.exit(code);
