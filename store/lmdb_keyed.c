@@ -191,7 +191,8 @@ enum vn_rc vn_keyed_scan(struct vn_keyed *keyed, MDB_txn *txn, enum vn_table tab
         int rc = mdb_cursor_open(txn, keyed->table[table], &cursor);
         if (rc)
                 return vn_lmdb_fail(err, rc, keyed->env.path);
-        rc = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
+        /* An empty prefix is every tenant: LMDB has no empty key to start from. */
+        rc = mdb_cursor_get(cursor, &key, &data, key.mv_size ? MDB_SET_RANGE : MDB_FIRST);
         if (!rc && skip && vn_str_eq(vn_val_str(key), last))
                 rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
         for (size_t i = 0; !rc && i < limit && vn_str_starts(vn_val_str(key), begin); i++) {
