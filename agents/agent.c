@@ -24,6 +24,7 @@
 #define READ_OVERLAP_US (60 * VN_US_PER_S)
 #define RENEW_RETRY_S 10
 #define JOIN_RETRY_US (2 * VN_US_PER_S)
+#define HEARTBEAT_US (5 * VN_US_PER_S) /* of real time: silence longer than 15 s counts as offline */
 #define RETRY_US VN_US_PER_S /* of real time, before a server or cloud that failed is asked again */
 
 struct agent {
@@ -46,7 +47,7 @@ struct agent {
         int64_t next_list_us, next_prices_us;
         int64_t next_renew_s;
         bool inventory_waits;
-        int64_t cloud_retry_us, server_retry_us; /* real monotonic time */
+        int64_t cloud_retry_us, server_retry_us, last_report_us; /* real monotonic time */
         char trouble[VN_ERR_MSG_BYTES]; /* said last: the same again is not said again */
 };
 
@@ -281,8 +282,12 @@ static void send_windows(struct agent *a, int64_t now_us)
         struct vn_link_counts counts = {.dropped_fields = vn_gather_dropped(a->gather),
                                         .sampled_calls = stats.sampled,
                                         .cloud_api_calls = vn_gather_api_calls(a->gather)};
-        while (a->outbox.count) {
+        int64_t mono_us = vn_mono_us(vn_clock_real());
+        bool beat = mono_us - a->last_report_us >= HEARTBEAT_US; /* then an empty report does as well */
+        while (a->outbox.count || beat) {
                 const struct vn_window *windows;
+                beat = false;
+                a->last_report_us = mono_us;
                 size_t n = vn_outbox_peek(&a->outbox, VN_LINK_MAX_WINDOWS, &windows);
                 enum vn_rc rc = vn_link_windows(a->channel, windows, n, &counts, &err);
                 if (rc != VN_OK)
