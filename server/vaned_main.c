@@ -75,7 +75,9 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         VN_TRY(make_state_dir(server, err));
         VN_TRY(vn_loop_new("control", &server->control, err));
         VN_TRY(vn_loop_new("reader", &server->reader, err));
-        VN_TRY(vn_edge_new(NULL, server->config.edge_loops, &server->edge, err));
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        unsigned loops = server->config.edge_loops ? server->config.edge_loops : cores > 64 ? 64 : cores > 0 ? (unsigned)cores : 1;
+        VN_TRY(vn_edge_new(NULL, loops, &server->edge, err));
         /* The store before everything that remembers; it also refuses a second vaned on the same state. */
         VN_TRY(vn_record_start(server, err));
         VN_TRY(vn_pki_start(server, err));
