@@ -34,7 +34,7 @@ def drive(box, seconds):
     out = box.path("drive.json")
     with open(out, "wb") as stdout:
         p = box.spawn("drive", ["vane-drive", "--clock", box.path("clock"), "--trace",
-                                os.path.join(DATA, "demo"), "--seed", str(box.seed), "--server", box.ready["https"],
+                                os.path.join(DATA, "azure-functions", "azure2019-500"), "--seed", str(box.seed), "--server", box.ready["https"],
                                 "--ca-file", box.ready["ca_file"], "--token-file", box.token_file,
                                 "--sim", box.path("sim", "sim.json"), "--seconds", str(seconds)], stdout=stdout)
         while p.poll() is None:
