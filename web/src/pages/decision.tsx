@@ -99,18 +99,20 @@ function AlternativesCard({ e }: { e: Explanation }) {
   const excluded = rows.filter((c) => c.excludedBy.length > 0).length;
   return (
     <Card title="Alternatives">
-      <p>{count(rows.length)} candidates{excluded > 0 ? `, of which ${count(excluded)} were excluded before scoring` : ", all of them possible"}.</p>
+      <p>{count(rows.length)} candidates{excluded > 0 ? `, of which ${count(excluded)} were excluded before scoring` : ", all of them possible"}. The lowest score wins.</p>
       <Table label="Candidates of this decision" rows={rows} keyOf={(c) => `${c.account}/${c.region}`}
         mark={(c) => (c.chosen ? "chosen" : c.excludedBy.length ? "excluded" : "")} columns={[
-          { head: "Account", header: true, cell: (c) => <>{c.account}{c.chosen && <> <span class="tag good">chosen</span></>}</> },
-          { head: "Cloud", cell: (c) => <Cloud cloud={c.cloud} region={c.region} /> },
+          { head: "Account", header: true, cell: (c) => <>
+            {c.account}{c.chosen && <> <span class="tag good">chosen</span></>}
+            <div class="under"><Cloud cloud={c.cloud} region={c.region} /></div>
+          </> },
           { head: "Per million calls", numeric: true, cell: (c) => money(c.costUsd * 1e6) },
           { head: "95th percentile", numeric: true, cell: (c) => duration(c.latencyP95Ms) },
           { head: "of it network", numeric: true, cell: (c) => duration(c.networkMs) },
           { head: "Cold start", numeric: true, cell: (c) => share(c.coldChance) },
           { head: "Errors", numeric: true, cell: (c) => share(c.errorRate) },
-          { head: "Score (lower wins)", numeric: true, cell: scoreOf },
-          { head: "Excluded by", cell: (c) => c.excludedBy.map(words).join("; ") || "–" },
+          { head: "Score", numeric: true, cell: scoreOf },
+          { head: "Excluded by", wide: true, cell: (c) => c.excludedBy.map(words).join("; ") || "–" },
         ]} />
     </Card>
   );

@@ -20,7 +20,7 @@ export function LoginPage({ problem, onSession }: { problem: string; onSession: 
         <p>
           On its first start vaned prints a link that works once. Open that link, or paste it here. An API token works too.
         </p>
-        <Field label="Link or token" help="New links: vanectl login-link, on the machine where vaned runs.">
+        <Field label="Link or token" help="The first links also stand in first-login.json, in the folder where vaned keeps its state.">
           {(props) => (
             <input {...props} type="password" autocomplete="off" spellcheck={false} required value={token}
               onInput={(e) => setToken(e.currentTarget.value)} />
