@@ -10,6 +10,7 @@
 #define SET_WAIT_US (20 * VN_US_PER_S)
 #define REPORT_ARENA_BYTES (8u << 20)
 #define MAX_WEIGHT 100
+#define CONSUMPTION_MB 1536 /* Azure's Consumption plan has no memory setting: every instance may use this much */
 
 struct vn_gather {
         struct vn_cloud_http *http;
@@ -116,6 +117,9 @@ enum vn_rc vn_gather_list(struct vn_gather *gather, struct vn_err *err)
                 vn_cloud_list_done(&list);
                 return rc;
         }
+        for (size_t i = 0; i < list.count; i++)
+                if (!list.functions[i].memory_mb && vn_cloud_kind(gather->cloud) == VN_CLOUD_AZURE)
+                        list.functions[i].memory_mb = CONSUMPTION_MB;
         vn_cloud_list_done(&gather->list);
         gather->list = list;
         return VN_OK;

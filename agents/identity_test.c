@@ -129,6 +129,9 @@ TEST(options_are_strict)
         const char *good[] = {"a", "--server", "h:1", "--ca-file", "c", "--state", "s", "--cloud-config", "j"};
         CHECK_OK(parse(9, good, &o));
         CHECK(!o.shuffle_labels && !o.join_token_file);
+        good[2] = "https://h:1";
+        CHECK_OK(parse(9, good, &o));
+        CHECK_TEXT("h:1", o.server);
         CHECK_RC(VN_INVALID_ARGUMENT, parse(7, good, &o));
         CHECK_RC(VN_INVALID_ARGUMENT, parse(8, good, &o));
         const char *twice[] = {"a", "--server", "h:1", "--server", "c", "--state", "s", "--cloud-config", "j"};

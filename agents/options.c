@@ -5,7 +5,7 @@
 const char vn_agent_usage[] =
         "usage: vane-agent --server HOST:PORT --ca-file FILE --state DIR --cloud-config FILE\n"
         "                  [--join-token-file FILE]\n"
-        "  --server HOST:PORT      where vaned listens (TLS)\n"
+        "  --server HOST:PORT      where vaned listens (TLS); https://HOST:PORT is the same\n"
         "  --ca-file FILE          PEM of the CA that vouches for vaned\n"
         "  --join-token-file FILE  the single-use token of `vanectl account add`; needed once\n"
         "  --state DIR             keeps key, certificate and progress; made if missing\n"
@@ -48,6 +48,9 @@ enum vn_rc vn_agent_options_parse(int argc, char **argv, struct vn_agent_options
         if (!o.help && !o.version && (!o.server || !o.ca_file || !o.state_dir || !o.cloud_config))
                 return vn_fail(err, VN_INVALID_ARGUMENT,
                                "--server, --ca-file, --state and --cloud-config are needed");
+        /* The address is often at hand as the URL of the API: the same listener. */
+        if (o.server && !strncmp(o.server, "https://", 8))
+                o.server += 8;
         *ret = o;
         return VN_OK;
 }
