@@ -26,7 +26,8 @@ static int by_value(const void *a, const void *b)
 static void line(unsigned endpoints, const char *metric, double value, const char *unit)
 {
         printf("{\"bench\":\"decide\",\"case\":\"%u\",\"metric\":\"%s\",\"value\":%.4g,\"unit\":\"%s\",\"peer\":null,"
-               "\"peer_value\":null,\"ratio\":null}\n", endpoints, metric, value, unit);
+               "\"peer_value\":null,\"ratio\":null}\n",
+               endpoints, metric, value, unit);
         fflush(stdout);
 }
 
@@ -93,6 +94,10 @@ static int run(unsigned endpoints, double seconds)
 
 int main(int argc, char **argv)
 {
-        double seconds = argc > 1 ? atof(argv[1]) : 2;
+        double seconds = 2;
+        if (argc > 1 && (vn_str_to_double(vn_str(argv[1]), &seconds) != VN_OK || seconds <= 0)) {
+                fprintf(stderr, "usage: bench-decide [SECONDS]\n");
+                return 2;
+        }
         return run(3, seconds) || run(10, seconds) || run(100, seconds);
 }

@@ -23,18 +23,23 @@ static int by_value(const void *a, const void *b)
 static void line(const char *metric, double value, const char *unit)
 {
         printf("{\"bench\":\"explain\",\"case\":\"10-groups\",\"metric\":\"%s\",\"value\":%.4g,\"unit\":\"%s\","
-               "\"peer\":null,\"peer_value\":null,\"ratio\":null}\n", metric, value, unit);
+               "\"peer\":null,\"peer_value\":null,\"ratio\":null}\n",
+               metric, value, unit);
 }
 
 int main(int argc, char **argv)
 {
         enum { VIEWS = 256 };
-        size_t n = argc > 1 ? (size_t)atol(argv[1]) : 100000;
+        uint64_t n = 100000;
+        if (argc > 1 && (vn_str_to_u64(vn_str(argv[1]), &n) != VN_OK || n < 1 || n > 100000000)) {
+                fprintf(stderr, "usage: bench-explain [DECISIONS]\n");
+                return 2;
+        }
         struct vn_view *views[VIEWS];
         static const struct vn_live live;
-        double *sample = vn_alloc_array(n ? n : 1, sizeof *sample), worst = 0;
+        double *sample = vn_alloc_array(n, sizeof *sample), worst = 0;
         struct vn_rng rng;
-        if (!sample || !n)
+        if (!sample)
                 return 1;
         vn_rng_seed(&rng, 1);
         for (unsigned i = 0; i < VIEWS; i++)

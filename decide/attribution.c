@@ -2,8 +2,9 @@
 
 #include <stdio.h>
 
-static const char *const group_names[VN_FEATURE_GROUPS] = {"price",        "duration", "rounding",   "request fee", "egress",
-                                                           "init billing", "network",  "cold start", "errors",      "load"};
+static const char *const group_names[VN_FEATURE_GROUPS] = {"price",  "duration",     "rounding", "request fee",
+                                                           "egress", "init billing", "network",  "cold start",
+                                                           "errors", "load"};
 
 const char *vn_group_name(enum vn_group group)
 {
@@ -25,7 +26,8 @@ void vn_group_detail(enum vn_group group, const struct vn_features *a, const str
 {
         switch (group) {
         case VN_FEATURE_PRICE:
-                snprintf(ret, ret_bytes, "%.4g against %.4g USD a million billed ms", (double)a->rate, (double)b->rate);
+                snprintf(ret, ret_bytes, "%.4g against %.4g USD a million billed ms", (double)a->rate,
+                         (double)b->rate);
                 return;
         case VN_FEATURE_DURATION:
                 snprintf(ret, ret_bytes, "%.4g against %.4g ms on average, %.4g against %.4g ms at the quantile",
@@ -42,22 +44,23 @@ void vn_group_detail(enum vn_group group, const struct vn_features *a, const str
                 snprintf(ret, ret_bytes, "%.4g against %.4g USD a million", (double)a->egress, (double)b->egress);
                 return;
         case VN_FEATURE_INIT:
-                snprintf(ret, ret_bytes, "%.4g against %.4g USD a million cold starts", (double)a->init, (double)b->init);
+                snprintf(ret, ret_bytes, "%.4g against %.4g USD a million cold starts", (double)a->init,
+                         (double)b->init);
                 return;
         case VN_FEATURE_NETWORK:
-                snprintf(ret, ret_bytes, "%.4g against %.4g ms", (double)a->network_us / 1e3, (double)b->network_us / 1e3);
+                snprintf(ret, ret_bytes, "%.4g against %.4g ms", (double)a->network_us / 1e3,
+                         (double)b->network_us / 1e3);
                 return;
         case VN_FEATURE_COLD:
-                snprintf(ret, ret_bytes, "%.3g %% of %.4g ms against %.3g %% of %.4g ms", (double)a->cold_chance * 100,
-                         (double)a->cold_us / 1e3, (double)b->cold_chance * 100, (double)b->cold_us / 1e3);
+                snprintf(ret, ret_bytes, "%.3g %% of %.4g ms against %.3g %% of %.4g ms",
+                         (double)a->cold_chance * 100, (double)a->cold_us / 1e3, (double)b->cold_chance * 100,
+                         (double)b->cold_us / 1e3);
                 return;
         case VN_FEATURE_ERRORS:
                 snprintf(ret, ret_bytes, "%.3g %% against %.3g %%", (double)a->error_rate * 100,
                          (double)b->error_rate * 100);
                 return;
-        case VN_FEATURE_LOAD:
-                snprintf(ret, ret_bytes, "%.3g against %.3g", (double)a->load, (double)b->load);
-                return;
+        case VN_FEATURE_LOAD: snprintf(ret, ret_bytes, "%.3g against %.3g", (double)a->load, (double)b->load); return;
         }
         snprintf(ret, ret_bytes, "unknown");
 }
@@ -118,10 +121,11 @@ static void change_sentence(const struct vn_record *r, char ret[VN_SENTENCE_BYTE
         if (r->summary[0])
                 snprintf(ret, VN_SENTENCE_BYTES, "%s", r->summary);
         else if (r->before[0])
-                snprintf(ret, VN_SENTENCE_BYTES, "%s %.100s went from %s to %s.", vn_record_kind_name(r->kind), r->subject,
-                         r->before, r->after);
+                snprintf(ret, VN_SENTENCE_BYTES, "%s %.100s went from %s to %s.", vn_record_kind_name(r->kind),
+                         r->subject, r->before, r->after);
         else
-                snprintf(ret, VN_SENTENCE_BYTES, "%s %.100s: %s.", vn_record_kind_name(r->kind), r->subject, r->after);
+                snprintf(ret, VN_SENTENCE_BYTES, "%s %.100s: %s.", vn_record_kind_name(r->kind), r->subject,
+                         r->after);
 }
 
 static void lone_sentence(const struct vn_record *r, const char *place, char ret[VN_SENTENCE_BYTES])
@@ -134,10 +138,12 @@ static void lone_sentence(const struct vn_record *r, const char *place, char ret
                 snprintf(ret, VN_SENTENCE_BYTES, "%s was drawn from the declared split, because %s.", place,
                          why[0] ? why : "the workload is paused");
         else if (r->candidates == 1)
-                snprintf(ret, VN_SENTENCE_BYTES, "%s is the only place that %.80s is deployed to.", place, r->workload);
+                snprintf(ret, VN_SENTENCE_BYTES, "%s is the only place that %.80s is deployed to.", place,
+                         r->workload);
         else
-                snprintf(ret, VN_SENTENCE_BYTES, "%s was the only one of %u places left; the others were ruled out by %s.",
-                         place, r->candidates, why);
+                snprintf(ret, VN_SENTENCE_BYTES,
+                         "%s was the only one of %u places left; the others were ruled out by %s.", place,
+                         r->candidates, why);
 }
 
 void vn_record_sentence(const struct vn_record *r, char ret[VN_SENTENCE_BYTES])
@@ -159,8 +165,10 @@ void vn_record_sentence(const struct vn_record *r, char ret[VN_SENTENCE_BYTES])
         enum vn_group g = loudest(&a, for_choice);
         vn_group_detail(g, &r->choice.features, &r->runner_up.features, detail, sizeof detail);
         if (r->explored)
-                snprintf(ret, VN_SENTENCE_BYTES, "%s was drawn to learn about it, though %s scores %.3g USD a million better, "
-                         "mostly by %s (%s).", place, r->runner_up.account, -a.margin, vn_group_name(g), detail);
+                snprintf(ret, VN_SENTENCE_BYTES,
+                         "%s was drawn to learn about it, though %s scores %.3g USD a million better, "
+                         "mostly by %s (%s).",
+                         place, r->runner_up.account, -a.margin, vn_group_name(g), detail);
         else
                 snprintf(ret, VN_SENTENCE_BYTES, "%s beats %s by %.3g USD a million, mostly by %s (%s).", place,
                          r->runner_up.account, a.margin, vn_group_name(g), detail);

@@ -10,8 +10,16 @@
 #include "decide/record.h"
 
 enum vn_group {
-        VN_FEATURE_PRICE, VN_FEATURE_DURATION, VN_FEATURE_ROUNDING, VN_FEATURE_REQUEST, VN_FEATURE_EGRESS,
-        VN_FEATURE_INIT, VN_FEATURE_NETWORK, VN_FEATURE_COLD, VN_FEATURE_ERRORS, VN_FEATURE_LOAD,
+        VN_FEATURE_PRICE,
+        VN_FEATURE_DURATION,
+        VN_FEATURE_ROUNDING,
+        VN_FEATURE_REQUEST,
+        VN_FEATURE_EGRESS,
+        VN_FEATURE_INIT,
+        VN_FEATURE_NETWORK,
+        VN_FEATURE_COLD,
+        VN_FEATURE_ERRORS,
+        VN_FEATURE_LOAD,
 };
 #define VN_FEATURE_GROUPS 10
 const char *vn_group_name(enum vn_group group); /* "price", "duration", ... */
@@ -25,8 +33,8 @@ void vn_attribute(const struct vn_features *choice, const struct vn_features *ot
                   struct vn_attribution *ret);
 void vn_attribute_record(const struct vn_record *record, struct vn_attribution *ret); /* zeros without a runner-up */
 /* "0.41 against 0.66 USD a million" */
-void vn_group_detail(enum vn_group group, const struct vn_features *choice, const struct vn_features *other, char *ret,
-                     size_t ret_bytes);
+void vn_group_detail(enum vn_group group, const struct vn_features *choice, const struct vn_features *other,
+                     char *ret, size_t ret_bytes);
 
 /* Exact Shapley values of any game of up to 12 players; v has 2^players entries, index = bit set. */
 #define VN_SHAPLEY_MAX_PLAYERS 12
@@ -45,9 +53,9 @@ struct vn_counterfactual {
         char sentence[256];
 };
 /* The smallest relative change of one feature that makes another candidate win. */
-enum vn_rc vn_counterfactual(const struct vn_view *view, const struct vn_question *question, const struct vn_live *live,
-                             const struct vn_decision *decision, struct vn_counterfactual *ret,
-                             struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_counterfactual(const struct vn_view *view, const struct vn_question *question,
+                             const struct vn_live *live, const struct vn_decision *decision,
+                             struct vn_counterfactual *ret, struct vn_err *err) VN_MUST_USE;
 
 /* One sentence a person can read, from the record alone. */
 #define VN_SENTENCE_BYTES 320

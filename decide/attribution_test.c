@@ -112,7 +112,8 @@ TEST(attribution_survives_in_the_record_alone)
         struct vn_rng rng;
         vn_rng_seed(&rng, test_seed());
         for (unsigned i = 0; i < 200; i++) {
-                VN_AUTO(vn_view) view = testing_view(2 + (uint32_t)vn_rng_below(&rng, 30), vn_rng_u64(&rng));
+                VN_AUTO(vn_view)
+                view = testing_view(2 + (uint32_t)vn_rng_below(&rng, 30), vn_rng_u64(&rng));
                 struct vn_record r, back;
                 struct vn_decision d;
                 struct vn_attribution x;
@@ -160,8 +161,10 @@ TEST(counterfactual_is_verified_and_smallest_among_its_kind)
         unsigned found = 0;
         vn_rng_seed(&rng, test_seed());
         for (unsigned i = 0; i < 100; i++) {
-                VN_AUTO(vn_view) view = testing_view(2 + (uint32_t)vn_rng_below(&rng, 10), vn_rng_u64(&rng));
-                VN_AUTO(vn_view) changed = NULL;
+                VN_AUTO(vn_view)
+                view = testing_view(2 + (uint32_t)vn_rng_below(&rng, 10), vn_rng_u64(&rng));
+                VN_AUTO(vn_view)
+                changed = NULL;
                 struct vn_counterfactual c;
                 struct vn_decision d, again;
                 CHECK(view);
@@ -194,7 +197,8 @@ TEST(counterfactual_is_verified_and_smallest_among_its_kind)
 
 static enum vn_rc counterfactual_once(void)
 {
-        VN_AUTO(vn_view) view = testing_view(4, 2);
+        VN_AUTO(vn_view)
+        view = testing_view(4, 2);
         struct vn_counterfactual c;
         struct vn_decision d;
         struct vn_question q = {.id = {1, 1, 1}, .time_us = TESTING_EPOCH_US, .payload_bytes = 1000};
@@ -219,7 +223,8 @@ TEST(risk_parts_follow_their_inputs)
         float parts[3] = {.1f, .2f, 0};
         CHECK_NEAR(1 - .9 * .8, vn_risk_combine(parts, 3), 1e-7);
 
-        VN_AUTO(vn_view) view = testing_view(1, 2);
+        VN_AUTO(vn_view)
+        view = testing_view(1, 2);
         struct vn_question q = {.id = {1, 1, 1}, .time_us = TESTING_EPOCH_US, .payload_bytes = 1000};
         struct vn_decision d;
         CHECK(view);
@@ -245,7 +250,8 @@ TEST(risk_calibration_mends_overconfidence)
         CHECK(same.slope == 1 && same.intercept == 0);
         for (unsigned pass = 0; pass < 2; pass++) {
                 for (unsigned i = 0; i < 20000; i++) {
-                        double said = vn_rng_unit(&rng), truth = vn_risk_calibrated(&(struct vn_calibration){.5, -1}, said);
+                        double said = vn_rng_unit(&rng),
+                               truth = vn_risk_calibrated(&(struct vn_calibration){.5, -1}, said);
                         bool happened = vn_rng_unit(&rng) < truth;
                         if (pass == 0)
                                 vn_risk_score_add(&raw, said, happened);

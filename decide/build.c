@@ -2,7 +2,7 @@
 
 #include "base/detmath.h"
 
-#define SKETCH_CALLS 30 /* fewer say nothing about a shape */
+#define SKETCH_CALLS 30     /* fewer say nothing about a shape */
 #define MAD_TO_SIGMA 1.2533 /* of a normal: sqrt(pi/2) */
 #define DEFAULT_SIGMA 0.4
 #define MAX_US 3.6e9 /* an hour: no platform lets a call run longer */
@@ -95,7 +95,8 @@ size_t vn_build_curve(const struct vn_build_input *in, const struct vn_endpoint 
                                 steps += 1;
                         billed_us += weight[q] * steps * (double)e->rounding_us;
                 }
-                double usd_per_s = (e->usd_per_gb_s * sizes[i].billed_gb + e->usd_per_vcpu_s * sizes[i].vcpu) / e->share;
+                double usd_per_s =
+                        (e->usd_per_gb_s * sizes[i].billed_gb + e->usd_per_vcpu_s * sizes[i].vcpu) / e->share;
                 ret[i] = (struct vn_curve_point){.memory_mb = sizes[i].memory_mb,
                                                  .p50_us = us[2],
                                                  .p95_us = us[5],

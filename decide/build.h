@@ -12,14 +12,14 @@
 #include "federation/model.h"
 
 struct vn_build_input {
-        const struct vn_model *model;     /* NULL: none yet */
-        const struct vn_fn_stats *stats;  /* NULL or without windows: nothing seen there yet */
-        const struct vn_sketch *sketch;   /* NULL: none */
+        const struct vn_model *model;    /* NULL: none yet */
+        const struct vn_fn_stats *stats; /* NULL or without windows: nothing seen there yet */
+        const struct vn_sketch *sketch;  /* NULL: none */
         enum vn_platform platform;
         double memory_mb;
         int64_t time_us;
-        double default_us;                /* run time to assume where nothing was seen; of a sibling, for example */
-        double cold_us, init_us;          /* observed means; 0: default_cold_us */
+        double default_us;       /* run time to assume where nothing was seen; of a sibling, for example */
+        double cold_us, init_us; /* observed means; 0: default_cold_us */
         double default_cold_us;
 };
 /* Fills the MODEL part of an endpoint. */

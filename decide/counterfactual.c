@@ -107,7 +107,8 @@ static enum vn_rc verify(const struct vn_view *view, const struct vn_question *q
                          uint32_t candidate, enum vn_group group, double factor, struct vn_counterfactual *ret,
                          struct vn_err *err)
 {
-        VN_AUTO(vn_view) changed = NULL;
+        VN_AUTO(vn_view)
+        changed = NULL;
         struct vn_decision again;
         VN_TRY(vn_view_clone(view, &changed, err));
         scale_endpoint(&changed->endpoint[candidate], group, factor);
@@ -124,12 +125,14 @@ static void sentence(const struct vn_view *view, const struct vn_decision *d, st
 {
         const char *other = c->would_choose < view->count ? view->endpoint[c->would_choose].account : "another";
         const char *whose = view->endpoint[c->of_choice ? d->choice : d->runner_up].account;
-        snprintf(c->sentence, sizeof c->sentence, "With %s of %s at %.4g instead of %.4g %s (%+.1f %%), %s would be chosen.",
-                 vn_group_name(c->group), whose, c->to, c->from, c->unit, (c->factor - 1) * 100, other);
+        snprintf(c->sentence, sizeof c->sentence,
+                 "With %s of %s at %.4g instead of %.4g %s (%+.1f %%), %s would be chosen.", vn_group_name(c->group),
+                 whose, c->to, c->from, c->unit, (c->factor - 1) * 100, other);
 }
 
-enum vn_rc vn_counterfactual(const struct vn_view *view, const struct vn_question *question, const struct vn_live *live,
-                             const struct vn_decision *d, struct vn_counterfactual *ret, struct vn_err *err)
+enum vn_rc vn_counterfactual(const struct vn_view *view, const struct vn_question *question,
+                             const struct vn_live *live, const struct vn_decision *d, struct vn_counterfactual *ret,
+                             struct vn_err *err)
 {
         *ret = (struct vn_counterfactual){.unit = "", .would_choose = VN_NO_CANDIDATE};
         if (d->status != VN_DECIDED || d->runner_up == VN_NO_CANDIDATE || d->explored)
@@ -154,8 +157,8 @@ enum vn_rc vn_counterfactual(const struct vn_view *view, const struct vn_questio
         }
         for (unsigned i = 0; i < count && !ret->verified; i++) {
                 const struct search *s = &found[i].s;
-                VN_TRY(verify(view, question, live, s->of_choice ? d->choice : d->runner_up, s->group, found[i].factor, ret,
-                              err));
+                VN_TRY(verify(view, question, live, s->of_choice ? d->choice : d->runner_up, s->group,
+                              found[i].factor, ret, err));
                 ret->verified = ret->verified && ret->would_choose != d->choice;
                 if (!ret->verified)
                         continue; /* float32 or a limit stood against it: try the next larger one */

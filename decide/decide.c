@@ -9,9 +9,9 @@
 #include "base/hash.h"
 #include "decide/risk.h"
 
-static const char *const exclusion_names[VN_EXCLUSION_COUNT] = {
-        "cloud",     "region",  "residency", "observe_only", "caller",     "paused",
-        "unhealthy", "breaker", "throttled", "memory",       "latency_slo"};
+static const char *const exclusion_names[VN_EXCLUSION_COUNT] = {"cloud",     "region", "residency",  "observe_only",
+                                                                "caller",    "paused", "unhealthy",  "breaker",
+                                                                "throttled", "memory", "latency_slo"};
 
 const char *vn_exclusion_name(enum vn_exclusion exclusion)
 {
@@ -40,7 +40,8 @@ static void context_init(struct context *c, const struct vn_view *view, const st
         unsigned k = 0;
         while (k < VN_VIEW_KNOTS - 2 && payload >= view->payload_bytes[k + 1])
                 k++;
-        double low = view->payload_bytes[k], high = view->payload_bytes[k + 1], share = (payload - low) / (high - low);
+        double low = view->payload_bytes[k], high = view->payload_bytes[k + 1],
+               share = (payload - low) / (high - low);
         c->view = view;
         c->live = live;
         c->share = (float)(share < 0 ? 0 : share > 1 ? 1 : share);
@@ -75,7 +76,7 @@ static inline float between(const float *const rows[2], float share, uint32_t i)
         return rows[0][i] + share * (rows[1][i] - rows[0][i]);
 }
 
-#define HOT(row) (c->view->hot[(size_t)(row) * c->view->stride + i])
+#define HOT(row) (c->view->hot[(size_t)(row)*c->view->stride + i])
 
 static inline float cold_at(const struct context *c, uint32_t i)
 {
@@ -183,8 +184,7 @@ static uint32_t draw_one(const struct vn_view *view, const struct vn_decision *d
                         continue;
                 uint64_t words[4] = {id->origin, id->loop, id->sequence, e->id};
                 uint64_t key = vn_hash64(words, sizeof words, purpose);
-                if (chosen == VN_NO_CANDIDATE || key < best ||
-                    (key == best && e->id < view->endpoint[chosen].id)) {
+                if (chosen == VN_NO_CANDIDATE || key < best || (key == best && e->id < view->endpoint[chosen].id)) {
                         best = key;
                         chosen = i;
                 }
@@ -267,7 +267,8 @@ static float confidence(const struct vn_view *view, const struct vn_decision *d)
 {
         if (d->runner_up == VN_NO_CANDIDATE)
                 return 1.f;
-        double n1 = (double)view->endpoint[d->choice].samples + 1, n2 = (double)view->endpoint[d->runner_up].samples + 1;
+        double n1 = (double)view->endpoint[d->choice].samples + 1,
+               n2 = (double)view->endpoint[d->runner_up].samples + 1;
         double variance = d->score * d->score * (.0025 + .25 / n1) +
                           d->runner_up_score * d->runner_up_score * (.0025 + .25 / n2);
         return variance > 0 ? (float)vn_sigmoid(1.702 * d->margin / vn_sqrt(variance)) : .5f;
@@ -296,8 +297,8 @@ static void decision_init(const struct context *c, struct vn_decision *d)
         d->choice = d->best = d->runner_up = VN_NO_CANDIDATE;
         d->count = c->view->count;
         d->weights = c->weights;
-        d->over_budget = c->view->policy.budget_usd_per_day > 0 &&
-                         c->view->spent_usd >= c->view->policy.budget_usd_per_day;
+        d->over_budget =
+                c->view->policy.budget_usd_per_day > 0 && c->view->spent_usd >= c->view->policy.budget_usd_per_day;
 }
 
 void vn_decide(const struct vn_view *view, const struct vn_question *question, const struct vn_live *live,
@@ -365,7 +366,7 @@ static bool hex_part(struct vn_str part, size_t max, uint64_t *ret)
         *ret = 0;
         for (size_t i = 0; i < part.len; i++) {
                 char ch = part.ptr[i];
-                unsigned digit = ch >= '0' && ch <= '9' ? (unsigned)(ch - '0')
+                unsigned digit = ch >= '0' && ch <= '9'   ? (unsigned)(ch - '0')
                                  : ch >= 'a' && ch <= 'f' ? (unsigned)(ch - 'a') + 10
                                                           : 16;
                 if (digit > 15)

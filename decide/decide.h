@@ -11,6 +11,7 @@
 #ifndef VANE_DECIDE_DECIDE_H
 #define VANE_DECIDE_DECIDE_H
 
+#include "decide/id.h"
 #include "decide/view.h"
 
 #define VN_DECIDE_VERSION 1
@@ -19,37 +20,21 @@
 
 /* What kept a candidate out; a candidate may have several. Bits of decision->excluded[]. */
 enum vn_exclusion {
-        VN_EXCLUDED_CLOUD, VN_EXCLUDED_REGION, VN_EXCLUDED_RESIDENCY, /* the policy's law: never relaxed */
+        VN_EXCLUDED_CLOUD,
+        VN_EXCLUDED_REGION,
+        VN_EXCLUDED_RESIDENCY, /* the policy's law: never relaxed */
         VN_EXCLUDED_OBSERVE,   /* no grant to invoke: never relaxed */
         VN_EXCLUDED_CALLER,    /* the caller said that it just failed: never relaxed */
-        VN_EXCLUDED_PAUSED, VN_EXCLUDED_UNHEALTHY, VN_EXCLUDED_BREAKER, VN_EXCLUDED_THROTTLED, VN_EXCLUDED_MEMORY,
+        VN_EXCLUDED_PAUSED,
+        VN_EXCLUDED_UNHEALTHY,
+        VN_EXCLUDED_BREAKER,
+        VN_EXCLUDED_THROTTLED,
+        VN_EXCLUDED_MEMORY,
         VN_EXCLUDED_SLO,
 };
 #define VN_EXCLUSION_COUNT 11
 #define VN_EXCLUDED_NEVER_RELAXED 0x1fu
 const char *vn_exclusion_name(enum vn_exclusion exclusion); /* "cloud", "latency_slo", ... */
-
-struct vn_bits128 {
-        uint64_t w[2];
-};
-static inline bool vn_bit(const struct vn_bits128 *bits, uint32_t i)
-{
-        return bits->w[i >> 6] >> (i & 63) & 1;
-}
-static inline void vn_bit_set(struct vn_bits128 *bits, uint32_t i)
-{
-        bits->w[i >> 6] |= UINT64_C(1) << (i & 63);
-}
-
-struct vn_decision_id {
-        uint64_t origin;   /* unique a boot */
-        uint32_t loop;
-        uint64_t sequence; /* of the loop's journal */
-};
-/* "o-l-s" in hexadecimal, and back. */
-#define VN_DECISION_ID_TEXT_BYTES 48
-void vn_decision_id_format(const struct vn_decision_id *id, char ret[VN_DECISION_ID_TEXT_BYTES]);
-enum vn_rc vn_decision_id_parse(struct vn_str text, struct vn_decision_id *ret) VN_MUST_USE;
 
 struct vn_question {
         struct vn_decision_id id;
@@ -69,8 +54,8 @@ void vn_live_finished(struct vn_live *live, uint32_t candidate);
 
 /* All that a score is made of, each an exact float32: a record that keeps them explains itself. */
 struct vn_features {
-        float rate;         /* USD a million calls for each billed millisecond */
-        float mean_ms, rounding_ms; /* billed time = mean + rounding */
+        float rate;                  /* USD a million calls for each billed millisecond */
+        float mean_ms, rounding_ms;  /* billed time = mean + rounding */
         float request, egress, init; /* USD a million calls; init when cold */
         float network_us, tail_us;
         float cold_chance, cold_us;
@@ -99,10 +84,12 @@ struct vn_decision {
         enum vn_decision_status status;
         bool explored;    /* a draw chose another than the best */
         bool over_budget; /* the day's budget is spent: decided by cost alone */
-        uint32_t choice, best, runner_up; /* candidate index or VN_NO_CANDIDATE; runner_up: the best other feasible one */
+        uint32_t choice, best,
+                runner_up; /* candidate index or VN_NO_CANDIDATE; runner_up: the best other feasible one */
         uint32_t count, feasible;
-        double score, runner_up_score, margin; /* margin = runner_up_score - score, before any draw; 0 without runner-up */
-        double cost, latency_us;               /* of the choice */
+        double score, runner_up_score,
+                margin;          /* margin = runner_up_score - score, before any draw; 0 without runner-up */
+        double cost, latency_us; /* of the choice */
         struct vn_weights weights;
         struct vn_features features, runner_up_features;
         float confidence; /* chance that the choice is really better, from the sample counts */

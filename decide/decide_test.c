@@ -17,7 +17,8 @@ TEST(decide_same_inputs_same_bits_and_scores_match_features)
         struct vn_rng rng;
         vn_rng_seed(&rng, test_seed());
         for (unsigned round = 0; round < 200; round++) {
-                VN_AUTO(vn_view) view = sealed(1 + (uint32_t)vn_rng_below(&rng, VN_VIEW_MAX_ENDPOINTS), vn_rng_u64(&rng));
+                VN_AUTO(vn_view)
+                view = sealed(1 + (uint32_t)vn_rng_below(&rng, VN_VIEW_MAX_ENDPOINTS), vn_rng_u64(&rng));
                 struct vn_question q = testing_question(&rng);
                 struct vn_decision a, b;
                 memset(&a, 0xaa, sizeof a);
@@ -25,7 +26,8 @@ TEST(decide_same_inputs_same_bits_and_scores_match_features)
                 vn_decide(view, &q, &idle_live, &a);
                 vn_decide(view, &q, &idle_live, &b);
                 CHECK(a.choice == b.choice && a.runner_up == b.runner_up);
-                CHECK(!memcmp(&a.score, &b.score, sizeof a.score) && !memcmp(&a.features, &b.features, sizeof a.features));
+                CHECK(!memcmp(&a.score, &b.score, sizeof a.score) &&
+                      !memcmp(&a.features, &b.features, sizeof a.features));
                 CHECK(!memcmp(a.excluded, b.excluded, sizeof a.excluded));
                 CHECK_INT(VN_DECIDED, a.status);
                 /* No feasible candidate scores below the choice, and the runner-up is the best of the others. */
@@ -49,8 +51,10 @@ TEST(decide_order_of_candidates_does_not_matter)
         vn_rng_seed(&rng, test_seed());
         for (unsigned round = 0; round < 300; round++) {
                 uint32_t n = 2 + (uint32_t)vn_rng_below(&rng, 40);
-                VN_AUTO(vn_view) a = testing_view(n, vn_rng_u64(&rng));
-                VN_AUTO(vn_view) b = NULL;
+                VN_AUTO(vn_view)
+                a = testing_view(n, vn_rng_u64(&rng));
+                VN_AUTO(vn_view)
+                b = NULL;
                 CHECK(a);
                 a->policy.exploration = round % 3 == 0 ? .2 : 0;
                 a->paused = round % 7 == 0;
@@ -84,8 +88,10 @@ TEST(decide_dearer_or_slower_is_never_preferred)
         struct vn_rng rng;
         vn_rng_seed(&rng, test_seed());
         for (unsigned round = 0; round < 400; round++) {
-                VN_AUTO(vn_view) before = testing_view(2 + (uint32_t)vn_rng_below(&rng, 20), vn_rng_u64(&rng));
-                VN_AUTO(vn_view) after = NULL;
+                VN_AUTO(vn_view)
+                before = testing_view(2 + (uint32_t)vn_rng_below(&rng, 20), vn_rng_u64(&rng));
+                VN_AUTO(vn_view)
+                after = NULL;
                 CHECK(before);
                 CHECK_OK(vn_view_clone(before, &after, NULL));
                 uint32_t i = (uint32_t)vn_rng_below(&rng, before->count);
@@ -113,7 +119,8 @@ TEST(decide_dearer_or_slower_is_never_preferred)
 TEST(decide_each_exclusion_excludes_and_is_named)
 {
         for (unsigned e = 0; e < VN_EXCLUSION_COUNT; e++) {
-                VN_AUTO(vn_view) view = testing_view(3, 5);
+                VN_AUTO(vn_view)
+                view = testing_view(3, 5);
                 struct vn_live live = {.breaker_open = {{0, 0}}};
                 struct vn_question q = {.id = {1, 0, 1}, .time_us = TESTING_EPOCH_US, .payload_bytes = 100};
                 struct vn_decision d;
@@ -152,14 +159,15 @@ TEST(decide_each_exclusion_excludes_and_is_named)
 
 TEST(decide_falls_back_to_the_declared_split_within_the_law)
 {
-        VN_AUTO(vn_view) view = testing_view(6, 11);
+        VN_AUTO(vn_view)
+        view = testing_view(6, 11);
         unsigned seen[VN_PROVIDER_COUNT] = {0, 0, 0};
         double share[VN_PROVIDER_COUNT];
         CHECK(view);
         view->policy.fallback[0] = .6, view->policy.fallback[1] = .3, view->policy.fallback[2] = .1;
         view->policy.clouds = 1u << VN_PROVIDER_AWS | 1u << VN_PROVIDER_AZURE; /* law: never GCP */
-        view->policy.latency_slo_ms = 1;                                         /* nothing can keep this */
-        view->endpoint[0].flags |= VN_ENDPOINT_UNHEALTHY;                        /* AWS has another one */
+        view->policy.latency_slo_ms = 1;                                       /* nothing can keep this */
+        view->endpoint[0].flags |= VN_ENDPOINT_UNHEALTHY;                      /* AWS has another one */
         CHECK_OK(vn_view_seal(view, NULL));
         vn_decide_split(view, share);
         CHECK_NEAR(2.0 / 3, share[0], 1e-12);
@@ -186,7 +194,8 @@ TEST(decide_falls_back_to_the_declared_split_within_the_law)
 
 TEST(decide_explores_the_declared_share_by_the_id_alone)
 {
-        VN_AUTO(vn_view) view = testing_view(4, 3);
+        VN_AUTO(vn_view)
+        view = testing_view(4, 3);
         unsigned explored = 0, chosen[4] = {0};
         CHECK(view);
         view->policy.exploration = .1;
@@ -207,7 +216,8 @@ TEST(decide_explores_the_declared_share_by_the_id_alone)
 
 TEST(decide_warm_wins_over_a_little_cheaper_and_live_moves_it_on)
 {
-        VN_AUTO(vn_view) view = testing_view(2, 8);
+        VN_AUTO(vn_view)
+        view = testing_view(2, 8);
         struct vn_question q = {.id = {1, 1, 1}, .time_us = TESTING_EPOCH_US + 1000000};
         struct vn_decision d;
         struct vn_live live = {.breaker_open = {{0, 0}}};
@@ -234,7 +244,8 @@ TEST(decide_warm_wins_over_a_little_cheaper_and_live_moves_it_on)
 
 TEST(decide_prices_the_next_call_past_a_border)
 {
-        VN_AUTO(vn_view) view = testing_view(1, 8);
+        VN_AUTO(vn_view)
+        view = testing_view(1, 8);
         struct vn_question q = {.id = {1, 1, 1}, .time_us = TESTING_EPOCH_US};
         struct vn_live live = {.breaker_open = {{0, 0}}};
         struct vn_features f;
@@ -260,7 +271,8 @@ TEST(decide_prices_the_next_call_past_a_border)
 
 TEST(decide_spent_budget_decides_by_cost_alone)
 {
-        VN_AUTO(vn_view) view = testing_view(12, 21);
+        VN_AUTO(vn_view)
+        view = testing_view(12, 21);
         struct vn_question q = {.id = {1, 1, 1}, .time_us = TESTING_EPOCH_US, .payload_bytes = 9000};
         struct vn_decision d;
         CHECK(view);
@@ -286,7 +298,8 @@ TEST(decide_recorded_cases_keep_their_bits)
         struct vn_rng rng;
         vn_rng_seed(&rng, 20261124);
         for (unsigned i = 0; i < 64; i++) {
-                VN_AUTO(vn_view) view = testing_view(1 + i * 2 % 128, i);
+                VN_AUTO(vn_view)
+                view = testing_view(1 + i * 2 % 128, i);
                 CHECK(view);
                 view->policy.exploration = .1;
                 view->policy.latency_slo_ms = i % 4 ? 0 : 700;
@@ -312,9 +325,17 @@ TEST(decision_ids_read_back_and_nothing_else_does)
         vn_decision_id_format(&id, text);
         CHECK_OK(vn_decision_id_parse(vn_str(text), &back));
         CHECK(back.origin == id.origin && back.loop == id.loop && back.sequence == id.sequence);
-        const char *bad[] = {"", "-", "--", "1-2-3", "fedcba9876543210-ffff", "fedcba9876543210-ffff-",
-                             "FEDCBA9876543210-ffff-1", "fedcba9876543210-0ffff-1", "fedcba9876543210-ffff-1-2",
-                             "fedcba9876543210-ffff-11111111111111111", "fedcba98765432100-f-1"};
+        const char *bad[] = {"",
+                             "-",
+                             "--",
+                             "1-2-3",
+                             "fedcba9876543210-ffff",
+                             "fedcba9876543210-ffff-",
+                             "FEDCBA9876543210-ffff-1",
+                             "fedcba9876543210-0ffff-1",
+                             "fedcba9876543210-ffff-1-2",
+                             "fedcba9876543210-ffff-11111111111111111",
+                             "fedcba98765432100-f-1"};
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
                 CHECK_RC(VN_INVALID_ARGUMENT, vn_decision_id_parse(vn_str(bad[i]), &back));
 }

@@ -4,8 +4,8 @@
 
 #include "decide/record_codec.h"
 
-static const char *const kind_names[VN_RECORD_KIND_COUNT] = {"none",  "route", "memory", "model", "policy",  "account",
-                                                             "pause", "people", "gap",   "tombstone", "outcome"};
+static const char *const kind_names[VN_RECORD_KIND_COUNT] = {
+        "none", "route", "memory", "model", "policy", "account", "pause", "people", "gap", "tombstone", "outcome"};
 
 const char *vn_record_kind_name(enum vn_record_kind kind)
 {
@@ -119,10 +119,10 @@ static void question(struct walk *w, struct vn_record *r)
 
 static void side(struct walk *w, struct vn_record_side *s)
 {
-        float *features[] = {&s->features.rate,        &s->features.mean_ms, &s->features.rounding_ms,
-                             &s->features.request,     &s->features.egress,  &s->features.init,
-                             &s->features.network_us,  &s->features.tail_us, &s->features.cold_chance,
-                             &s->features.cold_us,     &s->features.error_rate, &s->features.load};
+        float *features[] = {&s->features.rate,       &s->features.mean_ms,    &s->features.rounding_ms,
+                             &s->features.request,    &s->features.egress,     &s->features.init,
+                             &s->features.network_us, &s->features.tail_us,    &s->features.cold_chance,
+                             &s->features.cold_us,    &s->features.error_rate, &s->features.load};
         s->endpoint_id = w_le(w, s->endpoint_id, 8);
         s->index = (uint8_t)w_le(w, s->index, 1);
         s->provider = (uint8_t)w_le(w, s->provider, 1);
@@ -230,8 +230,8 @@ static void live(struct walk *w, struct vn_live *l)
 static void rest(struct walk *w, struct vn_record *r)
 {
         static const uint8_t none[32];
-        uint64_t *numbers[] = {&r->epoch,          &r->model_version, &r->price_version,
-                               &r->policy_version, &r->count,         &r->first_seq,     &r->last_seq};
+        uint64_t *numbers[] = {&r->epoch, &r->model_version, &r->price_version, &r->policy_version,
+                               &r->count, &r->first_seq,     &r->last_seq};
         bool has_view = w_le(w, memcmp(r->view_id, none, 32) != 0, 1);
         if (has_view)
                 w_bytes(w, r->view_id, 32);
@@ -244,7 +244,7 @@ static void rest(struct walk *w, struct vn_record *r)
 }
 
 static void (*const walks[VN_RECORD_GROUPS])(struct walk *, struct vn_record *) = {identity, question, choice,
-                                                                                     reasons,  outcome,  rest};
+                                                                                   reasons,  outcome,  rest};
 
 static void header_write(const struct vn_record *r, uint8_t ret[VN_RECORD_HEADER_BYTES])
 {

@@ -21,22 +21,28 @@
 
 enum vn_record_kind {
         VN_RECORD_ROUTE = 1,
-        VN_RECORD_MEMORY,     /* a memory size proposed, approved, applied, kept or rolled back */
-        VN_RECORD_MODEL,      /* a model version promoted or refused */
+        VN_RECORD_MEMORY, /* a memory size proposed, approved, applied, kept or rolled back */
+        VN_RECORD_MODEL,  /* a model version promoted or refused */
         VN_RECORD_POLICY,
-        VN_RECORD_ACCOUNT,    /* registered, promoted, revoked */
+        VN_RECORD_ACCOUNT, /* registered, promoted, revoked */
         VN_RECORD_PAUSE,
         VN_RECORD_PEOPLE,
-        VN_RECORD_GAP,        /* answers that could not be recorded */
-        VN_RECORD_TOMBSTONE,  /* expiry or redaction */
-        VN_RECORD_OUTCOME,    /* how a routed call ended; refers to its decision */
+        VN_RECORD_GAP,       /* answers that could not be recorded */
+        VN_RECORD_TOMBSTONE, /* expiry or redaction */
+        VN_RECORD_OUTCOME,   /* how a routed call ended; refers to its decision */
 };
-#define VN_RECORD_KIND_COUNT 11 /* with 0, which is none */
+#define VN_RECORD_KIND_COUNT 11                            /* with 0, which is none */
 const char *vn_record_kind_name(enum vn_record_kind kind); /* "route", ... "unknown" */
 bool vn_record_kind_parse(struct vn_str name, enum vn_record_kind *ret);
 
-enum vn_record_group { VN_GROUP_IDENTITY, VN_GROUP_QUESTION, VN_GROUP_CHOICE, VN_GROUP_REASONS, VN_GROUP_OUTCOME,
-                       VN_GROUP_REST };
+enum vn_record_group {
+        VN_GROUP_IDENTITY,
+        VN_GROUP_QUESTION,
+        VN_GROUP_CHOICE,
+        VN_GROUP_REASONS,
+        VN_GROUP_OUTCOME,
+        VN_GROUP_REST
+};
 enum vn_record_mode { VN_MODE_SHADOW, VN_MODE_ADVISORY, VN_MODE_AUTOMATIC, VN_MODE_SPLIT, VN_MODE_APPROVED };
 const char *vn_record_mode_name(enum vn_record_mode mode);
 
@@ -68,7 +74,7 @@ struct vn_record {
         enum vn_decision_status status;
         bool explored, over_budget;
         bool has_runner_up;
-        struct vn_record_side choice, runner_up; /* of routes */
+        struct vn_record_side choice, runner_up;  /* of routes */
         char subject[192], before[96], after[96]; /* of changes: what changes, from, to */
         double value_before, value_after;         /* the same as numbers where there are any: MB, loss */
         /* reasons */
@@ -121,8 +127,8 @@ enum vn_rc vn_record_peek(struct vn_str bytes, struct vn_record_index *ret, stru
 
 /* Decides again. OK and identical bytes, or DATA_LOSS with the first difference; UNIMPLEMENTED for a decide_version
  * that this program no longer has, FAILED_PRECONDITION for another view or an erased group, never a false mismatch. */
-enum vn_rc vn_record_replay(struct vn_str bytes, const struct vn_view *view, uint8_t *ret, size_t cap, size_t *ret_len,
-                            struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_record_replay(struct vn_str bytes, const struct vn_view *view, uint8_t *ret, size_t cap,
+                            size_t *ret_len, struct vn_err *err) VN_MUST_USE;
 /* The question and live vector that a record carries. */
 void vn_record_question(const struct vn_record *record, struct vn_question *ret);
 

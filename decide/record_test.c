@@ -39,9 +39,12 @@ TEST(record_replays_to_the_same_bytes)
         struct vn_rng rng;
         vn_rng_seed(&rng, test_seed());
         for (unsigned round = 0; round < 300; round++) {
-                VN_AUTO(vn_view) view = testing_view(1 + (uint32_t)vn_rng_below(&rng, 100), vn_rng_u64(&rng));
-                VN_AUTO(vn_view) stored = NULL;
-                VN_AUTO(vn_buf) blob = VN_BUF_INIT(1 << 20);
+                VN_AUTO(vn_view)
+                view = testing_view(1 + (uint32_t)vn_rng_below(&rng, 100), vn_rng_u64(&rng));
+                VN_AUTO(vn_view)
+                stored = NULL;
+                VN_AUTO(vn_buf)
+                blob = VN_BUF_INIT(1 << 20);
                 struct made m;
                 uint8_t again[VN_RECORD_MAX_BYTES];
                 size_t n;
@@ -61,8 +64,10 @@ TEST(record_replays_to_the_same_bytes)
 TEST(record_of_a_route_stays_under_512_bytes)
 {
         struct vn_rng rng;
-        VN_AUTO(vn_view) six = testing_view(6, 4);
-        VN_AUTO(vn_view) hundred = testing_view(100, 4);
+        VN_AUTO(vn_view)
+        six = testing_view(6, 4);
+        VN_AUTO(vn_view)
+        hundred = testing_view(100, 4);
         struct made m;
         vn_rng_seed(&rng, 1);
         CHECK(six && hundred);
@@ -81,8 +86,10 @@ TEST(record_of_a_route_stays_under_512_bytes)
 TEST(record_replay_refuses_rather_than_mismatches)
 {
         struct vn_rng rng;
-        VN_AUTO(vn_view) view = testing_view(6, 4);
-        VN_AUTO(vn_view) other = testing_view(6, 5);
+        VN_AUTO(vn_view)
+        view = testing_view(6, 4);
+        VN_AUTO(vn_view)
+        other = testing_view(6, 5);
         struct made m;
         uint8_t out[VN_RECORD_MAX_BYTES];
         size_t n;
@@ -108,7 +115,8 @@ TEST(record_replay_refuses_rather_than_mismatches)
 TEST(record_every_kind_reads_back)
 {
         for (unsigned k = 1; k < VN_RECORD_KIND_COUNT; k++) {
-                struct vn_record r = {.kind = (enum vn_record_kind)k, .time_us = 5, .id = {1, VN_CONTROL_LOOP, k}}, back;
+                struct vn_record r = {.kind = (enum vn_record_kind)k, .time_us = 5, .id = {1, VN_CONTROL_LOOP, k}},
+                                 back;
                 uint8_t bytes[VN_RECORD_MAX_BYTES];
                 size_t n;
                 enum vn_record_kind kind;
@@ -141,9 +149,10 @@ TEST(record_every_kind_reads_back)
 
 TEST(record_longest_texts_fit)
 {
-        struct vn_record r = {.kind = VN_RECORD_ROUTE, .status = VN_DECIDED, .has_runner_up = true, .candidates = 128};
-        char *texts[] = {r.tenant, r.actor, r.delegation, r.request_id, r.approved_by, r.choice.account,
-                         r.runner_up.account, r.policy};
+        struct vn_record r = {
+                .kind = VN_RECORD_ROUTE, .status = VN_DECIDED, .has_runner_up = true, .candidates = 128};
+        char *texts[] = {r.tenant,      r.actor,          r.delegation,        r.request_id,
+                         r.approved_by, r.choice.account, r.runner_up.account, r.policy};
         uint8_t bytes[VN_RECORD_MAX_BYTES];
         size_t n;
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -157,7 +166,8 @@ TEST(record_longest_texts_fit)
         memset(r.excluded, 0xff, sizeof r.excluded);
         memset(&r.live, 0x3f, sizeof r.live);
         r.outcome_latency_us = UINT64_MAX;
-        r.epoch = r.model_version = r.price_version = r.policy_version = r.count = r.first_seq = r.last_seq = UINT64_MAX;
+        r.epoch = r.model_version = r.price_version = r.policy_version = r.count = r.first_seq = r.last_seq =
+                UINT64_MAX;
         CHECK_OK(vn_record_encode(&r, bytes, sizeof bytes, &n, NULL));
         struct vn_record back;
         CHECK_OK(vn_record_decode(vn_str_n(bytes, n), &back, NULL));
@@ -167,7 +177,8 @@ TEST(record_longest_texts_fit)
 TEST(record_refuses_damaged_bytes)
 {
         struct vn_rng rng;
-        VN_AUTO(vn_view) view = testing_view(6, 4);
+        VN_AUTO(vn_view)
+        view = testing_view(6, 4);
         struct made m;
         struct vn_record back;
         uint8_t leaf[VN_RECORD_LEAF_BYTES];
@@ -191,7 +202,8 @@ TEST(record_refuses_damaged_bytes)
 TEST(record_redaction_keeps_the_leaf)
 {
         struct vn_rng rng;
-        VN_AUTO(vn_view) view = testing_view(6, 4);
+        VN_AUTO(vn_view)
+        view = testing_view(6, 4);
         struct made m;
         uint8_t leaf[VN_RECORD_LEAF_BYTES], once[VN_RECORD_MAX_BYTES], twice[VN_RECORD_MAX_BYTES];
         size_t n, n2;

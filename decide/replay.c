@@ -89,8 +89,9 @@ static enum vn_rc replayable(const struct vn_record *r, const struct vn_view *vi
                 return vn_fail(err, VN_FAILED_PRECONDITION, "only routes are replayed, this is a %s record",
                                vn_record_kind_name(r->kind));
         if (r->decide_version != VN_DECIDE_VERSION)
-                return vn_fail(err, VN_UNIMPLEMENTED, "replay unavailable: decided by version %u, this program has %d",
-                               r->decide_version, VN_DECIDE_VERSION);
+                return vn_fail(err, VN_UNIMPLEMENTED,
+                               "replay unavailable: decided by version %u, this program has %d", r->decide_version,
+                               VN_DECIDE_VERSION);
         if (r->erased)
                 return vn_fail(err, VN_FAILED_PRECONDITION, "replay unavailable: parts of the record were erased");
         if (memcmp(r->view_id, view->id, 32))
@@ -98,8 +99,8 @@ static enum vn_rc replayable(const struct vn_record *r, const struct vn_view *vi
         return VN_OK;
 }
 
-enum vn_rc vn_record_replay(struct vn_str bytes, const struct vn_view *view, uint8_t *ret, size_t cap, size_t *ret_len,
-                            struct vn_err *err)
+enum vn_rc vn_record_replay(struct vn_str bytes, const struct vn_view *view, uint8_t *ret, size_t cap,
+                            size_t *ret_len, struct vn_err *err)
 {
         struct vn_record recorded, replayed;
         struct vn_question question;
@@ -121,7 +122,8 @@ enum vn_rc vn_record_replay(struct vn_str bytes, const struct vn_view *view, uin
         replayed.retention_class = recorded.retention_class;
         VN_TRY(vn_record_encode(&replayed, ret, cap, ret_len, err));
         if (*ret_len != bytes.len)
-                return vn_fail(err, VN_DATA_LOSS, "deciding again gives %zu bytes, recorded were %zu", *ret_len, bytes.len);
+                return vn_fail(err, VN_DATA_LOSS, "deciding again gives %zu bytes, recorded were %zu", *ret_len,
+                               bytes.len);
         for (size_t i = 0; i < bytes.len; i++)
                 if (ret[i] != (uint8_t)bytes.ptr[i])
                         return vn_fail(err, VN_DATA_LOSS, "deciding again differs from byte %zu on", i);

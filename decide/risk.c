@@ -20,9 +20,9 @@ const char *vn_risk_horizon(enum vn_risk_part part)
 
 const char *vn_risk_data(enum vn_risk_part part)
 {
-        static const char *const text[] = {"predicted quantiles, cold-start chance, network",
-                                           "throttle rate, calls in flight against the limit",
-                                           "predicted quantiles, rounding, cold-start billing", "age of the price list"};
+        static const char *const text[] = {
+                "predicted quantiles, cold-start chance, network", "throttle rate, calls in flight against the limit",
+                "predicted quantiles, rounding, cold-start billing", "age of the price list"};
         return (unsigned)part < VN_RISK_PARTS ? text[part] : "";
 }
 
@@ -57,8 +57,10 @@ static void run_quantiles(const struct vn_view *view, const struct vn_question *
                 k++;
         double share = (payload - view->payload_bytes[k]) / (view->payload_bytes[k + 1] - view->payload_bytes[k]);
         share = share < 0 ? 0 : share > 1 ? 1 : share;
-        *p50 = (double)e->duration_us[k][2] + share * ((double)e->duration_us[k + 1][2] - (double)e->duration_us[k][2]);
-        *p95 = (double)e->duration_us[k][5] + share * ((double)e->duration_us[k + 1][5] - (double)e->duration_us[k][5]);
+        *p50 = (double)e->duration_us[k][2] +
+               share * ((double)e->duration_us[k + 1][2] - (double)e->duration_us[k][2]);
+        *p95 = (double)e->duration_us[k][5] +
+               share * ((double)e->duration_us[k + 1][5] - (double)e->duration_us[k][5]);
 }
 
 void vn_risk_of(const struct vn_view *view, const struct vn_question *question, const struct vn_live *live,

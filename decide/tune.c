@@ -10,8 +10,8 @@
 
 const char *vn_tune_result_name(enum vn_tune_result result)
 {
-        static const char *const names[] = {"apply",        "not-tunable",   "mode-off",      "few-calls",
-                                            "no-curve",     "peak-unknown",  "best-already",  "small-gain",
+        static const char *const names[] = {"apply",        "not-tunable",   "mode-off",     "few-calls",
+                                            "no-curve",     "peak-unknown",  "best-already", "small-gain",
                                             "memory-floor", "latency-limit", "uncertain"};
         return (unsigned)result < sizeof names / sizeof *names ? names[result] : "unknown";
 }
@@ -77,8 +77,8 @@ static double chance_above(double expected, double limit, double error)
         return expected > 0 && limit > 0 ? vn_sigmoid(-1.702 * vn_log(limit / expected) / sigma) : 0;
 }
 
-static void risks(const struct vn_tune_question *q, const struct vn_curve_point *from, const struct vn_curve_point *to,
-                  struct vn_tune_proposal *ret)
+static void risks(const struct vn_tune_question *q, const struct vn_curve_point *from,
+                  const struct vn_curve_point *to, struct vn_tune_proposal *ret)
 {
         double limit_us = q->policy->latency_slo_ms * 1e3, promised = to->p95_us * WORSE_SHARE;
         if (promised < from->p95_us)
@@ -168,8 +168,8 @@ void vn_tune(const struct vn_tune_question *q, struct vn_tune_proposal *ret)
                 ret->to_mb = to->memory_mb;
                 snprintf(ret->reason, sizeof ret->reason,
                          "%u to %u MB: %+.1f %% cost, p95 %.4g to %.4g ms, %.0f %% better under the policy%s",
-                         from->memory_mb, to->memory_mb, -ret->saving_share * 100, from->p95_us / 1e3, to->p95_us / 1e3,
-                         ret->gain * 100, goal != best ? "; further steps follow" : "");
+                         from->memory_mb, to->memory_mb, -ret->saving_share * 100, from->p95_us / 1e3,
+                         to->p95_us / 1e3, ret->gain * 100, goal != best ? "; further steps follow" : "");
         }
 }
 
@@ -197,11 +197,13 @@ void vn_tune_judge(const struct vn_tune_sample *before, const struct vn_tune_sam
                          rate_before * 100, rate_after * 100, ret->errors_z);
         } else if (after->calls >= FEWEST_CALLS_AFTER && after->p95_us > allowed && ret->latency_z > WORSE_Z) {
                 ret->verdict = VN_TUNE_ROLL_BACK;
-                snprintf(ret->reason, sizeof ret->reason, "p95 is %.4g ms where at most %.4g ms was promised (z %.1f)",
-                         after->p95_us / 1e3, allowed / 1e3, ret->latency_z);
+                snprintf(ret->reason, sizeof ret->reason,
+                         "p95 is %.4g ms where at most %.4g ms was promised (z %.1f)", after->p95_us / 1e3,
+                         allowed / 1e3, ret->latency_z);
         } else if (after->calls >= FEWEST_CALLS_AFTER || deadline_passed) {
                 ret->verdict = VN_TUNE_KEEP;
-                snprintf(ret->reason, sizeof ret->reason, "%llu calls since: p95 %.4g ms, errors %.2f %%, neither worse",
+                snprintf(ret->reason, sizeof ret->reason,
+                         "%llu calls since: p95 %.4g ms, errors %.2f %%, neither worse",
                          (unsigned long long)after->calls, after->p95_us / 1e3, rate_after * 100);
         } else {
                 snprintf(ret->reason, sizeof ret->reason, "%llu of %d calls seen since the change",

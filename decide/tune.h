@@ -24,26 +24,34 @@ struct vn_curve_point {
 struct vn_tune_question {
         const struct vn_curve_point *curve; /* ascending in memory; sizes that the plan offers */
         size_t points;
-        uint32_t current_mb;   /* one of the curve's */
-        uint32_t peak_mb;      /* most memory seen; 0: not known */
-        bool fixed_sizes;      /* the plan offers few sizes: a step is the next one up, +50 % or not */
+        uint32_t current_mb; /* one of the curve's */
+        uint32_t peak_mb;    /* most memory seen; 0: not known */
+        bool fixed_sizes;    /* the plan offers few sizes: a step is the next one up, +50 % or not */
         bool tunable;
-        uint64_t calls;        /* that the estimates rest on */
-        double model_error;    /* relative, of durations: .15 means 15 % */
+        uint64_t calls;     /* that the estimates rest on */
+        double model_error; /* relative, of durations: .15 means 15 % */
         const struct vn_policy_compiled *policy;
 };
 enum vn_tune_result {
         VN_TUNE_APPLY,
-        VN_TUNE_NOT_TUNABLE, VN_TUNE_MODE_OFF, VN_TUNE_FEW_CALLS, VN_TUNE_NO_CURVE, VN_TUNE_PEAK_UNKNOWN,
-        VN_TUNE_BEST_ALREADY, VN_TUNE_SMALL_GAIN, VN_TUNE_MEMORY_FLOOR, VN_TUNE_LATENCY_LIMIT, VN_TUNE_UNCERTAIN,
+        VN_TUNE_NOT_TUNABLE,
+        VN_TUNE_MODE_OFF,
+        VN_TUNE_FEW_CALLS,
+        VN_TUNE_NO_CURVE,
+        VN_TUNE_PEAK_UNKNOWN,
+        VN_TUNE_BEST_ALREADY,
+        VN_TUNE_SMALL_GAIN,
+        VN_TUNE_MEMORY_FLOOR,
+        VN_TUNE_LATENCY_LIMIT,
+        VN_TUNE_UNCERTAIN,
 };
 const char *vn_tune_result_name(enum vn_tune_result result);
 
 struct vn_tune_proposal {
         enum vn_tune_result result;
-        uint32_t from_mb, to_mb;      /* to_mb = from_mb when there is none */
-        uint32_t goal_mb;             /* where further steps lead */
-        double gain;                  /* share of the objective's score that is saved, after the model's error */
+        uint32_t from_mb, to_mb; /* to_mb = from_mb when there is none */
+        uint32_t goal_mb;        /* where further steps lead */
+        double gain;             /* share of the objective's score that is saved, after the model's error */
         double saving_usd_per_million, saving_share; /* negative: costs more (for speed) */
         double p95_before_us, p95_after_us;
         double risk, risk_latency, risk_memory;

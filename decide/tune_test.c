@@ -22,8 +22,14 @@ static void ask(struct vn_tune_question *q, struct vn_policy_compiled *policy, c
         policy->tuning_mode = VN_TUNING_AUTOMATIC;
         policy->max_step = .5;
         policy->cost_weight = 1, policy->latency_weight = 0;
-        *q = (struct vn_tune_question){.curve = points, .points = POINTS, .current_mb = 1024, .peak_mb = 100,
-                                       .tunable = true, .calls = 5000, .model_error = .1, .policy = policy};
+        *q = (struct vn_tune_question){.curve = points,
+                                       .points = POINTS,
+                                       .current_mb = 1024,
+                                       .peak_mb = 100,
+                                       .tunable = true,
+                                       .calls = 5000,
+                                       .model_error = .1,
+                                       .policy = policy};
 }
 
 TEST(tune_halves_what_only_waits)
@@ -133,13 +139,13 @@ TEST(tune_judges_with_counts)
                 enum vn_tune_verdict verdict;
         } cases[] = {
                 {{500, 3, 1e5, 2e5, 25}, 2e5, false, VN_TUNE_KEEP},
-                {{500, 40, 1e5, 2e5, 25}, 2e5, false, VN_TUNE_ROLL_BACK},  /* errors 0.5 -> 8 % */
-                {{500, 3, 2e5, 4e5, 250}, 2e5, false, VN_TUNE_ROLL_BACK},  /* twice as slow */
-                {{500, 3, 2e5, 4e5, 250}, 3.9e5, false, VN_TUNE_KEEP},     /* as promised */
+                {{500, 40, 1e5, 2e5, 25}, 2e5, false, VN_TUNE_ROLL_BACK}, /* errors 0.5 -> 8 % */
+                {{500, 3, 2e5, 4e5, 250}, 2e5, false, VN_TUNE_ROLL_BACK}, /* twice as slow */
+                {{500, 3, 2e5, 4e5, 250}, 3.9e5, false, VN_TUNE_KEEP},    /* as promised */
                 {{12, 0, 1e5, 2e5, 0}, 2e5, false, VN_TUNE_WAIT},
                 {{12, 0, 1e5, 2e5, 0}, 2e5, true, VN_TUNE_KEEP},
-                {{12, 9, 1e5, 2e5, 0}, 2e5, false, VN_TUNE_ROLL_BACK},     /* broken: not waited for */
-                {{40, 0, 1e5, 2.6e5, 4}, 2e5, false, VN_TUNE_KEEP},        /* four in forty may be chance */
+                {{12, 9, 1e5, 2e5, 0}, 2e5, false, VN_TUNE_ROLL_BACK}, /* broken: not waited for */
+                {{40, 0, 1e5, 2.6e5, 4}, 2e5, false, VN_TUNE_KEEP},    /* four in forty may be chance */
                 {{0, 0, 0, 0, 0}, 2e5, false, VN_TUNE_WAIT},
         };
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

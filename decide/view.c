@@ -139,7 +139,8 @@ static enum vn_rc check(const struct vn_view *view, struct vn_err *err)
                         return vn_fail(err, VN_INVALID_ARGUMENT, "candidate %u: %s is out of range", i, fault);
                 for (uint32_t j = 0; j < i; j++)
                         if (view->endpoint[j].id == e->id)
-                                return vn_fail(err, VN_INVALID_ARGUMENT, "candidates %u and %u have the same id", j, i);
+                                return vn_fail(err, VN_INVALID_ARGUMENT, "candidates %u and %u have the same id", j,
+                                               i);
         }
         return VN_OK;
 }

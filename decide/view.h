@@ -13,15 +13,15 @@
 #include "policies/policy.h"
 
 #define VN_VIEW_MAX_ENDPOINTS 128
-#define VN_VIEW_KNOTS 4        /* payload sizes at which durations are tabled */
-#define VN_VIEW_QUANTILES 7    /* .1 .3 .5 .7 .9 .95 .99 */
-#define VN_VIEW_COLD_KNOTS 16  /* idle times 1, 2, 4, ... 32768 s */
+#define VN_VIEW_KNOTS 4       /* payload sizes at which durations are tabled */
+#define VN_VIEW_QUANTILES 7   /* .1 .3 .5 .7 .9 .95 .99 */
+#define VN_VIEW_COLD_KNOTS 16 /* idle times 1, 2, 4, ... 32768 s */
 #define VN_VIEW_NO_LIMIT 0
 
 enum vn_endpoint_flag {
         VN_ENDPOINT_OBSERVE_ONLY = 1, /* no grant to invoke there */
         VN_ENDPOINT_PAUSED = 2,
-        VN_ENDPOINT_UNHEALTHY = 4,    /* offline agent or failing health */
+        VN_ENDPOINT_UNHEALTHY = 4, /* offline agent or failing health */
         VN_ENDPOINT_INIT_BILLED = 8,
 };
 struct vn_endpoint {
@@ -30,20 +30,20 @@ struct vn_endpoint {
         char account[64], region[48], function[192];
         enum vn_provider provider;
         uint32_t memory_mb;
-        double need_mb; /* peak memory seen; more than memory_mb excludes */
+        double need_mb;           /* peak memory seen; more than memory_mb excludes */
         double concurrency_limit; /* calls in flight; 0: none known */
         /* part PRICES: of the next call, at the meters' present positions */
         double usd_per_gb_s, usd_per_gb_s_next;     /* now, and past the next tier or grant border */
         double usd_per_vcpu_s, usd_per_vcpu_s_next; /* 0 where memory alone is billed */
         double border_s;                            /* billed seconds left until `next` holds; 0: none ahead */
-        double billed_gb, vcpu;                     /* of this size, memory rounding applied; GB as the cloud bills them */
-        double share;                               /* requests that share a billed instance, >= 1 */
+        double billed_gb, vcpu; /* of this size, memory rounding applied; GB as the cloud bills them */
+        double share;           /* requests that share a billed instance, >= 1 */
         int64_t rounding_us, minimum_us;
-        double request_usd, egress_usd_per_gb;      /* GB: 10^9 bytes */
+        double request_usd, egress_usd_per_gb; /* GB: 10^9 bytes */
         /* part MODEL */
         float duration_us[VN_VIEW_KNOTS][VN_VIEW_QUANTILES]; /* warm run time at view->payload_bytes[knot] */
         float cold_chance[VN_VIEW_COLD_KNOTS];               /* by idle time */
-        double cold_us, init_us;                              /* a cold start adds cold_us; init_us of it may be billed */
+        double cold_us, init_us; /* a cold start adds cold_us; init_us of it may be billed */
         /* part STATE */
         uint32_t flags; /* enum vn_endpoint_flag */
         double network_us, error_rate, throttle_rate;
@@ -60,11 +60,22 @@ enum vn_view_part { VN_PART_ENDPOINTS, VN_PART_PRICES, VN_PART_MODEL, VN_PART_PO
 
 /* One row each of the hot block, `stride` floats long (see view.c for the meaning of each). */
 enum vn_hot {
-        VN_HOT_RATE, VN_HOT_RATE_NEXT, VN_HOT_BORDER_MS, VN_HOT_REQUEST, VN_HOT_EGRESS, VN_HOT_INIT, VN_HOT_COLD_US,
-        VN_HOT_NETWORK_US, VN_HOT_ERROR, VN_HOT_LIMIT, VN_HOT_TOKENS, VN_HOT_WARM, VN_HOT_IDLE_S,
-        VN_HOT_MEAN,                                     /* VN_VIEW_KNOTS rows: mean run time, ms */
-        VN_HOT_ROUNDING = VN_HOT_MEAN + VN_VIEW_KNOTS,   /* what minimum and rounding add on average, ms */
-        VN_HOT_TAIL = VN_HOT_ROUNDING + VN_VIEW_KNOTS,   /* duration at the policy's quantile, us */
+        VN_HOT_RATE,
+        VN_HOT_RATE_NEXT,
+        VN_HOT_BORDER_MS,
+        VN_HOT_REQUEST,
+        VN_HOT_EGRESS,
+        VN_HOT_INIT,
+        VN_HOT_COLD_US,
+        VN_HOT_NETWORK_US,
+        VN_HOT_ERROR,
+        VN_HOT_LIMIT,
+        VN_HOT_TOKENS,
+        VN_HOT_WARM,
+        VN_HOT_IDLE_S,
+        VN_HOT_MEAN,                                   /* VN_VIEW_KNOTS rows: mean run time, ms */
+        VN_HOT_ROUNDING = VN_HOT_MEAN + VN_VIEW_KNOTS, /* what minimum and rounding add on average, ms */
+        VN_HOT_TAIL = VN_HOT_ROUNDING + VN_VIEW_KNOTS, /* duration at the policy's quantile, us */
         VN_HOT_ROWS = VN_HOT_TAIL + VN_VIEW_KNOTS,
 };
 
@@ -75,9 +86,9 @@ struct vn_view {
         uint64_t epoch; /* rises with each view of the workload */
         int64_t epoch_us;
         uint64_t model_version, price_version, policy_version;
-        bool paused;           /* the function, or everything: the declared split serves */
-        double spent_usd;      /* today, under this policy's budget */
-        uint64_t calls_per_min; /* of the workload; blast radius */
+        bool paused;                         /* the function, or everything: the declared split serves */
+        double spent_usd;                    /* today, under this policy's budget */
+        uint64_t calls_per_min;              /* of the workload; blast radius */
         double response_bytes;               /* where the question does not know */
         double payload_bytes[VN_VIEW_KNOTS]; /* strictly ascending, the first >= 0 */
         struct vn_policy_compiled policy;
@@ -85,9 +96,9 @@ struct vn_view {
         struct vn_endpoint *endpoint;
         /* filled by sealing */
         bool sealed;
-        float *hot;           /* VN_HOT_ROWS rows */
-        uint16_t *cold;       /* VN_VIEW_COLD_KNOTS a candidate, chance * 65535 */
-        uint32_t *excluded;   /* what is excluded whatever the question: bits of enum vn_exclusion */
+        float *hot;         /* VN_HOT_ROWS rows */
+        uint16_t *cold;     /* VN_VIEW_COLD_KNOTS a candidate, chance * 65535 */
+        uint32_t *excluded; /* what is excluded whatever the question: bits of enum vn_exclusion */
 };
 
 enum vn_rc vn_view_new(uint32_t capacity, struct vn_view **ret, struct vn_err *err) VN_MUST_USE; /* default policy */

@@ -124,9 +124,10 @@ static void state_fields(struct codec *c, struct vn_endpoint *e)
 
 static void policy_fields(struct codec *c, struct vn_policy_compiled *p)
 {
-        double *fields[] = {&p->cost_weight,  &p->latency_weight,     &p->latency_value_usd_per_ms, &p->latency_slo_ms,
-                            &p->slo_quantile, &p->budget_usd_per_day, &p->exploration,              &p->fallback[0],
-                            &p->fallback[1],  &p->fallback[2],        &p->max_step};
+        double *fields[] = {&p->cost_weight,    &p->latency_weight, &p->latency_value_usd_per_ms,
+                            &p->latency_slo_ms, &p->slo_quantile,   &p->budget_usd_per_day,
+                            &p->exploration,    &p->fallback[0],    &p->fallback[1],
+                            &p->fallback[2],    &p->max_step};
         c_text(c, p->name, sizeof p->name);
         c_text(c, p->workloads, sizeof p->workloads);
         for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -232,7 +233,8 @@ static void manifest(const struct vn_view *view, uint8_t ret[12 + 32 * VN_VIEW_P
 
 enum vn_rc vn_view_name(struct vn_view *view, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
         for (unsigned part = 0; part < VN_VIEW_PARTS; part++) {
                 vn_buf_reset(&bytes);
                 VN_TRY(write_part(view, (enum vn_view_part)part, &bytes, err));
@@ -281,7 +283,8 @@ enum vn_rc vn_view_decode(struct vn_str bytes, const struct vn_str parts[VN_VIEW
 {
         uint8_t ids[VN_VIEW_PARTS][32], hash[32];
         uint32_t count;
-        VN_AUTO(vn_view) view = NULL;
+        VN_AUTO(vn_view)
+        view = NULL;
 
         VN_TRY(read_manifest(bytes, &count, ids, err));
         VN_TRY(vn_view_new(count, &view, err));
@@ -308,7 +311,8 @@ enum vn_rc vn_view_encode(const struct vn_view *view, struct vn_buf *ret, struct
 {
         VN_TRY(vn_view_encode_manifest(view, ret, err));
         for (unsigned part = 0; part < VN_VIEW_PARTS; part++) {
-                VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
+                VN_AUTO(vn_buf)
+                bytes = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
                 VN_TRY(vn_view_encode_part(view, (enum vn_view_part)part, &bytes, err));
                 uint8_t length[4];
                 struct vn_out out = {.p = length, .cap = 4};

@@ -7,10 +7,14 @@
 TEST(view_parts_come_back_with_the_same_id)
 {
         for (uint32_t n = 1; n <= VN_VIEW_MAX_ENDPOINTS; n += 31) {
-                VN_AUTO(vn_view) view = testing_view(n, n);
-                VN_AUTO(vn_view) back = NULL;
-                VN_AUTO(vn_buf) blob = VN_BUF_INIT(1 << 20);
-                VN_AUTO(vn_buf) again = VN_BUF_INIT(1 << 20);
+                VN_AUTO(vn_view)
+                view = testing_view(n, n);
+                VN_AUTO(vn_view)
+                back = NULL;
+                VN_AUTO(vn_buf)
+                blob = VN_BUF_INIT(1 << 20);
+                VN_AUTO(vn_buf)
+                again = VN_BUF_INIT(1 << 20);
                 CHECK(view);
                 view->policy.region_count = 2;
                 snprintf(view->policy.regions[0], 48, "us-east-1");
@@ -26,8 +30,10 @@ TEST(view_parts_come_back_with_the_same_id)
 
 TEST(view_unchanged_parts_keep_their_ids)
 {
-        VN_AUTO(vn_view) a = testing_view(5, 1);
-        VN_AUTO(vn_view) b = NULL;
+        VN_AUTO(vn_view)
+        a = testing_view(5, 1);
+        VN_AUTO(vn_view)
+        b = NULL;
         CHECK(a);
         CHECK_OK(vn_view_seal(a, NULL));
         CHECK_OK(vn_view_clone(a, &b, NULL));
@@ -40,8 +46,10 @@ TEST(view_unchanged_parts_keep_their_ids)
 
 TEST(view_refuses_damaged_bytes)
 {
-        VN_AUTO(vn_view) view = testing_view(3, 1);
-        VN_AUTO(vn_buf) blob = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_view)
+        view = testing_view(3, 1);
+        VN_AUTO(vn_buf)
+        blob = VN_BUF_INIT(1 << 20);
         struct vn_view *back = NULL;
         struct vn_err err;
         CHECK(view);
@@ -60,7 +68,8 @@ TEST(view_refuses_damaged_bytes)
 TEST(view_refuses_what_is_out_of_bounds)
 {
         for (unsigned i = 0; i < 12; i++) {
-                VN_AUTO(vn_view) view = testing_view(3, 1);
+                VN_AUTO(vn_view)
+                view = testing_view(3, 1);
                 struct vn_err err;
                 CHECK(view);
                 struct vn_endpoint *e = &view->endpoint[1];
@@ -89,9 +98,12 @@ TEST(view_refuses_what_is_out_of_bounds)
 
 static enum vn_rc make_and_read_back(void)
 {
-        VN_AUTO(vn_view) view = testing_view(4, 2);
-        VN_AUTO(vn_view) back = NULL;
-        VN_AUTO(vn_buf) blob = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_view)
+        view = testing_view(4, 2);
+        VN_AUTO(vn_view)
+        back = NULL;
+        VN_AUTO(vn_buf)
+        blob = VN_BUF_INIT(1 << 20);
         if (!view)
                 return VN_RESOURCE_EXHAUSTED;
         VN_TRY(vn_view_seal(view, NULL));
