@@ -132,7 +132,8 @@ static enum vn_rc check_function(const Vane__V1__FunctionInfo *f, struct vn_func
             !vn_str_copy(ret->runtime, sizeof ret->runtime, vn_str(f->runtime)) ||
             !vn_str_copy(ret->guard, sizeof ret->guard, vn_str(f->guard)))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "functions: a text of \"%.64s\" is too long", ret->name);
-        if (f->memory_mb == 0 || f->memory_mb > 65536)
+        /* 0: the plan has no size to choose (Azure Consumption). */
+        if ((f->memory_mb == 0 && f->memory_tunable) || f->memory_mb > 65536)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "functions.memory_mb: %u of \"%.64s\"", f->memory_mb, ret->name);
         return VN_OK;
 }

@@ -1,5 +1,6 @@
 /* view_build.c - one workload's view: what is known of each endpoint, frozen. */
 #include "base/detmath.h"
+#include "decide/build.h"
 #include "server/policy_table.h"
 #include "server/rounds/rounds.h"
 #include "server/routing/billing.h"
@@ -10,11 +11,8 @@
 #define UNKNOWN_DURATION_US 500000.0
 #define UNKNOWN_COLD_US 800000.0
 #define UNKNOWN_NETWORK_US 30000.0
-#define MIN_LOG_SD 0.05
+#define AZURE_CONSUMPTION_MB 1536u /* what an instance of that plan has; nothing to choose */
 #define HEALTH_MIN_OUTCOMES 5.0
-
-/* Standard normal quantiles at .1 .3 .5 .7 .9 .95 .99 (Abramowitz and Stegun, table 26.5). */
-static const double z_quantile[VN_VIEW_QUANTILES] = {-1.281552, -0.524401, 0, 0.524401, 1.281552, 1.644854, 2.326348};
 
 /* What the workload's other endpoints say, for one that was never called. */
 struct workload_prior {
@@ -44,63 +42,34 @@ static void gather_prior(struct vn_server *server, const char *tenant, const cha
         }
 }
 
-static void fill_durations(struct vn_server *server, const struct vn_view *view, const struct vn_endpoint_stats *s,
-                           const struct workload_prior *prior, enum vn_cloud_id cloud, int64_t now_us,
-                           struct vn_endpoint *e)
+static void fill_model(struct vn_server *server, const struct vn_view *view, const struct vn_endpoint_stats *s,
+                       const struct workload_prior *prior, enum vn_cloud_id cloud, int64_t now_us, struct vn_endpoint *e)
 {
-        for (unsigned k = 0; k < VN_VIEW_KNOTS; k++) {
-                double log_us = prior->weight > 0 ? prior->log_duration_sum / prior->weight : vn_log(UNKNOWN_DURATION_US);
-                double sd = 0.4;
-                if (s && s->history.stats.windows) {
-                        struct vn_duration_query query = {.platform = (enum vn_platform)cloud,
-                                                          .memory_mb = e->memory_mb,
-                                                          .payload_log = vn_log1p(view->payload_bytes[k]),
-                                                          .time_us = now_us};
-                        struct vn_duration_estimate estimate;
-                        vn_model_duration(vn_rounds_model(server), &s->history.stats, &query, &estimate);
-                        log_us = estimate.log_mean;
-                        sd = s->history.stats.within_sd;
-                        /* Single calls tell nothing of the spread within a minute: then that between minutes holds. */
-                        if (sd < s->history.stats.spread / 2)
-                                sd = s->history.stats.spread / 2;
-                }
-                if (sd < MIN_LOG_SD)
-                        sd = MIN_LOG_SD;
-                if (sd > 2)
-                        sd = 2;
-                for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++) {
-                        double us = vn_exp(log_us + sd * z_quantile[q]);
-                        e->duration_us[k][q] = us < 100 ? 100 : us > 900e6 ? 900e6 : us;
-                }
+        struct vn_sketch recent;
+        struct vn_build_input input = {
+                .model = vn_rounds_model(server),
+                .platform = (enum vn_platform)cloud,
+                .memory_mb = e->memory_mb,
+                .time_us = now_us,
+                .default_us = prior->weight > 0 ? vn_exp(prior->log_duration_sum / prior->weight) : UNKNOWN_DURATION_US,
+                .default_cold_us = UNKNOWN_COLD_US};
+        if (s) {
+                vn_endpoint_recent(s, &recent);
+                input.sketch = &recent;
+                input.stats = &s->history.stats;
+                input.cold_us = input.init_us = s->cold_starts ? s->init_mean_us : 0;
         }
-}
-
-static void fill_cold(struct vn_server *server, const struct vn_endpoint_stats *s, enum vn_cloud_id cloud,
-                      struct vn_endpoint *e)
-{
-        static const struct vn_fn_stats nothing_known;
-        const struct vn_fn_stats *stats = s ? &s->history.stats : &nothing_known;
-        for (unsigned k = 0; k < VN_VIEW_COLD_KNOTS; k++) {
-                double idle_s = (double)(1u << k), calls = 0, cold = 0;
-                struct vn_cold_query query = {.platform = (enum vn_platform)cloud,
-                                              .memory_mb = e->memory_mb,
-                                              .idle_s = idle_s};
-                double chance = vn_model_cold(vn_rounds_model(server), stats, &query);
-                /* The endpoint's own counts in the bin of this idle time. */
-                for (size_t b = 0; s && b < VN_IDLE_BINS; b++)
-                        if (idle_s <= vn_idle_upper_s[b] || b == VN_IDLE_BINS - 1) {
-                                calls = s->idle[b].calls;
-                                cold = s->idle[b].cold;
-                                break;
-                        }
-                chance = (cold + PRIOR_COLD_CALLS * chance) / (calls + PRIOR_COLD_CALLS);
-                e->cold_chance[k] = chance < 0 ? 0 : chance > 1 ? 1 : chance;
+        vn_build_model_part(&input, view->payload_bytes, e);
+        /* The endpoint's own counts, where it has them, weigh against the model's chances. */
+        for (unsigned k = 0; s && k < VN_VIEW_COLD_KNOTS; k++) {
+                size_t b = 0;
+                while (b < VN_IDLE_BINS - 1 && (double)(1u << k) > vn_idle_upper_s[b])
+                        b++;
+                double chance = (s->idle[b].cold + PRIOR_COLD_CALLS * e->cold_chance[k]) /
+                                (s->idle[b].calls + PRIOR_COLD_CALLS);
                 /* Longer idle is never warmer. */
-                if (k && e->cold_chance[k] < e->cold_chance[k - 1])
-                        e->cold_chance[k] = e->cold_chance[k - 1];
+                e->cold_chance[k] = k && chance < e->cold_chance[k - 1] ? e->cold_chance[k - 1] : chance;
         }
-        e->cold_us = s && s->cold_starts ? s->init_mean_us : UNKNOWN_COLD_US;
-        e->init_us = e->cold_us;
 }
 
 static void fill_state(struct vn_server *server, const struct vn_account_entry *account,
@@ -149,16 +118,15 @@ static bool add_endpoint(struct vn_server *server, struct vn_view *view, struct 
             !vn_str_copy(e->function, sizeof e->function, vn_str(f->name)))
                 return false;
         e->provider = (enum vn_provider)account->cloud;
-        e->memory_mb = f->memory_mb;
+        e->memory_mb = f->memory_mb ? f->memory_mb : AZURE_CONSUMPTION_MB;
         e->need_mb = s ? s->max_memory_mb : 0;
         if (e->need_mb > e->memory_mb)
                 e->need_mb = e->memory_mb; /* it was measured at a larger size; this one was accepted since */
         e->concurrency_limit = f->max_instances ? (double)f->max_instances * (f->concurrency ? f->concurrency : 1) : 0;
         if (!vn_billing_fill(vn_telemetry_prices(server->telemetry, account->id), account->cloud, f->region,
-                             f->memory_mb, s ? s->max_memory_mb : 0, e))
+                             e->memory_mb, s ? s->max_memory_mb : 0, e))
                 return false; /* without a price there is no saving to claim */
-        fill_durations(server, view, s, prior, account->cloud, now_us, e);
-        fill_cold(server, s, account->cloud, e);
+        fill_model(server, view, s, prior, account->cloud, now_us, e);
         fill_state(server, account, s, now_us, e);
         VN_ASSERT(vn_str_copy(ref->urls[view->count], 256, vn_str(f->url)));
         ref->account_ids[view->count] = account->id;
