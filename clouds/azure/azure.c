@@ -2,6 +2,7 @@
 #include "clouds/azure/azure.h"
 
 #define MAX_PAGES 200
+#define CONSUMPTION_MB 1536 /* what an instance of the plan without a memory setting has */
 
 /* --- credentials --- */
 
@@ -161,6 +162,7 @@ static void read_site(json_t *site, struct vn_cloud_function *ret)
         ret->concurrency = concurrency >= 1 && concurrency <= 1000 ? (uint32_t)concurrency : 0;
         ret->max_instances = instances >= 1 && instances <= 1e6 ? (uint32_t)instances : 0;
         ret->memory_tunable = memory > 0 && memory <= 1 << 20;
+        ret->memory_mb = CONSUMPTION_MB;
         if (ret->memory_tunable) {
                 ret->memory_mb = (uint32_t)memory;
                 memcpy(ret->memory_choices_mb, flex_mb, sizeof(flex_mb));

@@ -1,6 +1,7 @@
 #include "server/routing/billing.h"
 
 #define AZURE_STEP_MB 128u
+#define AZURE_CONSUMPTION_MB 1536u
 
 /* The tier that holds at `position` units: the last whose start is not beyond it, skipping free ones (grants are taken
  * as used up). *ret_next gets the following tier's price and how many units remain until it. */
@@ -71,7 +72,7 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
                      uint32_t memory_mb, uint32_t peak_mb, struct vn_endpoint *ret)
 {
         double left = 0, vcpu_left = 0;
-        bool flex = cloud == VN_AZURE && memory_mb > 0; /* Consumption has no memory setting, so none is reported */
+        bool flex = cloud == VN_AZURE && memory_mb != AZURE_CONSUMPTION_MB; /* Flex sells other sizes than this */
         ret->share = 1;
         if (!prices || !tier_price(prices, flex, "request", region, prices->requests, &ret->request_usd, NULL, NULL))
                 return false;
