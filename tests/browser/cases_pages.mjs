@@ -5,7 +5,7 @@ import { HOSTILE } from "./mock_data.mjs";
 const PLAIN = [["", "Overview"], ["accounts", "Accounts"], ["functions", "Functions"], ["decisions", "Decisions"],
   ["policies", "Policies"], ["policies/new", "Write a policy"], ["approvals", "Approvals"], ["audit", "Audit log"], ["people", "People"]];
 const WITH_DATA = [["functions/checkout", "checkout"], ["decisions/d-000006", "Call of checkout to gcp-a"],
-  ["policies/demo", "demo"], ["approvals?state=all", "Approvals"]];
+  ["policies/demo", "demo"], ["decisions/d-000008", "Policy demo: version 3"], ["approvals?state=all", "Approvals"]];
 const STATUS = (code) => new RegExp(`status of ${code}`);
 
 async function noFailure(page, where) {

@@ -85,6 +85,14 @@ export const cases = [
     await page.getByRole("button", { name: "Replay now" }).click();
     await page.getByText("Identical: 3 bytes, decided by version 1.").waitFor();
   } },
+  { name: "decision: a change shows what it was and its proof, and nothing that it has not", run: async (world) => {
+    const v = await world.visitor(await world.mock());
+    const page = await v.go("decisions/d-000008", "Policy demo: version 3");
+    equal(await verdict(page), "verified", "verdict");
+    equal(await page.locator("main h2").allInnerTexts().then((t) => t.join()), "Proof", "cards");
+    await page.getByRole("link", { name: "demo", exact: true }).click();
+    await page.getByRole("heading", { level: 1, name: "demo", exact: true }).waitFor();
+  } },
   { name: "decision: the newest logged one of a real server is verified", real: true, run: async (world) => {
     const v = await world.visitor(REAL ? undefined : await world.mock());
     const page = await v.go("decisions", "Decisions");

@@ -9,7 +9,7 @@ import { Mock } from "./mock.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 export const REAL = Boolean(process.env.BASE_URL && process.env.LOGIN_LINK);
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
+  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--disable-lcd-text"];
 
 export const skip = (why) => {
   console.log(`browser.ui: skipped, ${why}`);

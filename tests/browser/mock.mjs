@@ -48,7 +48,7 @@ export class Mock {
     this.accounts = empty ? [] : data.accounts();
     this.proposals = empty ? [] : data.proposals();
     this.policies = empty ? [] : [1, 2, 3].map(data.policy);
-    this.decisions = empty ? [] : Array.from({ length: 120 }, (_, i) => data.decision(i, i === 7 ? { workload: data.HOSTILE, summary: data.HOSTILE } : {}));
+    this.decisions = empty ? [] : Array.from({ length: 120 }, (_, i) => data.decision(i, i === 7 ? { workload: data.HOSTILE, summary: data.HOSTILE } : i === 8 ? data.policyChange : {}));
     if (!empty) for (let i = 0; i < 133; i += 1) this.log.append(`leaf ${i}`);
     this.started = Date.now();
   }
@@ -133,7 +133,8 @@ export class Mock {
     const s = Math.floor((Date.now() - this.started) / 100); // ten times as fast as the wall's clock
     const wave = (k) => Math.floor(20000 + s * (30 + k * 11) + 160 * Math.sin(s / 19 + k));
     const cloud = (name, k) => ({ cloud: name, accounts: 2, online: k === 2 ? 1 : 2, functions: 12 + k, routed: String(wave(k)), costUsd: wave(k) * (4.1e-7 + k * 1e-7), p95Ms: 380 + 60 * k + 25 * Math.sin(s / 31 + k) });
-    const clouds = this.empty ? [] : [cloud("aws", 0), cloud("azure", 1), cloud("gcp", 2)];
+    const idle = (name) => ({ cloud: name, accounts: 0, online: 0, functions: 0, routed: "0", costUsd: 0, p95Ms: 0 });
+    const clouds = this.empty ? ["aws", "azure", "gcp"].map(idle) : [cloud("aws", 0), cloud("azure", 1), cloud("gcp", 2)];
     const n = (value) => (this.empty ? "0" : String(value));
     return {
       version: "0.1.0", timeUs: String(data.T0_US + 600e6 + s * 1e6), startedUs: String(data.T0_US - 86400e6), accounts: this.accounts.length,

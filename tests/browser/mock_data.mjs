@@ -73,7 +73,17 @@ export const attributions = () => [
 ];
 export const margin = attributions().reduce((sum, a) => sum + a.value, 0);
 
-export const explanationOf = (decision, proof) => ({
+/** A change explains itself: it has no candidates, no margin and nothing to decide again. */
+const changeExplained = (decision, proof) => ({
+  decision, sentence: decision.summary, baseline: "", margin: 0, attributionSum: 0, attributions: [], counterfactual: null, candidates: [],
+  risk: 0, risks: [], blastRadius: 0, policyRules: [], dataAges: [], replayed: false, replayNote: "", proof,
+});
+export const policyChange = {
+  kind: "policy", workload: "demo", mode: "", choice: "version 3", runnerUp: "", margin: 0, confidence: 0, risk: 0, policy: "",
+  policyVersion: "0", modelVersion: "0", outcome: null, summary: "demo: version 3, was version 2, by person:ada.",
+};
+
+export const explanationOf = (decision, proof) => decision.kind !== "route" ? changeExplained(decision, proof) : ({
   decision,
   sentence: "The call of checkout went to gcp-a, because it is expected to cost $0.41 per million calls against $0.66 at aws-a, which outweighs 42 ms more at the 95th percentile.",
   baseline: "aws-a", margin, attributionSum: margin, attributions: attributions(),

@@ -5,7 +5,7 @@ import { World, launch } from "./harness.mjs";
 const { browser, close } = await launch();
 const world = new World(browser);
 const real = Boolean(process.env.BASE_URL);
-const v = await world.visitor(real ? undefined : await world.mock(), { viewport: { width: 1200, height: 900 }, colorScheme: "light" });
+const v = await world.visitor(real ? undefined : await world.mock(), { viewport: { width: 1120, height: 900 }, colorScheme: "light" });
 await v.go("decisions?kind=route", "Decisions");
 await v.page.locator("tbody tr", { hasText: "entry" }).filter({ hasNotText: "<img" }).first().getByRole("link").click();
 await v.page.locator("[data-verdict]").waitFor();

@@ -1,5 +1,7 @@
 // One decision: what was chosen and why, what would have changed it, and the proof that the record is in the log.
 
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import { get } from "../api";
 import { count, duration, money, num, perMillion, share, signed, significant, words } from "../format";
 import { useAction, useLoad } from "../hooks";
@@ -8,7 +10,6 @@ import type { Candidate, Decision, Explanation, Replay } from "../types";
 import { Card, Cloud, Empty, Facts, Failure, Loading, Page, Table, Tag, When } from "../ui";
 import { ProofCard } from "./proof";
 import { Waterfall } from "./waterfall";
-import { useState } from "preact/hooks";
 
 export function DecisionPage({ id }: { id: string }) {
   const load = useLoad<Explanation>((signal) => get(["decisions", id, "explanation"], {}, signal), [id]);
@@ -24,12 +25,15 @@ export function DecisionPage({ id }: { id: string }) {
           <DecisionFacts d={d} />
           {(e.attributions.length > 0 || e.candidates.length > 0) && <WhyCard e={e} d={d} />}
           {e.candidates.length > 0 && <AlternativesCard e={e} />}
-          <div class="columns">
-            <FlipCard e={e} />
-            <RiskCard e={e} />
-            <RulesCard e={e} />
-            {d.kind === "route" && <ReplayCard id={id} e={e} />}
-          </div>
+          {d.kind === "route" && (
+            <div class="columns">
+              <FlipCard e={e} />
+              <RiskCard e={e} />
+              <RulesCard e={e} />
+              <ReplayCard id={id} e={e} />
+            </div>
+          )}
+          {d.kind !== "route" && e.risks.length > 0 && <RiskCard e={e} />}
           <ProofCard proof={e.proof} decision={d} reload={load.reload} />
         </>
       )}
@@ -38,16 +42,30 @@ export function DecisionPage({ id }: { id: string }) {
 }
 
 const titleOf = (d: Decision) =>
-  d.kind === "route" ? `Call of ${d.workload} to ${d.choice}` : `${words(d.kind)}: ${d.choice || d.workload || d.id}`;
+  d.kind === "route" ? `Call of ${d.workload} to ${d.choice}`
+    : `${words(d.kind)[0]?.toUpperCase() ?? ""}${words(d.kind).slice(1)} ${d.workload || d.id}: ${d.choice}`;
+
+const SUBJECT_PAGE: Record<string, string> = { route: "functions", memory: "functions", policy: "policies" };
+
+/** What was decided on, with the way to its page where it has one. */
+function Subject({ d }: { d: Decision }) {
+  const page = SUBJECT_PAGE[d.kind];
+  if (!d.workload) return <>–</>;
+  return page ? <Link to={[page, d.workload]}>{d.workload}</Link> : <>{d.workload}</>;
+}
 
 function DecisionFacts({ d }: { d: Decision }) {
+  const all: [string, ComponentChildren][] = [
+    ["Kind", <span class="tag">{words(d.kind)}</span>],
+    ["Time (UTC)", <When us={d.timeUs} />],
+    ["By", d.actor || "–"],
+    [d.kind === "route" ? "Function" : "Subject", <Subject d={d} />],
+  ];
+  if (d.kind !== "route") return <Facts items={all} />;
   return (
     <Facts items={[
-      ["Kind", <span class="tag">{words(d.kind)}</span>],
-      ["Time (UTC)", <When us={d.timeUs} />],
-      ["By", d.actor || "–"],
+      ...all,
       ["Mode", d.mode || "–"],
-      ["Function", d.workload ? <Link to={["functions", d.workload]}>{d.workload}</Link> : "–"],
       ["Confidence", d.confidence > 0 ? share(d.confidence) : "–"],
       ["Policy", d.policy ? <><Link to={["policies", d.policy]}>{d.policy}</Link> version {String(d.policyVersion)}</> : "none"],
       ["Model", num(d.modelVersion) > 0 ? `version ${d.modelVersion}` : "none"],

@@ -155,10 +155,10 @@ function DecisionTable({ rows }: { rows: Decision[] }) {
       { head: "Time (UTC)", cell: (d) => clock(d.timeUs) },
       { head: "Decision", header: true, cell: (d) => <Link to={["decisions", d.id]} title={d.id}>{d.summary || d.id}</Link> },
       { head: "Kind", cell: (d) => <span class="tag">{words(d.kind)}</span> },
-      { head: "Function", cell: (d) => d.workload || "–" },
+      { head: "Subject", cell: (d) => d.workload || "–" },
       { head: "Choice", cell: (d) => d.choice || "–" },
       { head: "Margin", numeric: true, cell: (d) => (d.runnerUp ? significant(d.margin, 2) : "–") },
-      { head: "Risk", numeric: true, cell: (d) => share(d.risk) },
+      { head: "Risk", numeric: true, cell: (d) => (d.kind === "route" || d.risk > 0 ? share(d.risk) : "–") },
       { head: "Outcome", cell: (d) => (d.outcome?.status ? <Tag text={d.outcome.status} /> : "–") },
       { head: "In the log", cell: (d) => (d.inLog ? `entry ${num(d.leafIndex).toLocaleString("en-US")}` : "soon") },
     ]} />

@@ -86,7 +86,7 @@ function CloudsCard({ status }: { status: Status }) {
   const { session } = useApp();
   const clouds = status.clouds;
   const about = METRICS.find((m) => m.id === metric) ?? METRICS[0];
-  if (clouds.length === 0) {
+  if (clouds.length === 0 || status.accounts === 0) {
     return (
       <Card title="Clouds">
         <Empty why="No cloud account has been added yet.">
