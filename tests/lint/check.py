@@ -51,7 +51,7 @@ def strip_comments(text):
 
 def check_c(path, text, problems):
     top = path.split("/")[0]
-    is_test = path.endswith("_test.c")
+    is_test = path.endswith(("_test.c", "_test.h"))
     if top in MAY:
         for number, line in enumerate(text.split("\n"), 1):
             m = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
