@@ -24,6 +24,8 @@ enum { DRAW_EXPLORE = 1, DRAW_EXPLORE_WHICH, DRAW_SPLIT, DRAW_SPLIT_WHICH };
 struct context {
         const struct vn_view *view;
         const struct vn_live *live;
+        const float *hot;
+        size_t stride;
         const float *mean[2], *rounding[2], *tail[2]; /* rows of the payload's two knots */
         float share;                                  /* of the way from one to the other */
         float response_bytes;
@@ -44,6 +46,8 @@ static void context_init(struct context *c, const struct vn_view *view, const st
                share = (payload - low) / (high - low);
         c->view = view;
         c->live = live;
+        c->hot = view->hot;
+        c->stride = view->stride;
         c->share = (float)(share < 0 ? 0 : share > 1 ? 1 : share);
         for (unsigned i = 0; i < 2; i++) {
                 c->mean[i] = view->hot + (size_t)(VN_HOT_MEAN + k + i) * view->stride;
@@ -93,7 +97,8 @@ static inline struct vn_features features_at(const struct context *c, uint32_t i
         f.rounding_ms = between(c->rounding, c->share, i);
         f.tail_us = between(c->tail, c->share, i);
         float used_ms = (float)c->live->assigned[i] * (f.mean_ms + f.rounding_ms);
-        f.rate = used_ms < HOT(VN_HOT_BORDER_MS) ? HOT(VN_HOT_RATE) : HOT(VN_HOT_RATE_NEXT);
+        float rate = HOT(VN_HOT_RATE), rate_next = HOT(VN_HOT_RATE_NEXT);
+        f.rate = used_ms < HOT(VN_HOT_BORDER_MS) ? rate : rate_next;
         f.request = HOT(VN_HOT_REQUEST);
         f.egress = HOT(VN_HOT_EGRESS) * c->response_bytes;
         f.init = HOT(VN_HOT_INIT);
@@ -144,17 +149,34 @@ static inline bool too_slow(const struct context *c, const struct vn_features *f
         return f->network_us + f->tail_us + f->cold_us * (ramp < 1.f ? ramp : 1.f) > c->slo_us;
 }
 
-static inline uint32_t exclusions_at(const struct context *c, const struct vn_question *question, uint32_t i,
-                                     const struct vn_features *f)
+/* Scores and exclusions of all. The context is copied to where nothing else can reach it, and what is written is the
+ * stack's own: the compiler may then keep the rows' addresses and work on several candidates at once. */
+static void score_all(const struct context *context, double score[VN_VIEW_MAX_ENDPOINTS],
+                      uint32_t excluded[VN_VIEW_MAX_ENDPOINTS])
 {
-        uint32_t bits = c->view->excluded[i];
-        bool full = (float)c->live->in_flight[i] >= HOT(VN_HOT_LIMIT) ||
-                    (float)c->live->assigned[i] >= HOT(VN_HOT_TOKENS);
-        bits |= (uint32_t)vn_bit(&question->caller_excluded, i) << VN_EXCLUDED_CALLER;
-        bits |= (uint32_t)vn_bit(&c->live->breaker_open, i) << VN_EXCLUDED_BREAKER;
-        bits |= (uint32_t)full << VN_EXCLUDED_THROTTLED;
-        bits |= (uint32_t)too_slow(c, f) << VN_EXCLUDED_SLO;
-        return bits;
+        const struct context copy = *context, *c = &copy;
+        const uint32_t *fixed = copy.view->excluded, n = copy.view->count;
+        float cold[VN_VIEW_MAX_ENDPOINTS];
+        for (uint32_t i = 0; i < n; i++)
+                cold[i] = cold_at(c, i);
+        for (uint32_t i = 0; i < n; i++) {
+                struct vn_features f = features_at(c, i, cold[i]);
+                score[i] = score_of(&f, &copy.weights);
+                uint32_t full = (uint32_t)((float)c->live->in_flight[i] >= HOT(VN_HOT_LIMIT)) |
+                                (uint32_t)((float)c->live->assigned[i] >= HOT(VN_HOT_TOKENS));
+                excluded[i] = fixed[i] | full << VN_EXCLUDED_THROTTLED | (uint32_t)too_slow(c, &f) << VN_EXCLUDED_SLO;
+        }
+}
+
+/* What is excluded by index: seldom any. */
+static void exclude_set(const struct vn_bits128 *set, enum vn_exclusion why, uint32_t count, uint32_t *excluded)
+{
+        for (unsigned w = 0; w < 2; w++)
+                for (uint64_t bits = set->w[w]; bits; bits &= bits - 1) {
+                        uint32_t i = 64 * w + (uint32_t)__builtin_ctzll(bits);
+                        if (i < count)
+                                excluded[i] |= 1u << why;
+                }
 }
 
 void vn_decide_weights(const struct vn_view *view, struct vn_weights *ret)
@@ -306,18 +328,15 @@ void vn_decide(const struct vn_view *view, const struct vn_question *question, c
 {
         struct context context, *c = &context;
         double score[VN_VIEW_MAX_ENDPOINTS];
-        float cold[VN_VIEW_MAX_ENDPOINTS];
+        uint32_t excluded[VN_VIEW_MAX_ENDPOINTS];
 
         VN_ASSERT(view->sealed);
         context_init(c, view, question, live);
         decision_init(c, ret);
-        for (uint32_t i = 0; i < view->count; i++)
-                cold[i] = cold_at(c, i);
-        for (uint32_t i = 0; i < view->count; i++) {
-                struct vn_features f = features_at(c, i, cold[i]);
-                score[i] = score_of(&f, &c->weights);
-                ret->excluded[i] = exclusions_at(c, question, i, &f);
-        }
+        score_all(c, score, excluded);
+        exclude_set(&question->caller_excluded, VN_EXCLUDED_CALLER, view->count, excluded);
+        exclude_set(&live->breaker_open, VN_EXCLUDED_BREAKER, view->count, excluded);
+        memcpy(ret->excluded, excluded, sizeof *excluded * view->count);
         pick(view, score, ret);
         if (ret->feasible == 0 || view->paused) {
                 ret->runner_up = VN_NO_CANDIDATE;
