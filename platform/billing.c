@@ -58,8 +58,7 @@ static int64_t billed_time(const struct vn_platform_deployment *d, struct vn_ins
 {
         int64_t run_us = until_us - from_us;
         switch (d->plan) {
-        case VN_PLAN_LAMBDA:
-                return ceil_to(run_us + outcome->init_us, VN_US_PER_MS);
+        case VN_PLAN_LAMBDA: return ceil_to(run_us + outcome->init_us, VN_US_PER_MS);
         case VN_PLAN_AZURE_CONSUMPTION:
                 run_us = ceil_to(run_us + front_us, VN_US_PER_MS);
                 return run_us < 100 * VN_US_PER_MS ? 100 * VN_US_PER_MS : run_us;
@@ -71,8 +70,9 @@ static int64_t billed_time(const struct vn_platform_deployment *d, struct vn_ins
         return run_us;
 }
 
-void vn_platform_bill(struct vn_platform *platform, uint32_t deployment, struct vn_instance *instance, int64_t from_us,
-                      int64_t until_us, int64_t front_us, double price_factor, struct vn_platform_outcome *outcome)
+void vn_platform_bill(struct vn_platform *platform, uint32_t deployment, struct vn_instance *instance,
+                      int64_t from_us, int64_t until_us, int64_t front_us, double price_factor,
+                      struct vn_platform_outcome *outcome)
 {
         const struct vn_platform_deployment *d = &platform->deployments[deployment];
         struct vn_platform_site *site = &platform->sites[d->site];
@@ -94,12 +94,14 @@ void vn_platform_bill(struct vn_platform *platform, uint32_t deployment, struct 
         }
         cost->request_usd = flex ? meter(&site->price.flex_request, &site->used_flex_requests, 1)
                                  : meter(&site->price.request, &site->used_requests, 1);
-        cost->egress_usd = meter(&site->price.egress_gb, &site->used_egress_gb, (double)outcome->response_bytes / 1e9);
+        cost->egress_usd =
+                meter(&site->price.egress_gb, &site->used_egress_gb, (double)outcome->response_bytes / 1e9);
 
         cost->request_usd *= price_factor;
         cost->compute_usd *= price_factor;
         cost->memory_usd *= price_factor;
         cost->init_usd *= price_factor;
         cost->egress_usd *= price_factor;
-        cost->total_usd = cost->request_usd + cost->compute_usd + cost->memory_usd + cost->init_usd + cost->egress_usd;
+        cost->total_usd =
+                cost->request_usd + cost->compute_usd + cost->memory_usd + cost->init_usd + cost->egress_usd;
 }

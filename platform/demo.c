@@ -17,9 +17,9 @@ static const struct {
         const char *region;
         double rtt_ms;
 } sites[VN_DEMO_SITES] = {
-        {"aws-a", VN_PLATFORM_AWS, "us-east-1", 19.0},      {"aws-b", VN_PLATFORM_AWS, "us-west-2", 65.4},
-        {"azure-a", VN_PLATFORM_AZURE, "eastus", 16.1},     {"azure-b", VN_PLATFORM_AZURE, "westus", 48.1},
-        {"gcp-a", VN_PLATFORM_GCP, "us-central1", 12.9},    {"gcp-b", VN_PLATFORM_GCP, "us-east4", 20.3},
+        {"aws-a", VN_PLATFORM_AWS, "us-east-1", 19.0},   {"aws-b", VN_PLATFORM_AWS, "us-west-2", 65.4},
+        {"azure-a", VN_PLATFORM_AZURE, "eastus", 16.1},  {"azure-b", VN_PLATFORM_AZURE, "westus", 48.1},
+        {"gcp-a", VN_PLATFORM_GCP, "us-central1", 12.9}, {"gcp-b", VN_PLATFORM_GCP, "us-east4", 20.3},
 };
 
 enum profile_class { CLASS_WAITING, CLASS_COMPUTING, CLASS_MIXED, CLASS_MEMORY, CLASS_PARALLEL };
@@ -53,12 +53,8 @@ static void make_work(const struct vn_trace_function *f, struct vn_rng *rng, str
                 /* The longer it waits, the more it holds meanwhile. */
                 work->need_mb = clamp(90 + 0.6 * base_ms, 90, 400) * between(rng, 0.8, 1.08);
                 break;
-        case CLASS_COMPUTING:
-                cpu_share = between(rng, 0.85, 0.98);
-                break;
-        case CLASS_MIXED:
-                cpu_share = between(rng, 0.3, 0.6);
-                break;
+        case CLASS_COMPUTING: cpu_share = between(rng, 0.85, 0.98); break;
+        case CLASS_MIXED: cpu_share = between(rng, 0.3, 0.6); break;
         case CLASS_MEMORY:
                 cpu_share = between(rng, 0.02, 0.08);
                 work->need_mb = vn_rng_unit(rng) < 0.7 ? between(rng, 260, 460) : between(rng, 460, 900);
@@ -75,7 +71,8 @@ static void make_work(const struct vn_trace_function *f, struct vn_rng *rng, str
         work->cpu_ms_per_kb = base_ms * cpu_share * sensitive / (kb > 0.1 ? kb : 0.1);
         work->io_ms = base_ms * (1 - cpu_share);
         work->noise = f->p50_ms > 0 && f->p99_ms > f->p50_ms
-                              ? clamp(vn_log(f->p99_ms / f->p50_ms) / 2.33 / 2, 0.08, 0.35) : 0.12;
+                              ? clamp(vn_log(f->p99_ms / f->p50_ms) / 2.33 / 2, 0.08, 0.35)
+                              : 0.12;
         work->need_mb_per_kb = between(rng, 0, 0.2);
         work->response_bytes = 600 * vn_exp(1.0 * vn_rng_normal(rng));
         work->response_per_byte = vn_rng_unit(rng) < 0.3 ? between(rng, 0.2, 1.5) : 0;
@@ -116,8 +113,8 @@ struct profile {
 
 static void make_profile(const struct vn_trace_function *f, struct profile *ret)
 {
-        static const uint8_t runtimes[] = {VN_RUNTIME_NODE, VN_RUNTIME_NODE, VN_RUNTIME_NODE, VN_RUNTIME_PYTHON,
-                                           VN_RUNTIME_PYTHON, VN_RUNTIME_PYTHON, VN_RUNTIME_GO, VN_RUNTIME_DOTNET,
+        static const uint8_t runtimes[] = {VN_RUNTIME_NODE,   VN_RUNTIME_NODE,   VN_RUNTIME_NODE, VN_RUNTIME_PYTHON,
+                                           VN_RUNTIME_PYTHON, VN_RUNTIME_PYTHON, VN_RUNTIME_GO,   VN_RUNTIME_DOTNET,
                                            VN_RUNTIME_DOTNET, VN_RUNTIME_JAVA};
         struct vn_rng rng;
         vn_rng_seed(&rng, vn_hash64(f->hash, strlen(f->hash), 24));
@@ -134,14 +131,16 @@ static void make_profile(const struct vn_trace_function *f, struct profile *ret)
 static void make_deployment(const struct vn_demo *demo, uint32_t site, const struct profile *profile,
                             struct vn_platform_deployment *d)
 {
-        *d = (struct vn_platform_deployment){.site = site, .runtime = profile->runtime,
-                                             .package_mb = profile->package_mb, .memory_mb = profile->memory_mb,
-                                             .timeout_us = 120 * VN_US_PER_S, .concurrency = 1,
-                                             .max_instances = 100, .work = profile->work};
+        *d = (struct vn_platform_deployment){.site = site,
+                                             .runtime = profile->runtime,
+                                             .package_mb = profile->package_mb,
+                                             .memory_mb = profile->memory_mb,
+                                             .timeout_us = 120 * VN_US_PER_S,
+                                             .concurrency = 1,
+                                             .max_instances = 100,
+                                             .work = profile->work};
         switch (demo->sites[site].cloud) {
-        case VN_PLATFORM_AWS:
-                d->plan = VN_PLAN_LAMBDA;
-                break;
+        case VN_PLATFORM_AWS: d->plan = VN_PLAN_LAMBDA; break;
         case VN_PLATFORM_AZURE:
                 d->plan = profile->flex ? VN_PLAN_AZURE_FLEX : VN_PLAN_AZURE_CONSUMPTION;
                 d->memory_mb = profile->flex ? (profile->memory_mb > 512 ? 2048 : 512) : 1536;
@@ -183,7 +182,8 @@ static enum vn_rc make_sites(struct vn_demo *demo, const struct vn_price_table *
 enum vn_rc vn_demo_build(const struct vn_trace *trace, const struct vn_price_table *prices, struct vn_demo **ret,
                          struct vn_err *err)
 {
-        VN_AUTO(vn_demo) demo = vn_alloc(sizeof *demo);
+        VN_AUTO(vn_demo)
+        demo = vn_alloc(sizeof *demo);
         if (!demo)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for the demonstration");
         demo->function_count = trace->function_count;
@@ -197,7 +197,8 @@ enum vn_rc vn_demo_build(const struct vn_trace *trace, const struct vn_price_tab
                 for (uint32_t s = 0; s < VN_DEMO_SITES; s++)
                         make_deployment(demo, s, &profile, &demo->deployments[vn_demo_deployment(demo, s, f)]);
         }
-        demo->config = (struct vn_platform_config){.sites = demo->sites, .site_count = VN_DEMO_SITES,
+        demo->config = (struct vn_platform_config){.sites = demo->sites,
+                                                   .site_count = VN_DEMO_SITES,
                                                    .deployments = demo->deployments,
                                                    .deployment_count = trace->function_count * VN_DEMO_SITES,
                                                    .spread = 0.3};

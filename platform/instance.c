@@ -59,7 +59,8 @@ static struct vn_instance *find_free(struct vn_pool *pool, uint32_t slots, int64
                         continue;
                 if (active == slots || it->ready_us > at_us) {
                         for (uint32_t s = 0; s < slots; s++) {
-                                int64_t free_us = it->slot_end_us[s] > it->ready_us ? it->slot_end_us[s] : it->ready_us;
+                                int64_t free_us =
+                                        it->slot_end_us[s] > it->ready_us ? it->slot_end_us[s] : it->ready_us;
                                 if (free_us < *ret_soonest_us)
                                         *ret_soonest_us = free_us;
                         }
@@ -117,8 +118,8 @@ static struct vn_instance *start(struct vn_platform *platform, uint32_t deployme
         return it;
 }
 
-struct vn_instance *vn_pool_take(struct vn_platform *platform, uint32_t deployment, int64_t at_us, double latency_factor,
-                                 struct vn_platform_outcome *outcome)
+struct vn_instance *vn_pool_take(struct vn_platform *platform, uint32_t deployment, int64_t at_us,
+                                 double latency_factor, struct vn_platform_outcome *outcome)
 {
         const struct vn_platform_deployment *d = &platform->deployments[deployment];
         struct vn_pool *pool = &platform->pools[deployment];

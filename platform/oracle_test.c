@@ -16,10 +16,12 @@ struct world {
 
 static void world_init(struct world *w, uint64_t seed)
 {
-        static const char *const files[6] = {
-                "azure-functions/azure2019-500/invocations.csv", "azure-functions/azure2019-500/durations.csv",
-                "azure-functions/azure2019-500/memory.csv", "prices/functions.csv",
-                "prices/aws_lambda_volume_tiers.csv", "prices/egress_internet.csv"};
+        static const char *const files[6] = {"azure-functions/azure2019-500/invocations.csv",
+                                             "azure-functions/azure2019-500/durations.csv",
+                                             "azure-functions/azure2019-500/memory.csv",
+                                             "prices/functions.csv",
+                                             "prices/aws_lambda_volume_tiers.csv",
+                                             "prices/egress_internet.csv"};
         struct vn_trace_options options;
         struct vn_err err;
         for (int i = 0; i < 6; i++) {
@@ -28,8 +30,8 @@ static void world_init(struct world *w, uint64_t seed)
         }
         vn_trace_options_default(&options);
         options.seed = seed;
-        CHECK_OK(vn_trace_build(vn_buf_view(&w->text[0]), vn_buf_view(&w->text[1]), vn_buf_view(&w->text[2]), &options,
-                                &w->trace, &err));
+        CHECK_OK(vn_trace_build(vn_buf_view(&w->text[0]), vn_buf_view(&w->text[1]), vn_buf_view(&w->text[2]),
+                                &options, &w->trace, &err));
         CHECK_OK(vn_price_table_parse(vn_buf_view(&w->text[3]), vn_buf_view(&w->text[4]), vn_buf_view(&w->text[5]),
                                       &w->prices, &err));
         CHECK_OK(vn_demo_build(w->trace, &w->prices, &w->demo, &err));
@@ -55,7 +57,8 @@ struct result {
 };
 
 /* Runs the calls of one function, or of all (function UINT32_MAX), each at its chosen site and size (0: first). */
-static struct result run(const struct world *w, uint64_t seed, uint32_t only, const uint32_t *site, const uint32_t *mb)
+static struct result run(const struct world *w, uint64_t seed, uint32_t only, const uint32_t *site,
+                         const uint32_t *mb)
 {
         struct vn_platform *p = NULL;
         struct result r = {0};
@@ -105,8 +108,10 @@ static void choose(const struct world *w, uint64_t seed, uint32_t f, double limi
         for (uint32_t s = 0; s < VN_DEMO_SITES; s++) {
                 enum vn_platform_plan plan = w->demo->deployments[vn_demo_deployment(w->demo, s, f)].plan;
                 const uint32_t *sizes = plan == VN_PLAN_LAMBDA ? aws : plan == VN_PLAN_CLOUD_RUN ? gcp : flex;
-                size_t count = plan == VN_PLAN_LAMBDA ? 11 : plan == VN_PLAN_CLOUD_RUN ? 7
-                               : plan == VN_PLAN_AZURE_FLEX ? 3 : 1;
+                size_t count = plan == VN_PLAN_LAMBDA       ? 11
+                               : plan == VN_PLAN_CLOUD_RUN  ? 7
+                               : plan == VN_PLAN_AZURE_FLEX ? 3
+                                                            : 1;
                 for (size_t i = 0; i < (tune ? count : 1); i++) {
                         site[f] = s;
                         mb[f] = sizes[i];
@@ -155,8 +160,9 @@ TEST(no_cloud_wins_everything_and_routing_with_sizing_pays)
                         }
                         result[tune] = run(&w, seed, UINT32_MAX, site, mb);
                         printf("  seed %u oracle%s $%.5f (%.1f %%) p95 %.0f ms (%.2f) cold %zu\n", (unsigned)seed,
-                               tune ? ", sizes too" : "", result[tune].usd, 100 * (1 - result[tune].usd / single[best].usd),
-                               result[tune].p95_ms, result[tune].p95_ms / single[best].p95_ms, result[tune].cold);
+                               tune ? ", sizes too" : "", result[tune].usd,
+                               100 * (1 - result[tune].usd / single[best].usd), result[tune].p95_ms,
+                               result[tune].p95_ms / single[best].p95_ms, result[tune].cold);
                 }
                 printf("  seed %u of %zu functions: aws %u azure %u gcp %u\n", (unsigned)seed, w.demo->function_count,
                        count[0], count[1], count[2]);
@@ -166,6 +172,7 @@ TEST(no_cloud_wins_everything_and_routing_with_sizing_pays)
                 CHECK(count[0] && count[1] && count[2]);
                 world_done(&w);
         }
-        printf("  mean saving: %.1f %% with first sizes, %.1f %% with sizes chosen too\n", 20 * sum_plain, 20 * sum_tuned);
+        printf("  mean saving: %.1f %% with first sizes, %.1f %% with sizes chosen too\n", 20 * sum_plain,
+               20 * sum_tuned);
         CHECK(sum_tuned / 5 > 0.15);
 }

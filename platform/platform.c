@@ -23,8 +23,7 @@ static enum vn_rc check_memory(enum vn_platform_plan plan, uint32_t mb, struct v
                 if (mb < 128 || mb > 32768)
                         return vn_fail(err, VN_INVALID_ARGUMENT, "memory must be 128 to 32768 MB, not %u", mb);
                 return VN_OK;
-        case VN_PLAN_AZURE_CONSUMPTION:
-                return VN_OK;
+        case VN_PLAN_AZURE_CONSUMPTION: return VN_OK;
         }
         return vn_fail(err, VN_INVALID_ARGUMENT, "plan out of range");
 }
@@ -53,7 +52,8 @@ static enum vn_rc check_deployment(const struct vn_platform_config *config, size
 static enum vn_rc check_config(const struct vn_platform_config *config, struct vn_err *err)
 {
         if (!config->site_count || config->site_count > VN_MAX_PLATFORM_SITES)
-                return vn_fail(err, VN_INVALID_ARGUMENT, "1 to %d sites, not %zu", VN_MAX_PLATFORM_SITES, config->site_count);
+                return vn_fail(err, VN_INVALID_ARGUMENT, "1 to %d sites, not %zu", VN_MAX_PLATFORM_SITES,
+                               config->site_count);
         if (config->deployment_count > VN_MAX_PLATFORM_DEPLOYMENTS)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "more than %d deployments", VN_MAX_PLATFORM_DEPLOYMENTS);
         if (!(config->spread >= 0 && config->spread < 1))
@@ -141,15 +141,9 @@ struct vn_factors vn_platform_factors(const struct vn_platform *platform, uint32
                 if ((it->site != UINT32_MAX && it->site != site) || time_us < it->from_us || time_us >= it->until_us)
                         continue;
                 switch (it->kind) {
-                case VN_INJECT_OUTAGE:
-                        f.outage = it->amount > f.outage ? it->amount : f.outage;
-                        break;
-                case VN_INJECT_LATENCY:
-                        f.latency *= it->amount;
-                        break;
-                case VN_INJECT_PRICE:
-                        f.price *= it->amount;
-                        break;
+                case VN_INJECT_OUTAGE: f.outage = it->amount > f.outage ? it->amount : f.outage; break;
+                case VN_INJECT_LATENCY: f.latency *= it->amount; break;
+                case VN_INJECT_PRICE: f.price *= it->amount; break;
                 }
         }
         return f;
@@ -188,15 +182,19 @@ static void settle(struct vn_platform *p, uint32_t deployment, int64_t time_us)
         pool->generation++;
 }
 
+enum vn_rc vn_platform_check_memory(enum vn_platform_plan plan, uint32_t memory_mb, struct vn_err *err)
+{
+        if (plan == VN_PLAN_AZURE_CONSUMPTION)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "the Consumption plan has no memory setting");
+        return check_memory(plan, memory_mb, err);
+}
+
 enum vn_rc vn_platform_set_memory(struct vn_platform *platform, uint32_t deployment, uint32_t memory_mb,
                                   int64_t time_us, struct vn_err *err)
 {
         if (deployment >= platform->deployment_count)
                 return vn_fail(err, VN_NOT_FOUND, "no such deployment");
-        struct vn_platform_deployment *d = &platform->deployments[deployment];
-        if (d->plan == VN_PLAN_AZURE_CONSUMPTION)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "the Consumption plan has no memory setting");
-        VN_TRY(check_memory(d->plan, memory_mb, err));
+        VN_TRY(vn_platform_check_memory(platform->deployments[deployment].plan, memory_mb, err));
         settle(platform, deployment, time_us);
         platform->pools[deployment].pending_mb = memory_mb;
         platform->pools[deployment].pending_at_us = time_us;
@@ -273,8 +271,7 @@ void vn_platform_invoke(struct vn_platform *platform, uint32_t deployment, int64
         settle(platform, deployment, time_us);
         struct vn_factors factors = vn_platform_factors(platform, d->site, time_us);
         int64_t front_us = (int64_t)(vn_draw(&pool->rng, table->front_ms) * factors.latency * 1e3);
-        ret->network_us =
-                front_us + (int64_t)(site->rtt_ms * platform->rtt_factor[d->site] * factors.latency * 1e3);
+        ret->network_us = front_us + (int64_t)(site->rtt_ms * platform->rtt_factor[d->site] * factors.latency * 1e3);
         ret->memory_mb = d->memory_mb;
         if (factors.outage > 0 && vn_rng_unit(&pool->rng) < factors.outage) {
                 refuse(ret, VN_RUN_UNAVAILABLE);

@@ -10,71 +10,15 @@
 #define VANE_PLATFORM_PLATFORM_H
 
 #include "base/err.h"
-#include "platform/prices.h"
+#include "platform/fleet.h"
 
-enum vn_platform_plan {
-        VN_PLAN_LAMBDA,            /* AWS: CPU share by memory, one request an instance, 1 ms steps, INIT billed */
-        VN_PLAN_AZURE_CONSUMPTION, /* memory as used, in 128 MB steps; at least 100 ms; no memory knob */
-        VN_PLAN_AZURE_FLEX,        /* instance memory 512, 2048 or 4096; at least 1 s, then 100 ms steps */
-        VN_PLAN_CLOUD_RUN,         /* GCP: vCPU and memory of an instance while it has requests, 100 ms steps */
-};
-enum vn_platform_runtime { VN_RUNTIME_NODE, VN_RUNTIME_PYTHON, VN_RUNTIME_GO, VN_RUNTIME_DOTNET, VN_RUNTIME_JAVA };
-#define VN_RUNTIME_COUNT 5
 enum vn_platform_status {
         VN_RUN_OK,
-        VN_RUN_ERROR,       /* the function failed by itself */
-        VN_RUN_OOM,         /* killed: memory below need */
+        VN_RUN_ERROR, /* the function failed by itself */
+        VN_RUN_OOM,   /* killed: memory below need */
         VN_RUN_TIMEOUT,
         VN_RUN_THROTTLED,   /* refused by a concurrency limit; not billed */
         VN_RUN_UNAVAILABLE, /* an injected outage; not billed */
-};
-
-#define VN_MAX_PLATFORM_SITES 64
-#define VN_MAX_PLATFORM_DEPLOYMENTS 100000
-#define VN_MAX_PLATFORM_SLOTS 16       /* requests at once in one instance */
-#define VN_MAX_PLATFORM_INSTANCES 1000 /* of one deployment */
-#define VN_MAX_PLATFORM_INJECTIONS 256
-
-/* One account in one region, as seen from the caller. The used_* figures are where its meters stand at the start. */
-struct vn_platform_site {
-        char name[32]; /* "aws-a" */
-        enum vn_platform_cloud cloud;
-        char region[32];
-        double rtt_ms; /* caller to region and back */
-        struct vn_platform_price price;
-        double used_gb_s, used_flex_gb_s, used_vcpu_s, used_gib_s, used_requests, used_flex_requests, used_egress_gb;
-        uint32_t concurrency_limit; /* requests in flight over the whole account; 0: none */
-};
-
-/* What the function does, the same wherever it runs. cpu figures are at one vCPU of AWS speed. */
-struct vn_platform_work {
-        double cpu_ms, cpu_ms_per_kb, io_ms;
-        double parallel; /* vCPUs that it can keep busy, 1 for single-threaded */
-        double noise;    /* sigma of the log-normal factor on cpu and io time */
-        double need_mb, need_mb_per_kb;
-        double response_bytes, response_per_byte; /* fixed and per payload byte */
-        double error_rate;
-};
-
-struct vn_platform_deployment {
-        uint32_t site;
-        enum vn_platform_plan plan;
-        enum vn_platform_runtime runtime;
-        double package_mb;
-        uint32_t memory_mb;
-        double vcpu; /* VN_PLAN_CLOUD_RUN: fixed share whatever the memory; 0: by the memory table */
-        int64_t timeout_us;
-        uint32_t concurrency;   /* requests at once in an instance; 1 on Lambda */
-        uint32_t max_instances; /* at most VN_MAX_PLATFORM_INSTANCES; 0 means that */
-        struct vn_platform_work work;
-};
-
-struct vn_platform_config {
-        const struct vn_platform_site *sites;
-        size_t site_count;
-        const struct vn_platform_deployment *deployments;
-        size_t deployment_count;
-        double spread; /* the seed moves latency, cold-start and idle-life constants by up to this share (0.3) */
 };
 
 struct vn_platform_cost {
@@ -90,8 +34,8 @@ struct vn_platform_outcome {
         int64_t run_us;
         int64_t elapsed_us; /* what the caller saw: the sum of network, queue, cold and run */
         int64_t billed_us;
-        uint32_t memory_mb;  /* configured (Consumption: what is billed) */
-        uint32_t used_mb;    /* most that the invocation held */
+        uint32_t memory_mb; /* configured (Consumption: what is billed) */
+        uint32_t used_mb;   /* most that the invocation held */
         uint64_t response_bytes;
         uint64_t instance_id; /* unique within the platform; 0: none was reached */
         struct vn_platform_cost cost;
@@ -109,6 +53,8 @@ void vn_platform_invoke(struct vn_platform *platform, uint32_t deployment, int64
  * that the plan does not offer, FAILED_PRECONDITION where there is no such knob. */
 enum vn_rc vn_platform_set_memory(struct vn_platform *platform, uint32_t deployment, uint32_t memory_mb,
                                   int64_t time_us, struct vn_err *err) VN_MUST_USE;
+/* Whether a plan offers a size: the errors of vn_platform_set_memory without its effect. */
+enum vn_rc vn_platform_check_memory(enum vn_platform_plan plan, uint32_t memory_mb, struct vn_err *err) VN_MUST_USE;
 /* The size in force at that time. */
 uint32_t vn_platform_memory(const struct vn_platform *platform, uint32_t deployment, int64_t time_us);
 /* vCPUs that a size gives on a plan; also for the simulator's answers. */

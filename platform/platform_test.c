@@ -11,8 +11,8 @@ static struct vn_price_meter flat(double usd)
         return (struct vn_price_meter){.tiers = {{0, usd}}, .tier_count = 1};
 }
 
-static const struct vn_platform_work steady = {.cpu_ms = 80, .io_ms = 20, .parallel = 1, .need_mb = 100,
-                                               .response_bytes = 1000};
+static const struct vn_platform_work steady = {
+        .cpu_ms = 80, .io_ms = 20, .parallel = 1, .need_mb = 100, .response_bytes = 1000};
 
 struct bench {
         struct vn_platform_site site;
@@ -32,10 +32,13 @@ static void setup(struct bench *b, enum vn_platform_plan plan, uint32_t memory_m
         b->site.price.request = flat(2e-7);
         b->site.price.flex_request = flat(4e-7);
         b->site.price.egress_gb = flat(0.09);
-        b->d = (struct vn_platform_deployment){.plan = plan, .memory_mb = memory_mb, .timeout_us = 60 * VN_US_PER_S,
-                                               .concurrency = 1, .work = steady};
-        b->config = (struct vn_platform_config){.sites = &b->site, .site_count = 1, .deployments = &b->d,
-                                                .deployment_count = 1};
+        b->d = (struct vn_platform_deployment){.plan = plan,
+                                               .memory_mb = memory_mb,
+                                               .timeout_us = 60 * VN_US_PER_S,
+                                               .concurrency = 1,
+                                               .work = steady};
+        b->config = (struct vn_platform_config){
+                .sites = &b->site, .site_count = 1, .deployments = &b->d, .deployment_count = 1};
 }
 
 static void start(struct bench *b, uint64_t seed)
@@ -283,15 +286,17 @@ TEST(the_sum_of_costs_is_the_price_of_the_meters)
                 b.d.work.noise = 0.5;
                 start(&b, vn_rng_u64(&rng));
                 for (int i = 0; i < 200; i++) {
-                        struct vn_platform_outcome out = call(&b, (int64_t)vn_rng_below(&rng, 1000) * VN_US_PER_S * i);
+                        struct vn_platform_outcome out =
+                                call(&b, (int64_t)vn_rng_below(&rng, 1000) * VN_US_PER_S * i);
                         sum += out.cost.total_usd;
-                        parts += out.cost.request_usd + out.cost.compute_usd + out.cost.memory_usd + out.cost.init_usd +
-                                 out.cost.egress_usd;
+                        parts += out.cost.request_usd + out.cost.compute_usd + out.cost.memory_usd +
+                                 out.cost.init_usd + out.cost.egress_usd;
                 }
                 const struct vn_platform_site *now = vn_platform_site(b.p, 0);
-                double want = vn_price_meter_usd(&b.site.price.gb_s, b.site.used_gb_s, now->used_gb_s - b.site.used_gb_s) +
-                              vn_price_meter_usd(&b.site.price.request, 0, now->used_requests) +
-                              vn_price_meter_usd(&b.site.price.egress_gb, 0, now->used_egress_gb);
+                double want =
+                        vn_price_meter_usd(&b.site.price.gb_s, b.site.used_gb_s, now->used_gb_s - b.site.used_gb_s) +
+                        vn_price_meter_usd(&b.site.price.request, 0, now->used_requests) +
+                        vn_price_meter_usd(&b.site.price.egress_gb, 0, now->used_egress_gb);
                 CHECK_NEAR(want, sum, 1e-12);
                 CHECK_NEAR(sum, parts, 1e-12);
                 vn_platform_free(b.p);

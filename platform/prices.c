@@ -43,12 +43,13 @@ double vn_price_meter_usd(const struct vn_price_meter *meter, double used, doubl
 static enum vn_rc read_row(const struct vn_csv *csv, const int column[], struct vn_price_row *ret, bool *ret_skip,
                            struct vn_err *err)
 {
-        static const char *const names[] = {"usd_per_gb_second", "usd_per_gib_second_memory", "usd_per_vcpu_second",
-                                            "usd_per_million_requests", "free_gb_seconds_month",
-                                            "free_requests_month", "billing_step_ms", "billing_minimum_ms"};
-        double *const values[] = {&ret->usd_per_gb_s, &ret->usd_per_gib_s, &ret->usd_per_vcpu_s,
-                                  &ret->usd_per_million_requests, &ret->free_gb_s,
-                                  &ret->free_requests, &ret->step_ms, &ret->minimum_ms};
+        static const char *const names[] = {"usd_per_gb_second",     "usd_per_gib_second_memory",
+                                            "usd_per_vcpu_second",   "usd_per_million_requests",
+                                            "free_gb_seconds_month", "free_requests_month",
+                                            "billing_step_ms",       "billing_minimum_ms"};
+        double *const values[] = {
+                &ret->usd_per_gb_s, &ret->usd_per_gib_s, &ret->usd_per_vcpu_s, &ret->usd_per_million_requests,
+                &ret->free_gb_s,    &ret->free_requests, &ret->step_ms,        &ret->minimum_ms};
         *ret = (struct vn_price_row){0};
         *ret_skip = vn_platform_cloud_parse(vn_csv_field(csv, column[8]), &ret->cloud) != VN_OK;
         if (*ret_skip)
@@ -67,10 +68,18 @@ static enum vn_rc read_row(const struct vn_csv *csv, const int column[], struct 
 
 static enum vn_rc read_functions(struct vn_csv *csv, struct vn_price_table *table, struct vn_err *err)
 {
-        static const char *const names[] = {
-                "usd_per_gb_second", "usd_per_gib_second_memory", "usd_per_vcpu_second", "usd_per_million_requests",
-                "free_gb_seconds_month", "free_requests_month", "billing_step_ms", "billing_minimum_ms",
-                "provider", "service", "region", "arch"};
+        static const char *const names[] = {"usd_per_gb_second",
+                                            "usd_per_gib_second_memory",
+                                            "usd_per_vcpu_second",
+                                            "usd_per_million_requests",
+                                            "free_gb_seconds_month",
+                                            "free_requests_month",
+                                            "billing_step_ms",
+                                            "billing_minimum_ms",
+                                            "provider",
+                                            "service",
+                                            "region",
+                                            "arch"};
         int column[12];
         if (!vn_csv_next(csv))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "functions: no header");
@@ -98,7 +107,8 @@ static enum vn_rc add_tier(const struct vn_csv *csv, int from_column, int usd_co
         VN_TRY(vn_csv_number(csv, from_column, "from", 0, &tier.from, err));
         VN_TRY(vn_csv_number(csv, usd_column, "usd", 0, &tier.usd, err));
         if (*count == VN_MAX_PRICE_TIERS)
-                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "line %zu: more than %d tiers", csv->line, VN_MAX_PRICE_TIERS);
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "line %zu: more than %d tiers", csv->line,
+                               VN_MAX_PRICE_TIERS);
         if (tier.usd < 0 || (*count ? tier.from <= tiers[*count - 1].from : tier.from != 0))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "line %zu: tiers must ascend from 0", csv->line);
         tiers[(*count)++] = tier;
@@ -183,7 +193,8 @@ static const struct vn_price_row *find_row(const struct vn_price_table *table, e
         return regions == 1 ? found : NULL; /* one list price for the whole cloud */
 }
 
-static void aws_price(const struct vn_price_table *table, const struct vn_price_row *row, struct vn_platform_price *ret)
+static void aws_price(const struct vn_price_table *table, const struct vn_price_row *row,
+                      struct vn_platform_price *ret)
 {
         ret->gb_s = flat(row->usd_per_gb_s, row->free_gb_s);
         /* Other regions keep the list's discount steps in proportion to their own first rate. */
@@ -205,9 +216,7 @@ enum vn_rc vn_price_table_region(const struct vn_price_table *table, enum vn_pla
         memset(ret, 0, sizeof *ret);
         ret->egress_gb = table->egress[cloud];
         switch (cloud) {
-        case VN_PLATFORM_AWS:
-                aws_price(table, row, ret);
-                return VN_OK;
+        case VN_PLATFORM_AWS: aws_price(table, row, ret); return VN_OK;
         case VN_PLATFORM_AZURE:
                 ret->gb_s = flat(row->usd_per_gb_s, row->free_gb_s);
                 ret->request = flat(row->usd_per_million_requests / 1e6, row->free_requests);

@@ -29,11 +29,11 @@ double vn_price_meter_usd(const struct vn_price_meter *meter, double used, doubl
 
 /* One cloud and region. A plan's second product (Azure Flex) has its own rates beside the first. */
 struct vn_platform_price {
-        struct vn_price_meter gb_s;      /* AWS, Azure Consumption */
-        struct vn_price_meter flex_gb_s; /* Azure Flex, on demand */
-        struct vn_price_meter vcpu_s, gib_s; /* GCP */
+        struct vn_price_meter gb_s;                  /* AWS, Azure Consumption */
+        struct vn_price_meter flex_gb_s;             /* Azure Flex, on demand */
+        struct vn_price_meter vcpu_s, gib_s;         /* GCP */
         struct vn_price_meter request, flex_request; /* per single request */
-        struct vn_price_meter egress_gb; /* to the internet, 10^9 bytes */
+        struct vn_price_meter egress_gb;             /* to the internet, 10^9 bytes */
 };
 
 #define VN_MAX_PRICE_ROWS 512

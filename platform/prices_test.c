@@ -14,7 +14,8 @@ static void load(struct vn_price_table *table)
                 text[i] = VN_BUF_INIT(1 << 20);
                 CHECK_OK(vn_file_read(test_data(files[i]), &text[i], &err));
         }
-        CHECK_OK(vn_price_table_parse(vn_buf_view(&text[0]), vn_buf_view(&text[1]), vn_buf_view(&text[2]), table, &err));
+        CHECK_OK(vn_price_table_parse(vn_buf_view(&text[0]), vn_buf_view(&text[1]), vn_buf_view(&text[2]), table,
+                                      &err));
         for (int i = 0; i < 3; i++)
                 vn_buf_done(&text[i]);
 }
@@ -35,7 +36,8 @@ TEST(metering_in_pieces_costs_the_same_as_at_once)
         struct vn_rng rng;
         vn_rng_seed(&rng, test_seed());
         for (int round = 0; round < 100; round++) {
-                struct vn_price_meter m = {.free = vn_rng_unit(&rng) * 5, .tiers = {{0, 3}, {7, 2}, {11, 1}}, .tier_count = 3};
+                struct vn_price_meter m = {
+                        .free = vn_rng_unit(&rng) * 5, .tiers = {{0, 3}, {7, 2}, {11, 1}}, .tier_count = 3};
                 double used = 0, pieces = 0;
                 for (int i = 0; i < 50; i++) {
                         double amount = vn_rng_unit(&rng);
@@ -57,7 +59,8 @@ TEST(list_prices_of_the_three_clouds)
         CHECK_INT(3, p.gb_s.tier_count);
         CHECK_NEAR(2e-7, p.request.tiers[0].usd, 1e-18);
         CHECK_NEAR(400000, p.gb_s.free, 0);
-        CHECK_OK(vn_price_table_region(&table, VN_PLATFORM_AZURE, "westus", &p, &err)); /* one price for all of Azure */
+        CHECK_OK(vn_price_table_region(&table, VN_PLATFORM_AZURE, "westus", &p,
+                                       &err)); /* one price for all of Azure */
         CHECK_NEAR(0.000016, p.gb_s.tiers[0].usd, 1e-15);
         CHECK_NEAR(0.000026, p.flex_gb_s.tiers[0].usd, 1e-15);
         CHECK_OK(vn_price_table_region(&table, VN_PLATFORM_GCP, "us-central1", &p, &err));
@@ -77,13 +80,15 @@ TEST(bad_lists_are_refused_with_their_line)
 #define HEADER                                                                                                       \
         "provider,service,region,arch,price_tier,usd_per_gb_second,usd_per_gib_second_memory,usd_per_vcpu_second,"   \
         "free_gb_seconds_month,free_requests_month,usd_per_million_requests,billing_step_ms,billing_minimum_ms\n"
-        CHECK_RC(VN_INVALID_ARGUMENT, vn_price_table_parse(VN_STR(HEADER "aws,lambda,x,,,abc,,,,,,1,1\n"), none, none,
-                                                           &table, &err));
+        CHECK_RC(VN_INVALID_ARGUMENT,
+                 vn_price_table_parse(VN_STR(HEADER "aws,lambda,x,,,abc,,,,,,1,1\n"), none, none, &table, &err));
         CHECK(strstr(err.msg, "line 2") && strstr(err.msg, "usd_per_gb_second"));
-        CHECK_RC(VN_INVALID_ARGUMENT, vn_price_table_parse(VN_STR(HEADER "aws,lambda,x,,,-1,,,,,,1,1\n"), none, none,
-                                                           &table, &err));
         CHECK_RC(VN_INVALID_ARGUMENT,
-                 vn_price_table_parse(VN_STR(HEADER), none, VN_STR("cloud,from_gb_month,usd_per_gb\naws,5,1\n"), &table, &err));
+                 vn_price_table_parse(VN_STR(HEADER "aws,lambda,x,,,-1,,,,,,1,1\n"), none, none, &table, &err));
         CHECK_RC(VN_INVALID_ARGUMENT,
-                 vn_price_table_parse(VN_STR(HEADER), none, VN_STR("cloud,from_gb_month,usd_per_gb\nibm,0,1\n"), &table, &err));
+                 vn_price_table_parse(VN_STR(HEADER), none, VN_STR("cloud,from_gb_month,usd_per_gb\naws,5,1\n"),
+                                      &table, &err));
+        CHECK_RC(VN_INVALID_ARGUMENT,
+                 vn_price_table_parse(VN_STR(HEADER), none, VN_STR("cloud,from_gb_month,usd_per_gb\nibm,0,1\n"),
+                                      &table, &err));
 }

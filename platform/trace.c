@@ -122,7 +122,8 @@ static enum vn_rc read_invocations(struct builder *b, struct vn_str text, struct
                 return vn_fail(err, VN_INVALID_ARGUMENT, "invocations: no header");
         int hash = vn_csv_column(csv, "HashFunction"), trigger = vn_csv_column(csv, "Trigger");
         if (hash < 0 || csv->count < FIRST_MINUTE_COLUMN + (size_t)b->options->from_minute + b->options->minutes)
-                return vn_fail(err, VN_INVALID_ARGUMENT, "invocations: %zu columns do not hold the window", csv->count);
+                return vn_fail(err, VN_INVALID_ARGUMENT, "invocations: %zu columns do not hold the window",
+                               csv->count);
         while (count < b->options->functions && vn_csv_next(csv)) {
                 struct vn_trace_function *f = find(b, vn_csv_field(csv, hash));
                 uint64_t sum;
@@ -229,7 +230,8 @@ static enum vn_rc build(struct builder *b, struct vn_str invocations, struct vn_
                 if (b->trace->calls)
                         make_calls(b, find_cap(b->trace, b->options->target_calls));
                 else
-                        rc = vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for %llu calls", (unsigned long long)total);
+                        rc = vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for %llu calls",
+                                     (unsigned long long)total);
         }
         vn_free(chosen);
         return rc;

@@ -26,14 +26,14 @@ struct vn_trace_options {
 void vn_trace_options_default(struct vn_trace_options *ret);
 
 struct vn_trace_function {
-        char name[24];         /* "fn-00": what accounts call it too */
-        char hash[68];         /* HashFunction of the trace */
-        char trigger[16];      /* "http", "timer", "queue", ... */
+        char name[24];                          /* "fn-00": what accounts call it too */
+        char hash[68];                          /* HashFunction of the trace */
+        char trigger[16];                       /* "http", "timer", "queue", ... */
         double mean_ms, p25_ms, p50_ms, p99_ms; /* as measured; 0 when not known */
-        double memory_mb;      /* of its application; 0 when not known */
-        double payload_bytes;  /* median; chosen by the seed-free hash of the function */
-        uint64_t counted;      /* calls in the window before thinning */
-        uint64_t calls;        /* kept */
+        double memory_mb;                       /* of its application; 0 when not known */
+        double payload_bytes;                   /* median; chosen by the seed-free hash of the function */
+        uint64_t counted;                       /* calls in the window before thinning */
+        uint64_t calls;                         /* kept */
 };
 struct vn_trace_call {
         int64_t at_us; /* since the window's start; ascending */

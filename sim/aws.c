@@ -19,7 +19,8 @@ void vn_sim_aws_error(struct vn_sim_response *response, enum vn_aws_protocol pro
         va_end(args);
         switch (protocol) {
         case VN_AWS_REST:
-                vn_sim_json(response, status, json_pack("{s:s, s:s}", "Type", status < 500 ? "User" : "Service", "message", message));
+                vn_sim_json(response, status,
+                            json_pack("{s:s, s:s}", "Type", status < 500 ? "User" : "Service", "message", message));
                 vn_sim_set_header(response, "x-amzn-errortype", code);
                 return;
         case VN_AWS_JSON:
@@ -29,7 +30,8 @@ void vn_sim_aws_error(struct vn_sim_response *response, enum vn_aws_protocol pro
                 return;
         case VN_AWS_QUERY:
                 vn_sim_text(response, status, "text/xml", "<ErrorResponse><Error><Type>Sender</Type><Code>");
-                vn_buf_printf(&response->body, "%s</Code><Message>%s</Message></Error></ErrorResponse>", code, message);
+                vn_buf_printf(&response->body, "%s</Code><Message>%s</Message></Error></ErrorResponse>", code,
+                              message);
                 return;
         }
 }
@@ -41,8 +43,8 @@ static enum vn_aws_protocol protocol_of(const struct vn_sim_request *request)
         return request->path.len > 1 ? VN_AWS_REST : VN_AWS_QUERY;
 }
 
-static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response,
-                            uint32_t *ret_account, char ret_service[32])
+static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *request,
+                            struct vn_sim_response *response, uint32_t *ret_account, char ret_service[32])
 {
         struct vn_sigv4_key keys[VN_SIM_ACCOUNTS];
         uint32_t account[VN_SIM_ACCOUNTS];
@@ -65,7 +67,8 @@ static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *req
                 memcpy(ret_service, result.service, sizeof result.service);
                 return true;
         case VN_SIGV4_MISSING:
-                code = protocol == VN_AWS_QUERY ? "MissingAuthenticationToken" : "MissingAuthenticationTokenException";
+                code = protocol == VN_AWS_QUERY ? "MissingAuthenticationToken"
+                                                : "MissingAuthenticationTokenException";
                 break;
         case VN_SIGV4_INCOMPLETE:
                 code = protocol == VN_AWS_QUERY ? "IncompleteSignature" : "IncompleteSignatureException";
@@ -73,13 +76,9 @@ static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *req
         case VN_SIGV4_UNKNOWN_KEY:
                 code = protocol == VN_AWS_QUERY ? "InvalidClientTokenId" : "UnrecognizedClientException";
                 break;
-        case VN_SIGV4_EXPIRED:
-                code = protocol == VN_AWS_REST ? "InvalidSignatureException" : "RequestExpired";
-                break;
+        case VN_SIGV4_EXPIRED: code = protocol == VN_AWS_REST ? "InvalidSignatureException" : "RequestExpired"; break;
         case VN_SIGV4_SCOPE:
-        case VN_SIGV4_MISMATCH:
-                code = protocol == VN_AWS_QUERY ? "SignatureDoesNotMatch" : code;
-                break;
+        case VN_SIGV4_MISMATCH: code = protocol == VN_AWS_QUERY ? "SignatureDoesNotMatch" : code; break;
         }
         vn_sim_aws_error(response, protocol, 403, code, "%s", result.message);
         return false;
@@ -88,7 +87,8 @@ static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *req
 static void arn_of(const struct vn_sim *sim, uint32_t account, uint32_t deployment, char ret[160])
 {
         const struct vn_sim_account *a = &sim->accounts[account];
-        snprintf(ret, 160, "arn:aws:lambda:%s:%s:function:%s", a->region, a->id, vn_sim_function_name(sim, deployment));
+        snprintf(ret, 160, "arn:aws:lambda:%s:%s:function:%s", a->region, a->id,
+                 vn_sim_function_name(sim, deployment));
 }
 
 static void revision_of(const struct vn_sim *sim, uint32_t deployment, char ret[40])
@@ -99,7 +99,8 @@ static void revision_of(const struct vn_sim *sim, uint32_t deployment, char ret[
 
 static const char *runtime_name(enum vn_platform_runtime runtime)
 {
-        static const char *const names[VN_RUNTIME_COUNT] = {"nodejs20.x", "python3.12", "provided.al2023", "dotnet8", "java21"};
+        static const char *const names[VN_RUNTIME_COUNT] = {"nodejs20.x", "python3.12", "provided.al2023", "dotnet8",
+                                                            "java21"};
         return names[runtime];
 }
 
@@ -114,18 +115,19 @@ static json_t *configuration(struct vn_sim *sim, uint32_t account, uint32_t depl
         vn_time_format(sim->functions[deployment].changed_us, changed);
         snprintf(changed + 23, 6, "+0000"); /* Lambda writes the zone so */
         snprintf(role, sizeof role, "arn:aws:iam::%s:role/vane-functions", sim->accounts[account].id);
-        json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:[s], s:s, s:{s:i}}",
-                                 "FunctionName", vn_sim_function_name(sim, deployment), "FunctionArn", arn, "Runtime",
-                                 runtime_name(d->runtime), "Role", role, "Handler", "index.handler", "CodeSize",
-                                 (int)(d->package_mb * 1048576), "Description", "", "Timeout",
-                                 (int)(d->timeout_us / VN_US_PER_S), "MemorySize", (int)vn_sim_memory(sim, deployment),
-                                 "LastModified", changed, "Version", "$LATEST", "PackageType", "Zip", "Architectures",
-                                 "x86_64", "RevisionId", revision, "EphemeralStorage", "Size", 512);
+        json_t *json = json_pack(
+                "{s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:s, s:s, s:s, s:[s], s:s, s:{s:i}}", "FunctionName",
+                vn_sim_function_name(sim, deployment), "FunctionArn", arn, "Runtime", runtime_name(d->runtime),
+                "Role", role, "Handler", "index.handler", "CodeSize", (int)(d->package_mb * 1048576), "Description",
+                "", "Timeout", (int)(d->timeout_us / VN_US_PER_S), "MemorySize", (int)vn_sim_memory(sim, deployment),
+                "LastModified", changed, "Version", "$LATEST", "PackageType", "Zip", "Architectures", "x86_64",
+                "RevisionId", revision, "EphemeralStorage", "Size", 512);
         if (json && full) {
                 json_object_set_new(json, "State", json_string("Active"));
                 json_object_set_new(json, "LastUpdateStatus", json_string(busy ? "InProgress" : "Successful"));
                 if (busy) {
-                        json_object_set_new(json, "LastUpdateStatusReason", json_string("The function is being created."));
+                        json_object_set_new(json, "LastUpdateStatusReason",
+                                            json_string("The function is being created."));
                         json_object_set_new(json, "LastUpdateStatusReasonCode", json_string("Creating"));
                 }
         }
@@ -135,17 +137,20 @@ static json_t *configuration(struct vn_sim *sim, uint32_t account, uint32_t depl
 static void list_functions(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                            struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) marker = VN_BUF_INIT(256);
+        VN_AUTO(vn_buf)
+        marker = VN_BUF_INIT(256);
         uint64_t max, start = 0;
         if (vn_sim_param_u64(request->query, "MaxItems", PAGE, 10000, &max) != VN_OK || max < 1) {
-                vn_sim_aws_error(response, VN_AWS_REST, 400, "ValidationException", "MaxItems must be from 1 to 10000");
+                vn_sim_aws_error(response, VN_AWS_REST, 400, "ValidationException",
+                                 "MaxItems must be from 1 to 10000");
                 return;
         }
         max = max > PAGE ? PAGE : max;
         if (vn_sim_param(request->query, "Marker", &marker) && marker.len) {
                 uint32_t from = vn_sim_find(sim, account, vn_buf_view(&marker));
                 if (from == UINT32_MAX) {
-                        vn_sim_aws_error(response, VN_AWS_REST, 400, "InvalidParameterValueException", "Invalid Marker");
+                        vn_sim_aws_error(response, VN_AWS_REST, 400, "InvalidParameterValueException",
+                                         "Invalid Marker");
                         return;
                 }
                 start = from % sim->demo->function_count;
@@ -153,36 +158,43 @@ static void list_functions(struct vn_sim *sim, uint32_t account, const struct vn
         json_t *list = json_array();
         size_t f = start;
         for (; f < sim->demo->function_count && f - start < max; f++)
-                json_array_append_new(list, configuration(sim, account, vn_demo_deployment(sim->demo, account, (uint32_t)f),
-                                                          false, false));
+                json_array_append_new(list,
+                                      configuration(sim, account, vn_demo_deployment(sim->demo, account, (uint32_t)f),
+                                                    false, false));
         json_t *body = json_pack("{s:o}", "Functions", list);
         if (body)
                 json_object_set_new(body, "NextMarker",
-                                    f < sim->demo->function_count ? json_string(sim->trace->functions[f].name) : json_null());
+                                    f < sim->demo->function_count ? json_string(sim->trace->functions[f].name)
+                                                                  : json_null());
         vn_sim_json(response, 200, body);
 }
 
 static void update_configuration(struct vn_sim *sim, uint32_t account, uint32_t deployment,
                                  const struct vn_sim_request *request, struct vn_sim_response *response)
 {
-        VN_AUTO(vn_json) body = NULL;
+        VN_AUTO(vn_json)
+        body = NULL;
         struct vn_err err;
         char revision[40];
         const char *key;
         json_t *value;
         int64_t mb = vn_sim_memory(sim, deployment);
         if (vn_sim_body(request, &body, &err) != VN_OK) {
-                vn_sim_aws_error(response, VN_AWS_REST, 400, "InvalidRequestContentException", "Could not parse request body into json: %s", err.msg);
+                vn_sim_aws_error(response, VN_AWS_REST, 400, "InvalidRequestContentException",
+                                 "Could not parse request body into json: %s", err.msg);
                 return;
         }
         if (vn_sim_busy(sim, deployment, false)) {
                 char arn[160];
                 arn_of(sim, account, deployment, arn);
-                vn_sim_aws_error(response, VN_AWS_REST, 409, "ResourceConflictException",
-                                 "The operation cannot be performed at this time. An update is in progress for resource: %s", arn);
+                vn_sim_aws_error(
+                        response, VN_AWS_REST, 409, "ResourceConflictException",
+                        "The operation cannot be performed at this time. An update is in progress for resource: %s",
+                        arn);
                 return;
         }
-        json_object_foreach(body, key, value) {
+        json_object_foreach(body, key, value)
+        {
                 if (!strcmp(key, "RevisionId") || !strcmp(key, "MemorySize"))
                         continue;
                 vn_sim_aws_error(response, VN_AWS_REST, 400, "InvalidParameterValueException",
@@ -199,11 +211,11 @@ static void update_configuration(struct vn_sim *sim, uint32_t account, uint32_t 
         }
         if (json_object_get(body, "MemorySize") && vn_json_i64(body, "MemorySize", &mb, &err) != VN_OK)
                 mb = -1;
-        if (mb < 0 || mb > UINT32_MAX ||
-            vn_platform_check_memory(VN_PLAN_LAMBDA, (uint32_t)mb, &err) != VN_OK ||
+        if (mb < 0 || mb > UINT32_MAX || vn_platform_check_memory(VN_PLAN_LAMBDA, (uint32_t)mb, &err) != VN_OK ||
             vn_sim_change(sim, deployment, (uint32_t)mb, SETTLE_US, &err) != VN_OK) {
                 vn_sim_aws_error(response, VN_AWS_REST, 400, "InvalidParameterValueException",
-                                 "'MemorySize' value failed to satisfy constraint: Member must have value between 128 and 10240");
+                                 "'MemorySize' value failed to satisfy constraint: Member must have value between "
+                                 "128 and 10240");
                 return;
         }
         vn_sim_json(response, 200, configuration(sim, account, deployment, true, false));
@@ -213,7 +225,9 @@ void vn_sim_aws_report(const struct vn_sim_record *record, struct vn_buf *ret)
 {
         char id[40];
         vn_sim_uuid(record->id, id);
-        vn_buf_printf(ret, "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %u ms\tMemory Size: %u MB\tMax Memory Used: %u MB\t",
+        vn_buf_printf(ret,
+                      "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %u ms\tMemory Size: %u MB\tMax "
+                      "Memory Used: %u MB\t",
                       id, record->run_ms_x1000 / 1e3, record->billed_ms, record->memory_mb, record->used_mb);
         if (record->cold)
                 vn_buf_printf(ret, "Init Duration: %.2f ms\t", record->init_ms_x1000 / 1e3);
@@ -226,8 +240,10 @@ void vn_sim_aws_report(const struct vn_sim_record *record, struct vn_buf *ret)
 
 static void add_log_tail(const struct vn_sim_record *record, struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(4096);
-        VN_AUTO(vn_buf) encoded = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        encoded = VN_BUF_INIT(8192);
         char id[40];
         vn_sim_uuid(record->id, id);
         vn_buf_printf(&text, "START RequestId: %s Version: $LATEST\nEND RequestId: %s\n", id, id);
@@ -242,23 +258,28 @@ static void function_error(const struct vn_sim_record *record, struct vn_sim_res
         vn_sim_uuid(record->id, id);
         vn_sim_set_header(response, "x-amz-function-error", "Unhandled");
         if (record->status == VN_RUN_TIMEOUT)
-                snprintf(message, sizeof message, "%s Task timed out after %.2f seconds", id, record->run_ms_x1000 / 1e6);
+                snprintf(message, sizeof message, "%s Task timed out after %.2f seconds", id,
+                         record->run_ms_x1000 / 1e6);
         else if (record->status == VN_RUN_OOM)
-                snprintf(message, sizeof message, "RequestId: %s Error: Runtime exited with error: signal: killed", id);
+                snprintf(message, sizeof message, "RequestId: %s Error: Runtime exited with error: signal: killed",
+                         id);
         else
                 snprintf(message, sizeof message, "the function failed");
-        vn_sim_json(response, 200, json_pack("{s:s, s:s}", "errorMessage", message, "errorType",
-                                             record->status == VN_RUN_OOM ? "Runtime.ExitError" : "Error"));
+        vn_sim_json(response, 200,
+                    json_pack("{s:s, s:s}", "errorMessage", message, "errorType",
+                              record->status == VN_RUN_OOM ? "Runtime.ExitError" : "Error"));
 }
 
 static void invoke(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_request *request,
                    struct vn_sim_response *response)
 {
         struct vn_platform_outcome out;
-        struct vn_str type = vn_sim_header(request, "x-amz-invocation-type"), log = vn_sim_header(request, "x-amz-log-type");
+        struct vn_str type = vn_sim_header(request, "x-amz-invocation-type"),
+                      log = vn_sim_header(request, "x-amz-log-type");
         bool event = vn_str_eq(type, VN_STR("Event"));
         if (type.len && !event && !vn_str_eq(type, VN_STR("RequestResponse")) && !vn_str_eq(type, VN_STR("DryRun"))) {
-                vn_sim_aws_error(response, VN_AWS_REST, 400, "InvalidParameterValueException", "Invalid InvocationType");
+                vn_sim_aws_error(response, VN_AWS_REST, 400, "InvalidParameterValueException",
+                                 "Invalid InvocationType");
                 return;
         }
         if (vn_str_eq(type, VN_STR("DryRun"))) {
@@ -267,8 +288,9 @@ static void invoke(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_
         }
         const struct vn_sim_record *record = vn_sim_invoke(sim, deployment, request, response, &out);
         if (out.status == VN_RUN_THROTTLED) {
-                vn_sim_json(response, 429, json_pack("{s:s, s:s, s:s}", "Type", "User", "message", "Rate Exceeded.", "Reason",
-                                                     "ConcurrentInvocationLimitExceeded"));
+                vn_sim_json(response, 429,
+                            json_pack("{s:s, s:s, s:s}", "Type", "User", "message", "Rate Exceeded.", "Reason",
+                                      "ConcurrentInvocationLimitExceeded"));
                 vn_sim_set_header(response, "x-amzn-errortype", "TooManyRequestsException");
                 vn_sim_set_header(response, "retry-after", "1");
                 return;
@@ -308,12 +330,14 @@ static struct vn_str bare_name(struct vn_str text)
         return vn_str_cut(&text, ':');
 }
 
-static void lambda(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request, struct vn_sim_response *response)
+static void lambda(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
+                   struct vn_sim_response *response)
 {
         struct vn_str part[4];
         size_t count = vn_sim_path_parts(request->path, part, 4);
         bool get = vn_str_eq(request->verb, VN_STR("GET"));
-        bool known = count >= 2 && count <= 4 && vn_str_eq(part[0], VN_STR("2015-03-31")) && vn_str_eq(part[1], VN_STR("functions"));
+        bool known = count >= 2 && count <= 4 && vn_str_eq(part[0], VN_STR("2015-03-31")) &&
+                     vn_str_eq(part[1], VN_STR("functions"));
         if (known && count == 2 && get) {
                 list_functions(sim, account, request, response);
                 return;
@@ -330,23 +354,28 @@ static void lambda(struct vn_sim *sim, uint32_t account, const struct vn_sim_req
                                  "Function not found: arn:aws:lambda:%s:%s:function:%.*s", a->region, a->id,
                                  (int)(name.len < 80 ? name.len : 80), name.ptr);
         } else if (count == 3 && get) {
-                vn_sim_json(response, 200, json_pack("{s:o, s:{s:s}}", "Configuration",
-                                                     configuration(sim, account, deployment, true, true), "Code",
-                                                     "RepositoryType", "S3"));
+                vn_sim_json(response, 200,
+                            json_pack("{s:o, s:{s:s}}", "Configuration",
+                                      configuration(sim, account, deployment, true, true), "Code", "RepositoryType",
+                                      "S3"));
         } else if (count == 4 && get && vn_str_eq(part[3], VN_STR("configuration"))) {
                 vn_sim_json(response, 200, configuration(sim, account, deployment, true, true));
-        } else if (count == 4 && vn_str_eq(request->verb, VN_STR("PUT")) && vn_str_eq(part[3], VN_STR("configuration"))) {
+        } else if (count == 4 && vn_str_eq(request->verb, VN_STR("PUT")) &&
+                   vn_str_eq(part[3], VN_STR("configuration"))) {
                 update_configuration(sim, account, deployment, request, response);
-        } else if (count == 4 && vn_str_eq(request->verb, VN_STR("POST")) && vn_str_eq(part[3], VN_STR("invocations"))) {
+        } else if (count == 4 && vn_str_eq(request->verb, VN_STR("POST")) &&
+                   vn_str_eq(part[3], VN_STR("invocations"))) {
                 invoke(sim, deployment, request, response);
         } else {
                 vn_sim_aws_error(response, VN_AWS_REST, 404, "UnknownOperationException", "No such operation");
         }
 }
 
-static void sts(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request, struct vn_sim_response *response)
+static void sts(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
+                struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) action = VN_BUF_INIT(128);
+        VN_AUTO(vn_buf)
+        action = VN_BUF_INIT(128);
         const struct vn_sim_account *a = &sim->accounts[account];
         vn_sim_param(request->body, "Action", &action);
         if (!vn_str_eq(vn_buf_view(&action), VN_STR("GetCallerIdentity"))) {
@@ -355,9 +384,11 @@ static void sts(struct vn_sim *sim, uint32_t account, const struct vn_sim_reques
         }
         vn_sim_text(response, 200, "text/xml", "");
         vn_buf_printf(&response->body,
-                      "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>"
+                      "<GetCallerIdentityResponse "
+                      "xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>"
                       "<Arn>arn:aws:iam::%s:user/vane-agent</Arn><UserId>%s</UserId><Account>%s</Account>"
-                      "</GetCallerIdentityResult></GetCallerIdentityResponse>", a->id, a->key_id, a->id);
+                      "</GetCallerIdentityResult></GetCallerIdentityResponse>",
+                      a->id, a->key_id, a->id);
 }
 
 void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response)
@@ -367,7 +398,8 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
         if (!check_signature(sim, request, response, &account, service))
                 return;
         enum vn_aws_protocol protocol = protocol_of(request);
-        static const char *const wanted[][2] = {{"AWSPriceListService.", "pricing"}, {"Logs_20140328.", "logs"},
+        static const char *const wanted[][2] = {{"AWSPriceListService.", "pricing"},
+                                                {"Logs_20140328.", "logs"},
                                                 {"GraniteServiceVersion20100801.", "monitoring"}};
         struct vn_str target = vn_sim_header(request, "x-amz-target");
         const char *expected = protocol == VN_AWS_REST ? "lambda" : protocol == VN_AWS_QUERY ? "sts" : "";
@@ -382,14 +414,8 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
                 return;
         }
         switch (protocol) {
-        case VN_AWS_REST:
-                lambda(sim, account, request, response);
-                return;
-        case VN_AWS_JSON:
-                vn_sim_aws_target(sim, account, request, response);
-                return;
-        case VN_AWS_QUERY:
-                sts(sim, account, request, response);
-                return;
+        case VN_AWS_REST: lambda(sim, account, request, response); return;
+        case VN_AWS_JSON: vn_sim_aws_target(sim, account, request, response); return;
+        case VN_AWS_QUERY: sts(sim, account, request, response); return;
         }
 }

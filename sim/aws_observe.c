@@ -102,8 +102,8 @@ static json_t *metric_result(struct vn_sim *sim, uint32_t account, const struct 
         if (m->stat[0] == 'p')
                 VN_IGNORE(vn_str_to_double(vn_str(m->stat + 1), &percentile)); /* else the median */
         if (deployment != UINT32_MAX) {
-                struct vn_series_point *p = vn_series(sim, deployment, metric_value, m->metric, m->from_us, m->until_us,
-                                                      m->period_us, percentile, MAX_POINTS, &count);
+                struct vn_series_point *p = vn_series(sim, deployment, metric_value, m->metric, m->from_us,
+                                                      m->until_us, m->period_us, percentile, MAX_POINTS, &count);
                 points = p;
         }
         for (size_t i = 0; points && i < count; i++) {
@@ -114,14 +114,16 @@ static json_t *metric_result(struct vn_sim *sim, uint32_t account, const struct 
                 }
         }
         vn_free(points);
-        return json_pack("{s:s, s:s, s:o, s:o, s:s}", "Id", m->id, "Label", m->label ? m->label : m->metric, "Timestamps", times,
-                         "Values", values, "StatusCode", "Complete");
+        return json_pack("{s:s, s:s, s:o, s:o, s:s}", "Id", m->id, "Label", m->label ? m->label : m->metric,
+                         "Timestamps", times, "Values", values, "StatusCode", "Complete");
 }
 
-static void get_metric_data(struct vn_sim *sim, uint32_t account, const json_t *body, struct vn_sim_response *response)
+static void get_metric_data(struct vn_sim *sim, uint32_t account, const json_t *body,
+                            struct vn_sim_response *response)
 {
         json_t *queries = json_object_get(body, "MetricDataQueries"), *results = json_array(), *query;
-        double from = json_number_value(json_object_get(body, "StartTime")), until = json_number_value(json_object_get(body, "EndTime"));
+        double from = json_number_value(json_object_get(body, "StartTime")),
+               until = json_number_value(json_object_get(body, "EndTime"));
         const char *scan = json_string_value(json_object_get(body, "ScanBy"));
         const char *wrong = NULL;
         size_t i;
@@ -129,8 +131,10 @@ static void get_metric_data(struct vn_sim *sim, uint32_t account, const json_t *
                 wrong = "MetricDataQueries must hold 1 to 500 queries";
         else if (!(from > 0 && until > from && until < 1e11))
                 wrong = "The parameter StartTime must be less than the parameter EndTime";
-        json_array_foreach(queries, i, query) {
-                struct metric_request m = {.from_us = (int64_t)(from * 1e6), .until_us = (int64_t)(until * 1e6),
+        json_array_foreach(queries, i, query)
+        {
+                struct metric_request m = {.from_us = (int64_t)(from * 1e6),
+                                           .until_us = (int64_t)(until * 1e6),
                                            .descending = !scan || strcmp(scan, "TimestampAscending")};
                 if (!wrong)
                         wrong = read_query(query, &m);
@@ -175,12 +179,14 @@ static void log_stream(const struct vn_sim_record *r, char ret[96])
 {
         char date[VN_TIME_TEXT_BYTES];
         vn_time_format(r->at_us, date);
-        snprintf(ret, 96, "%.4s/%.2s/%.2s/[$LATEST]%032llx", date, date + 5, date + 8, (unsigned long long)r->instance);
+        snprintf(ret, 96, "%.4s/%.2s/%.2s/[$LATEST]%032llx", date, date + 5, date + 8,
+                 (unsigned long long)r->instance);
 }
 
 static void add_events(const struct vn_sim_record *r, struct vn_str pattern, json_t *events)
 {
-        VN_AUTO(vn_buf) report = VN_BUF_INIT(2048);
+        VN_AUTO(vn_buf)
+        report = VN_BUF_INIT(2048);
         char id[40], line[2][128], stream[96], event_id[64];
         const char *message[3] = {line[0], line[1], NULL};
         vn_sim_uuid(r->id, id);
@@ -194,15 +200,17 @@ static void add_events(const struct vn_sim_record *r, struct vn_str pattern, jso
                         continue;
                 snprintf(event_id, sizeof event_id, "%020llu%d", (unsigned long long)r->id, i);
                 int64_t at_ms = (i ? r->end_us : r->at_us) / VN_US_PER_MS;
-                json_array_append_new(events, json_pack("{s:s, s:I, s:s, s:I, s:s}", "logStreamName", stream, "timestamp",
-                                                        (json_int_t)at_ms, "message", message[i], "ingestionTime",
-                                                        (json_int_t)at_ms + 400, "eventId", event_id));
+                json_array_append_new(events,
+                                      json_pack("{s:s, s:I, s:s, s:I, s:s}", "logStreamName", stream, "timestamp",
+                                                (json_int_t)at_ms, "message", message[i], "ingestionTime",
+                                                (json_int_t)at_ms + 400, "eventId", event_id));
         }
 }
 
 /* The token is the index of the next record. The first page never holds events, as on AWS when old streams are searched
  * first: a client that stops at an empty page would miss everything. */
-static void filter_log_events(struct vn_sim *sim, uint32_t account, const json_t *body, struct vn_sim_response *response)
+static void filter_log_events(struct vn_sim *sim, uint32_t account, const json_t *body,
+                              struct vn_sim_response *response)
 {
         const char *group = json_string_value(json_object_get(body, "logGroupName"));
         const char *pattern = json_string_value(json_object_get(body, "filterPattern"));
@@ -248,12 +256,14 @@ static bool passes(const json_t *attributes, const json_t *filters)
 {
         json_t *filter;
         size_t i;
-        json_array_foreach(filters, i, filter) {
+        json_array_foreach(filters, i, filter)
+        {
                 const char *field = json_string_value(json_object_get(filter, "Field"));
                 const char *value = json_string_value(json_object_get(filter, "Value"));
                 const char *type = json_string_value(json_object_get(filter, "Type"));
                 const char *have = field ? json_string_value(json_object_get(attributes, field)) : NULL;
-                if (!have || !value || (type && strcmp(type, "TERM_MATCH") && strcmp(type, "EQUALS")) || strcasecmp(have, value))
+                if (!have || !value || (type && strcmp(type, "TERM_MATCH") && strcmp(type, "EQUALS")) ||
+                    strcasecmp(have, value))
                         return false;
         }
         return true;
@@ -268,27 +278,30 @@ static void put_dimension(json_t *dimensions, const char *sku, unsigned tier, do
         snprintf(end, sizeof end, "%.0f", until);
         snprintf(price, sizeof price, "%.10f", usd);
         json_object_set_new(dimensions, key,
-                            json_pack("{s:s, s:s, s:s, s:s, s:{s:s}, s:[]}", "unit", unit, "beginRange", begin, "endRange",
-                                      until > 0 ? end : "Inf", "rateCode", key, "pricePerUnit", "USD", price, "appliesTo"));
+                            json_pack("{s:s, s:s, s:s, s:s, s:{s:s}, s:[]}", "unit", unit, "beginRange", begin,
+                                      "endRange", until > 0 ? end : "Inf", "rateCode", key, "pricePerUnit", "USD",
+                                      price, "appliesTo"));
 }
 
-static json_t *product(const struct vn_price_row *row, const struct vn_price_meter *meter, bool duration, double factor)
+static json_t *product(const struct vn_price_row *row, const struct vn_price_meter *meter, bool duration,
+                       double factor)
 {
         char sku[24], usage[80], offer[40];
         json_t *dimensions = json_object();
-        snprintf(sku, sizeof sku, "%016llX", (unsigned long long)vn_hash64(row->region, strlen(row->region), duration));
+        snprintf(sku, sizeof sku, "%016llX",
+                 (unsigned long long)vn_hash64(row->region, strlen(row->region), duration));
         snprintf(usage, sizeof usage, "%s-%s", row->region, duration ? "Lambda-GB-Second" : "Request");
         snprintf(offer, sizeof offer, "%s.JRTCKXETXF", sku);
         for (uint32_t i = 0; i < meter->tier_count; i++)
                 put_dimension(dimensions, sku, i, meter->tiers[i].from,
                               i + 1 < meter->tier_count ? meter->tiers[i + 1].from : 0, meter->tiers[i].usd * factor,
                               duration ? "Lambda-GB-Second" : "Requests");
-        return json_pack("{s:{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s}}, s:s, s:{s:{s:{s:o, s:s, s:s}}}}", "product",
-                         "productFamily", "Serverless", "sku", sku, "attributes", "regionCode", row->region, "location",
-                         row->region, "servicecode", "AWSLambda", "usagetype", usage, "group",
-                         duration ? "AWS-Lambda-Duration" : "AWS-Lambda-Requests", "operation", "", "serviceCode",
-                         "AWSLambda", "terms", "OnDemand", offer, "priceDimensions", dimensions, "sku", sku,
-                         "offerTermCode", "JRTCKXETXF");
+        return json_pack("{s:{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s}}, s:s, s:{s:{s:{s:o, s:s, s:s}}}}",
+                         "product", "productFamily", "Serverless", "sku", sku, "attributes", "regionCode",
+                         row->region, "location", row->region, "servicecode", "AWSLambda", "usagetype", usage,
+                         "group", duration ? "AWS-Lambda-Duration" : "AWS-Lambda-Requests", "operation", "",
+                         "serviceCode", "AWSLambda", "terms", "OnDemand", offer, "priceDimensions", dimensions, "sku",
+                         sku, "offerTermCode", "JRTCKXETXF");
 }
 
 static double factor_of(const struct vn_sim *sim, enum vn_platform_cloud cloud, const char *region)
@@ -301,7 +314,8 @@ static double factor_of(const struct vn_sim *sim, enum vn_platform_cloud cloud, 
         return 1;
 }
 
-static void add_products(const struct vn_sim *sim, const struct vn_price_row *row, const json_t *filters, json_t *list)
+static void add_products(const struct vn_sim *sim, const struct vn_price_row *row, const json_t *filters,
+                         json_t *list)
 {
         struct vn_platform_price price;
         if (row->cloud != VN_PLATFORM_AWS || row->arm ||
@@ -327,11 +341,13 @@ static void get_products(struct vn_sim *sim, const json_t *body, struct vn_sim_r
         json_int_t max = json_is_integer(max_json) ? json_integer_value(max_json) : 100;
         uint64_t at = 0;
         if (!service || strcmp(service, "AWSLambda")) {
-                bad(response, "InvalidParameterException", "Input Parameters are invalid. ServiceCode is not known here");
+                bad(response, "InvalidParameterException",
+                    "Input Parameters are invalid. ServiceCode is not known here");
                 return;
         }
         if (max < 1 || max > 100 || (token && vn_str_to_u64(vn_str(token), &at) != VN_OK)) {
-                bad(response, token ? "InvalidNextTokenException" : "InvalidParameterException", "Input Parameters are invalid.");
+                bad(response, token ? "InvalidNextTokenException" : "InvalidParameterException",
+                    "Input Parameters are invalid.");
                 return;
         }
         json_t *list = json_array();
@@ -349,7 +365,8 @@ static void get_products(struct vn_sim *sim, const json_t *body, struct vn_sim_r
 void vn_sim_aws_target(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                        struct vn_sim_response *response)
 {
-        VN_AUTO(vn_json) body = NULL;
+        VN_AUTO(vn_json)
+        body = NULL;
         struct vn_err err;
         struct vn_str target = vn_sim_header(request, "x-amz-target");
         if (vn_sim_body(request, &body, &err) != VN_OK) {

@@ -9,14 +9,17 @@ struct aws_call {
 };
 
 /* Signs with the account's key; service "" leaves the request unsigned. */
-static void sign(const struct test_sim *t, uint32_t account, struct test_request *r, const char *service, int64_t at_us)
+static void sign(const struct test_sim *t, uint32_t account, struct test_request *r, const char *service,
+                 int64_t at_us)
 {
         const struct vn_sim_account *a = &t->sim->accounts[account];
-        VN_AUTO(vn_buf) canonical = VN_BUF_INIT(1 << 16);
+        VN_AUTO(vn_buf)
+        canonical = VN_BUF_INIT(1 << 16);
         uint8_t hash[32], key[32], next[32];
         char date[32], amz[32], hex[65], text[512], first[100];
         vn_time_format(at_us, date);
-        snprintf(amz, sizeof amz, "%.4s%.2s%.2sT%.2s%.2s%.2sZ", date, date + 5, date + 8, date + 11, date + 14, date + 17);
+        snprintf(amz, sizeof amz, "%.4s%.2s%.2sT%.2s%.2s%.2sZ", date, date + 5, date + 8, date + 11, date + 14,
+                 date + 17);
         test_request_header(r, "host", "localhost:1");
         test_request_header(r, "x-amz-date", amz);
         vn_sha256(r->wire.body.ptr, r->wire.body.len, hash);
@@ -24,7 +27,8 @@ static void sign(const struct test_sim *t, uint32_t account, struct test_request
         CHECK(vn_sigv4_canonical(&r->wire, VN_STR("host;x-amz-date"), vn_str(hex), &canonical));
         vn_sha256(canonical.ptr, canonical.len, hash);
         vn_hex(hash, 32, hex);
-        snprintf(text, sizeof text, "AWS4-HMAC-SHA256\n%s\n%.8s/%s/%s/aws4_request\n%s", amz, amz, a->region, service, hex);
+        snprintf(text, sizeof text, "AWS4-HMAC-SHA256\n%s\n%.8s/%s/%s/aws4_request\n%s", amz, amz, a->region, service,
+                 hex);
         snprintf(first, sizeof first, "AWS4%s", a->secret);
         vn_hmac_sha256(vn_str(first), vn_str_n(amz, 8), key);
         vn_hmac_sha256(vn_str_n(key, 32), vn_str(a->region), next);
@@ -32,8 +36,10 @@ static void sign(const struct test_sim *t, uint32_t account, struct test_request
         vn_hmac_sha256(vn_str_n(key, 32), VN_STR("aws4_request"), next);
         vn_hmac_sha256(vn_str_n(next, 32), vn_str(text), key);
         vn_hex(key, 32, hex);
-        snprintf(text, sizeof text, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=host;x-amz-date, Signature=%s",
-                 a->key_id, amz, a->region, service, hex);
+        snprintf(
+                text, sizeof text,
+                "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=host;x-amz-date, Signature=%s",
+                a->key_id, amz, a->region, service, hex);
         test_request_header(r, "authorization", text);
 }
 
@@ -143,8 +149,13 @@ TEST(memory_changes_under_a_revision_and_settle_by_virtual_time)
         CHECK_INT(412, c.response.status);
         CHECK_TEXT("PreconditionFailedException", test_response_header(&c.response, "x-amzn-errortype"));
         end(&c);
-        static const char *const bad[] = {"{\"MemorySize\":127}", "{\"MemorySize\":10241}", "{\"MemorySize\":\"x\"}",
-                                          "{\"Timeout\":5}", "[]", "{", "{\"MemorySize\":-1}"};
+        static const char *const bad[] = {"{\"MemorySize\":127}",
+                                          "{\"MemorySize\":10241}",
+                                          "{\"MemorySize\":\"x\"}",
+                                          "{\"Timeout\":5}",
+                                          "[]",
+                                          "{",
+                                          "{\"MemorySize\":-1}"};
         for (size_t i = 0; i < 7; i++) {
                 call(&t, &c, "lambda", "PUT", FUNCTIONS "/fn-02/configuration", "", bad[i], NULL, NULL);
                 CHECK_INT(400, c.response.status);
@@ -179,7 +190,9 @@ TEST(an_invocation_tells_its_virtual_time_and_reaches_logs_metrics_and_ledger)
                 end(&c);
         }
         long long from_s = TEST_START_US / VN_US_PER_S;
-        snprintf(body, sizeof body, "{\"logGroupName\":\"/aws/lambda/fn-09\",\"filterPattern\":\"REPORT\",\"startTime\":%lld000}", from_s);
+        snprintf(body, sizeof body,
+                 "{\"logGroupName\":\"/aws/lambda/fn-09\",\"filterPattern\":\"REPORT\",\"startTime\":%lld000}",
+                 from_s);
         call(&t, &c, "logs", "POST", "/", "", body, "x-amz-target", "Logs_20140328.FilterLogEvents");
         json_t *json = test_json(&c.response);
         CHECK_INT(0, json_array_size(json_object_get(json, "events"))); /* an empty page with a token */
@@ -188,7 +201,9 @@ TEST(an_invocation_tells_its_virtual_time_and_reaches_logs_metrics_and_ledger)
         CHECK(token[0]);
         json_decref(json);
         end(&c);
-        snprintf(body, sizeof body, "{\"logGroupName\":\"/aws/lambda/fn-09\",\"filterPattern\":\"REPORT\",\"startTime\":%lld000,\"nextToken\":\"%s\"}",
+        snprintf(body, sizeof body,
+                 "{\"logGroupName\":\"/aws/lambda/"
+                 "fn-09\",\"filterPattern\":\"REPORT\",\"startTime\":%lld000,\"nextToken\":\"%s\"}",
                  from_s, token);
         call(&t, &c, "logs", "POST", "/", "", body, "x-amz-target", "Logs_20140328.FilterLogEvents");
         json = test_json(&c.response);
@@ -198,10 +213,14 @@ TEST(an_invocation_tells_its_virtual_time_and_reaches_logs_metrics_and_ledger)
         json_decref(json);
         end(&c);
         snprintf(body, sizeof body,
-                 "{\"MetricDataQueries\":[{\"Id\":\"calls\",\"MetricStat\":{\"Metric\":{\"Namespace\":\"AWS/Lambda\",\"MetricName\":"
-                 "\"Invocations\",\"Dimensions\":[{\"Name\":\"FunctionName\",\"Value\":\"fn-09\"}]},\"Period\":60,\"Stat\":\"Sum\"}}],"
-                 "\"StartTime\":%lld,\"EndTime\":%lld}", from_s, from_s + 3600);
-        call(&t, &c, "monitoring", "POST", "/", "", body, "x-amz-target", "GraniteServiceVersion20100801.GetMetricData");
+                 "{\"MetricDataQueries\":[{\"Id\":\"calls\",\"MetricStat\":{\"Metric\":{\"Namespace\":\"AWS/"
+                 "Lambda\",\"MetricName\":"
+                 "\"Invocations\",\"Dimensions\":[{\"Name\":\"FunctionName\",\"Value\":\"fn-09\"}]},\"Period\":60,"
+                 "\"Stat\":\"Sum\"}}],"
+                 "\"StartTime\":%lld,\"EndTime\":%lld}",
+                 from_s, from_s + 3600);
+        call(&t, &c, "monitoring", "POST", "/", "", body, "x-amz-target",
+             "GraniteServiceVersion20100801.GetMetricData");
         json = test_json(&c.response);
         json_t *result = json_array_get(json_object_get(json, "MetricDataResults"), 0);
         CHECK_INT(3, json_array_size(json_object_get(result, "Values"))); /* a minute without data has no point */
@@ -219,7 +238,8 @@ TEST(prices_come_as_json_in_json_with_every_tier)
         struct aws_call c;
         struct vn_err err;
         test_sim_init(&t);
-        const char *body = "{\"ServiceCode\":\"AWSLambda\",\"Filters\":[{\"Type\":\"TERM_MATCH\",\"Field\":\"regionCode\",\"Value\":\"us-west-2\"}],"
+        const char *body = "{\"ServiceCode\":\"AWSLambda\",\"Filters\":[{\"Type\":\"TERM_MATCH\",\"Field\":"
+                           "\"regionCode\",\"Value\":\"us-west-2\"}],"
                            "\"FormatVersion\":\"aws_v1\"}";
         test_request_init(&c.request, "POST", "/", "", body);
         test_request_header(&c.request, "x-amz-target", "AWSPriceListService.GetProducts");
@@ -258,12 +278,19 @@ TEST(sts_answers_in_xml)
 
 TEST(hostile_bodies_are_refused)
 {
-        static const char *const targets[] = {"Logs_20140328.FilterLogEvents", "GraniteServiceVersion20100801.GetMetricData",
+        static const char *const targets[] = {"Logs_20140328.FilterLogEvents",
+                                              "GraniteServiceVersion20100801.GetMetricData",
                                               "AWSPriceListService.GetProducts", "Logs_20140328.Nothing"};
         static const char *const services[] = {"logs", "monitoring", "pricing", "logs"};
-        static const char *const bodies[] = {"", "{}", "[]", "{\"MetricDataQueries\":5}", "\xff", "{\"ServiceCode\":3}",
-                                             "{\"MetricDataQueries\":[{\"Id\":\"Bad\"}],\"StartTime\":1,\"EndTime\":2}",
-                                             "{\"logGroupName\":\"/aws/lambda/fn-00\",\"nextToken\":\"x\"}"};
+        static const char *const bodies[] = {
+                "",
+                "{}",
+                "[]",
+                "{\"MetricDataQueries\":5}",
+                "\xff",
+                "{\"ServiceCode\":3}",
+                "{\"MetricDataQueries\":[{\"Id\":\"Bad\"}],\"StartTime\":1,\"EndTime\":2}",
+                "{\"logGroupName\":\"/aws/lambda/fn-00\",\"nextToken\":\"x\"}"};
         struct test_sim t;
         struct aws_call c;
         test_sim_init(&t);

@@ -47,24 +47,28 @@ static void token_error(struct vn_sim_response *response, int status, const char
 {
         char message[300];
         snprintf(message, sizeof message, "AADSTS%d: %s", code, text);
-        vn_sim_json(response, status, json_pack("{s:s, s:s, s:[i]}", "error", error, "error_description", message, "error_codes", code));
+        vn_sim_json(
+                response, status,
+                json_pack("{s:s, s:s, s:[i]}", "error", error, "error_description", message, "error_codes", code));
 }
 
 static void issue_token(struct vn_sim *sim, uint32_t account, const char *audience, struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(8192);
         const struct vn_sim_account *a = &sim->accounts[account];
         json_int_t now_s = vn_now_us(sim->clock) / VN_US_PER_S;
-        VN_AUTO(vn_json) claims = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "aud", audience, "iss", "https://sts.windows.net/",
-                                            "tid", a->tenant, "appid", a->key_id, "iat", now_s, "nbf", now_s, "exp",
-                                            now_s + TOKEN_S);
+        VN_AUTO(vn_json)
+        claims = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "aud", audience, "iss", "https://sts.windows.net/",
+                           "tid", a->tenant, "appid", a->key_id, "iat", now_s, "nbf", now_s, "exp", now_s + TOKEN_S);
         struct vn_err err;
         if (!claims || vn_token_sign(sim->token_key, claims, &token, &err) != VN_OK) {
                 token_error(response, 500, "server_error", 90033, "A transient error has occurred.");
                 return;
         }
-        vn_sim_json(response, 200, json_pack("{s:s, s:i, s:i, s:s}", "token_type", "Bearer", "expires_in", TOKEN_S,
-                                             "ext_expires_in", TOKEN_S, "access_token", token.ptr));
+        vn_sim_json(response, 200,
+                    json_pack("{s:s, s:i, s:i, s:s}", "token_type", "Bearer", "expires_in", TOKEN_S, "ext_expires_in",
+                              TOKEN_S, "access_token", token.ptr));
 }
 
 /* "https://management.azure.com/.default" is a token for "https://management.azure.com". */
@@ -82,13 +86,18 @@ static bool audience_of(const struct vn_buf *scope, char ret[128])
 static void token(struct vn_sim *sim, struct vn_str tenant, const struct vn_sim_request *request,
                   struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) grant = VN_BUF_INIT(128);
-        VN_AUTO(vn_buf) client = VN_BUF_INIT(128);
-        VN_AUTO(vn_buf) secret = VN_BUF_INIT(256);
-        VN_AUTO(vn_buf) scope = VN_BUF_INIT(256);
+        VN_AUTO(vn_buf)
+        grant = VN_BUF_INIT(128);
+        VN_AUTO(vn_buf)
+        client = VN_BUF_INIT(128);
+        VN_AUTO(vn_buf)
+        secret = VN_BUF_INIT(256);
+        VN_AUTO(vn_buf)
+        scope = VN_BUF_INIT(256);
         char name[48], audience[128];
         if (!vn_str_copy(name, sizeof name, tenant) || account_by(sim, name, NULL) == UINT32_MAX) {
-                token_error(response, 400, "invalid_request", 90002, "Tenant not found. Check the tenant identifier.");
+                token_error(response, 400, "invalid_request", 90002,
+                            "Tenant not found. Check the tenant identifier.");
                 return;
         }
         vn_sim_param(request->body, "grant_type", &grant);
@@ -96,12 +105,14 @@ static void token(struct vn_sim *sim, struct vn_str tenant, const struct vn_sim_
         vn_sim_param(request->body, "client_secret", &secret);
         vn_sim_param(request->body, "scope", &scope);
         if (!vn_str_eq(vn_buf_view(&grant), VN_STR("client_credentials"))) {
-                token_error(response, 400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type.");
+                token_error(response, 400, "unsupported_grant_type", 70003,
+                            "The app requested an unsupported grant type.");
                 return;
         }
         uint32_t account = account_by(sim, name, client.ptr ? client.ptr : "");
         if (account == UINT32_MAX) {
-                token_error(response, 400, "unauthorized_client", 700016, "Application with this identifier was not found in the directory.");
+                token_error(response, 400, "unauthorized_client", 700016,
+                            "Application with this identifier was not found in the directory.");
                 return;
         }
         if (!vn_str_eq_secret(vn_buf_view(&secret), vn_str(sim->accounts[account].secret))) {
@@ -109,7 +120,8 @@ static void token(struct vn_sim *sim, struct vn_str tenant, const struct vn_sim_
                 return;
         }
         if (!audience_of(&scope, audience)) {
-                token_error(response, 400, "invalid_scope", 70011, "The provided value for the input parameter 'scope' is not valid.");
+                token_error(response, 400, "invalid_scope", 70011,
+                            "The provided value for the input parameter 'scope' is not valid.");
                 return;
         }
         issue_token(sim, account, audience, response);
@@ -117,16 +129,18 @@ static void token(struct vn_sim *sim, struct vn_str tenant, const struct vn_sim_
 
 static void openid(struct vn_str tenant, const struct vn_sim_request *request, struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) own = VN_BUF_INIT(512);
+        VN_AUTO(vn_buf)
+        own = VN_BUF_INIT(512);
         vn_sim_own_address(request, &own);
         vn_buf_char(&own, '/');
         vn_buf_str(&own, tenant);
         const char *base = own.ptr ? own.ptr : "";
-        vn_sim_json(response, 200, json_pack("{s:s+, s:s+, s:s+, s:s+, s:[s], s:[s], s:[s]}", "issuer", base, "/v2.0",
-                                             "token_endpoint", base, "/oauth2/v2.0/token", "authorization_endpoint", base,
-                                             "/oauth2/v2.0/authorize", "jwks_uri", base, "/discovery/v2.0/keys",
-                                             "response_types_supported", "token", "subject_types_supported", "pairwise",
-                                             "id_token_signing_alg_values_supported", "RS256"));
+        vn_sim_json(response, 200,
+                    json_pack("{s:s+, s:s+, s:s+, s:s+, s:[s], s:[s], s:[s]}", "issuer", base, "/v2.0",
+                              "token_endpoint", base, "/oauth2/v2.0/token", "authorization_endpoint", base,
+                              "/oauth2/v2.0/authorize", "jwks_uri", base, "/discovery/v2.0/keys",
+                              "response_types_supported", "token", "subject_types_supported", "pairwise",
+                              "id_token_signing_alg_values_supported", "RS256"));
 }
 
 static void refuse_token(struct vn_sim_response *response, const char *code, const char *message)
@@ -140,30 +154,36 @@ bool vn_sim_azure_bearer(struct vn_sim *sim, const struct vn_sim_request *reques
                          struct vn_sim_response *response, uint32_t *ret_account)
 {
         struct vn_str header = vn_sim_header(request, "authorization"), scheme = VN_STR("Bearer ");
-        VN_AUTO(vn_json) claims = NULL;
+        VN_AUTO(vn_json)
+        claims = NULL;
         struct vn_err err;
         struct vn_str text;
         char client[64];
         if (!header.len) {
-                refuse_token(response, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.");
+                refuse_token(response, "AuthenticationFailed",
+                             "Authentication failed. The 'Authorization' header is missing.");
                 return false;
         }
         if (header.len < scheme.len || !vn_str_eq_nocase(vn_str_n(header.ptr, scheme.len), scheme) ||
-            vn_token_verify(sim->token_key, vn_str_n(header.ptr + scheme.len, header.len - scheme.len), &claims, &err) != VN_OK) {
+            vn_token_verify(sim->token_key, vn_str_n(header.ptr + scheme.len, header.len - scheme.len), &claims,
+                            &err) != VN_OK) {
                 refuse_token(response, "InvalidAuthenticationToken", "The access token is invalid.");
                 return false;
         }
         if (vn_token_in_time(claims, vn_now_us(sim->clock), vn_now_us(vn_clock_real()), &err) != VN_OK) {
-                refuse_token(response, "ExpiredAuthenticationToken", "The access token expiry is before the current time.");
+                refuse_token(response, "ExpiredAuthenticationToken",
+                             "The access token expiry is before the current time.");
                 return false;
         }
         if (vn_json_text(claims, "aud", &text, &err) != VN_OK || !vn_str_eq(text, vn_str(audience))) {
-                refuse_token(response, "InvalidAuthenticationTokenAudience", "The access token has been obtained for the wrong audience.");
+                refuse_token(response, "InvalidAuthenticationTokenAudience",
+                             "The access token has been obtained for the wrong audience.");
                 return false;
         }
         if (vn_json_text(claims, "appid", &text, &err) != VN_OK || !vn_str_copy(client, sizeof client, text) ||
             (*ret_account = account_by(sim, NULL, client)) == UINT32_MAX) {
-                refuse_token(response, "InvalidAuthenticationToken", "The access token is not one of an application here.");
+                refuse_token(response, "InvalidAuthenticationToken",
+                             "The access token is not one of an application here.");
                 return false;
         }
         return true;
@@ -173,7 +193,8 @@ void vn_azure_key(const struct vn_sim *sim, uint32_t deployment, char ret[48])
 {
         uint8_t mac[VN_SHA256_BYTES];
         char hex[2 * VN_SHA256_BYTES + 1];
-        vn_hmac_sha256(vn_str_n(sim->token_key, sizeof sim->token_key), vn_str_n(&deployment, sizeof deployment), mac);
+        vn_hmac_sha256(vn_str_n(sim->token_key, sizeof sim->token_key), vn_str_n(&deployment, sizeof deployment),
+                       mac);
         vn_hex(mac, sizeof mac, hex);
         snprintf(ret, 48, "%.40s==", hex);
 }
@@ -206,13 +227,9 @@ static void answer_run(const struct vn_platform_outcome *out, struct vn_sim_resp
         case VN_RUN_UNAVAILABLE:
                 vn_sim_text(response, 503, "text/html", "<html><body>The service is unavailable.</body></html>");
                 return;
-        case VN_RUN_TIMEOUT:
-                vn_sim_text(response, 504, "text/plain", "");
-                return;
+        case VN_RUN_TIMEOUT: vn_sim_text(response, 504, "text/plain", ""); return;
         case VN_RUN_ERROR:
-        case VN_RUN_OOM:
-                vn_sim_text(response, 500, "text/plain", "");
-                return;
+        case VN_RUN_OOM: vn_sim_text(response, 500, "text/plain", ""); return;
         }
 }
 
@@ -221,7 +238,8 @@ static void function_host(struct vn_sim *sim, uint32_t deployment, const struct 
 {
         struct vn_platform_outcome out;
         struct vn_str part[2], key = vn_sim_header(request, "x-functions-key");
-        VN_AUTO(vn_buf) code = VN_BUF_INIT(256);
+        VN_AUTO(vn_buf)
+        code = VN_BUF_INIT(256);
         char wanted[48];
         if (vn_sim_path_parts(request->path, part, 2) != 2 || !vn_str_eq_nocase(part[0], VN_STR("api")) ||
             !vn_str_eq_nocase(part[1], vn_str(vn_sim_function_name(sim, deployment)))) {
@@ -252,20 +270,25 @@ void vn_sim_azure(struct vn_sim *sim, const struct vn_sim_request *request, stru
         vn_sim_set_header(response, "x-ms-request-id", id);
         if (deployment != UINT32_MAX) {
                 function_host(sim, deployment, request, response);
-        } else if (count == 4 && post && vn_str_eq(part[1], VN_STR("oauth2")) && vn_str_eq(part[3], VN_STR("token"))) {
+        } else if (count == 4 && post && vn_str_eq(part[1], VN_STR("oauth2")) &&
+                   vn_str_eq(part[3], VN_STR("token"))) {
                 token(sim, part[0], request, response);
-        } else if (count == 4 && vn_str_eq(part[2], VN_STR(".well-known")) && vn_str_eq(part[3], VN_STR("openid-configuration"))) {
+        } else if (count == 4 && vn_str_eq(part[2], VN_STR(".well-known")) &&
+                   vn_str_eq(part[3], VN_STR("openid-configuration"))) {
                 openid(part[0], request, response);
         } else if (count == 3 && vn_str_eq(part[0], VN_STR("api")) && vn_str_eq(part[1], VN_STR("retail"))) {
                 vn_sim_azure_prices(sim, request, response);
         } else if (count == 4 && post && vn_str_eq(part[0], VN_STR("v1")) && vn_str_eq(part[3], VN_STR("query"))) {
                 bool workspace = vn_str_eq(part[1], VN_STR("workspaces"));
-                if (!vn_sim_azure_bearer(sim, request, workspace ? "https://api.loganalytics.io" : "https://api.applicationinsights.io",
+                if (!vn_sim_azure_bearer(sim, request,
+                                         workspace ? "https://api.loganalytics.io"
+                                                   : "https://api.applicationinsights.io",
                                          response, &account))
                         return;
                 const struct vn_sim_account *a = &sim->accounts[account];
                 if (!vn_str_eq_nocase(part[2], vn_str(workspace ? a->workspace : a->app_id)))
-                        vn_sim_azure_error(response, 403, "InsufficientAccessError", "The provided credentials have insufficient access");
+                        vn_sim_azure_error(response, 403, "InsufficientAccessError",
+                                           "The provided credentials have insufficient access");
                 else
                         vn_sim_azure_query(sim, account, workspace, request, response);
         } else if (count >= 2 && vn_str_eq_nocase(part[0], VN_STR("subscriptions"))) {

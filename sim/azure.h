@@ -9,14 +9,16 @@
 void vn_sim_azure(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response);
 
 /* --- between the files of the Azure part --- */
-void vn_sim_azure_error(struct vn_sim_response *response, int status, const char *code, const char *format, ...) VN_PRINTF(4, 5);
+void vn_sim_azure_error(struct vn_sim_response *response, int status, const char *code, const char *format, ...)
+        VN_PRINTF(4, 5);
 /* The account that a bearer token for this audience speaks for; else the answer is written. `any_azure` UINT32_MAX. */
 bool vn_sim_azure_bearer(struct vn_sim *sim, const struct vn_sim_request *request, const char *audience,
                          struct vn_sim_response *response, uint32_t *ret_account);
-void vn_sim_azure_host(const struct vn_sim *sim, uint32_t deployment, char ret[96]); /* fn-00-1a2b3c4d.azurewebsites.net */
+void vn_sim_azure_host(const struct vn_sim *sim, uint32_t deployment,
+                       char ret[96]); /* fn-00-1a2b3c4d.azurewebsites.net */
 bool vn_sim_azure_flex(const struct vn_sim *sim, uint32_t deployment);
-void vn_sim_azure_metrics(struct vn_sim *sim, uint32_t deployment, const char *resource, const struct vn_sim_request *request,
-                          struct vn_sim_response *response);
+void vn_sim_azure_metrics(struct vn_sim *sim, uint32_t deployment, const char *resource,
+                          const struct vn_sim_request *request, struct vn_sim_response *response);
 /* KQL over AppRequests (workspace) or requests (application). */
 void vn_sim_azure_query(struct vn_sim *sim, uint32_t account, bool workspace, const struct vn_sim_request *request,
                         struct vn_sim_response *response);

@@ -30,7 +30,8 @@ static void get_token(struct test_sim *t, const char *scope, char ret[4000])
         struct azure_call c;
         char path[100], body[600];
         snprintf(path, sizeof path, "/%s/oauth2/v2.0/token", a->tenant);
-        snprintf(body, sizeof body, "client_id=%s&client_secret=%s&grant_type=client_credentials&scope=%s", a->key_id, a->secret, scope);
+        snprintf(body, sizeof body, "client_id=%s&client_secret=%s&grant_type=client_credentials&scope=%s", a->key_id,
+                 a->secret, scope);
         call(t, &c, NULL, "POST", path, "", body);
         CHECK_INT(200, c.response.status);
         json_t *json = test_json(&c.response);
@@ -44,7 +45,8 @@ static void get_token(struct test_sim *t, const char *scope, char ret[4000])
 
 static void site_path(const struct test_sim *t, const char *rest, char ret[300])
 {
-        snprintf(ret, 300, "/subscriptions/%s/resourceGroups/vane-demo/providers/Microsoft.Web/sites%s", t->sim->accounts[2].id, rest);
+        snprintf(ret, 300, "/subscriptions/%s/resourceGroups/vane-demo/providers/Microsoft.Web/sites%s",
+                 t->sim->accounts[2].id, rest);
 }
 
 TEST(tokens_are_given_for_the_right_secret_only)
@@ -68,12 +70,14 @@ TEST(tokens_are_given_for_the_right_secret_only)
                 json_decref(json);
                 end(&c);
         }
-        snprintf(body, sizeof body, "grant_type=client_credentials&client_id=%s&client_secret=wrong&scope=%s", a->key_id, ARM);
+        snprintf(body, sizeof body, "grant_type=client_credentials&client_id=%s&client_secret=wrong&scope=%s",
+                 a->key_id, ARM);
         call(&t, &c, NULL, "POST", path, "", body);
         CHECK_INT(401, c.response.status);
         CHECK(strstr(c.response.body.ptr, "AADSTS7000215"));
         end(&c);
-        snprintf(body, sizeof body, "grant_type=client_credentials&client_id=%s&client_secret=%s&scope=x", a->key_id, a->secret);
+        snprintf(body, sizeof body, "grant_type=client_credentials&client_id=%s&client_secret=%s&scope=x", a->key_id,
+                 a->secret);
         call(&t, &c, NULL, "POST", path, "", body);
         CHECK_INT(400, c.response.status);
         end(&c);
@@ -126,8 +130,10 @@ TEST(a_flex_site_is_replaced_by_a_long_running_put)
         snprintf(name, sizeof name, "/fn-%02u", f);
         site_path(&t, name, path);
         uint32_t wanted = vn_sim_memory(t.sim, vn_demo_deployment(t.sim->demo, 2, f)) == 4096 ? 512 : 4096;
-        snprintf(body, sizeof body, "{\"location\":\"eastus\",\"properties\":{\"functionAppConfig\":{\"scaleAndConcurrency\":"
-                                    "{\"instanceMemoryMB\":%u}}}}", wanted);
+        snprintf(body, sizeof body,
+                 "{\"location\":\"eastus\",\"properties\":{\"functionAppConfig\":{\"scaleAndConcurrency\":"
+                 "{\"instanceMemoryMB\":%u}}}}",
+                 wanted);
         call(&t, &c, token, "PUT", path, V, body);
         CHECK_INT(202, c.response.status);
         const char *url = test_response_header(&c.response, "azure-asyncoperation");
@@ -144,9 +150,11 @@ TEST(a_flex_site_is_replaced_by_a_long_running_put)
         call(&t, &c, token, "GET", operation, V, "");
         CHECK(strstr(c.response.body.ptr, "Succeeded"));
         end(&c);
-        CHECK_INT(wanted, vn_platform_memory(t.sim->platform, vn_demo_deployment(t.sim->demo, 2, f), t.clock.time_us));
+        CHECK_INT(wanted,
+                  vn_platform_memory(t.sim->platform, vn_demo_deployment(t.sim->demo, 2, f), t.clock.time_us));
         static const char *const bad[] = {"", "{}", "{\"location\":\"x\",\"properties\":{}}",
-                                          "{\"location\":\"x\",\"properties\":{\"functionAppConfig\":{\"scaleAndConcurrency\":{\"instanceMemoryMB\":1000}}}}"};
+                                          "{\"location\":\"x\",\"properties\":{\"functionAppConfig\":{"
+                                          "\"scaleAndConcurrency\":{\"instanceMemoryMB\":1000}}}}"};
         for (size_t i = 0; i < 4; i++) {
                 call(&t, &c, token, "PUT", path, V, bad[i]);
                 CHECK_INT(400, c.response.status);
@@ -193,7 +201,9 @@ TEST(invocations_need_the_key_and_reach_queries_and_metrics)
                 CHECK_INT(200, invoke(&t, 1, key));
         }
         snprintf(path, sizeof path, "/v1/workspaces/%s/query", t.sim->accounts[2].workspace);
-        snprintf(query, sizeof query, "{\"query\":\"AppRequests | where AppRoleName == \\\"fn-01\\\" | order by TimeGenerated asc | take 3 | project TimeGenerated, DurationMs\",\"workspaces\":null}");
+        snprintf(query, sizeof query,
+                 "{\"query\":\"AppRequests | where AppRoleName == \\\"fn-01\\\" | order by TimeGenerated asc | take "
+                 "3 | project TimeGenerated, DurationMs\",\"workspaces\":null}");
         call(&t, &c, token, "POST", path, "", query);
         CHECK_INT(200, c.response.status);
         json = test_json(&c.response);
@@ -204,15 +214,19 @@ TEST(invocations_need_the_key_and_reach_queries_and_metrics)
         CHECK_INT(400, c.response.status);
         end(&c);
         site_path(&t, "/fn-01/providers/Microsoft.Insights/metrics", path);
-        call(&t, &c, arm, "GET", path, "api-version=2018-01-01&metricnames=Requests&timespan=2027-01-15T08:00:00Z/2027-01-15T09:00:00Z&interval=PT1M", "");
+        call(&t, &c, arm, "GET", path,
+             "api-version=2018-01-01&metricnames=Requests&timespan=2027-01-15T08:00:00Z/"
+             "2027-01-15T09:00:00Z&interval=PT1M",
+             "");
         CHECK_INT(200, c.response.status);
         double sum = 0;
         json = test_json(&c.response);
-        json_t *point, *series = json_array_get(json_object_get(json_array_get(json_object_get(json, "value"), 0), "timeseries"), 0);
+        json_t *point, *series = json_array_get(
+                               json_object_get(json_array_get(json_object_get(json, "value"), 0), "timeseries"), 0);
         size_t i;
         CHECK_INT(60, json_array_size(json_object_get(series, "data")));
-        json_array_foreach(json_object_get(series, "data"), i, point)
-                sum += json_number_value(json_object_get(point, "total"));
+        json_array_foreach(json_object_get(series, "data"), i, point) sum +=
+                json_number_value(json_object_get(point, "total"));
         CHECK_NEAR(4, sum, 0);
         json_decref(json);
         end(&c);
@@ -230,7 +244,10 @@ TEST(retail_prices_need_no_token_and_carry_the_grant_as_a_tier)
         struct test_sim t;
         struct azure_call c;
         test_sim_init(&t);
-        call(&t, &c, NULL, "GET", "/api/retail/prices", "$filter=serviceName%20eq%20'Functions'%20and%20armRegionName%20eq%20'westus'%20and%20meterName%20eq%20'Standard%20Execution%20Time'", "");
+        call(&t, &c, NULL, "GET", "/api/retail/prices",
+             "$filter=serviceName%20eq%20'Functions'%20and%20armRegionName%20eq%20'westus'%20and%20meterName%20eq%20'"
+             "Standard%20Execution%20Time'",
+             "");
         CHECK_INT(200, c.response.status);
         json_t *json = test_json(&c.response), *items = json_object_get(json, "Items");
         CHECK_INT(2, json_array_size(items));

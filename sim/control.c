@@ -46,11 +46,11 @@ static json_t *ledger_json(struct ledger *l)
 {
         qsort(l->elapsed_us, l->elapsed_count, sizeof *l->elapsed_us, compare_i64);
         return json_pack("{s:I, s:I, s:I, s:f, s:{s:f, s:f, s:f, s:f, s:f}, s:f, s:f, s:f}", "invocations",
-                         (json_int_t)l->invocations, "failed", (json_int_t)l->failed, "cold_starts", (json_int_t)l->cold,
-                         "cost_usd", l->cost.total_usd, "cost_parts", "request_usd", l->cost.request_usd, "compute_usd",
-                         l->cost.compute_usd, "memory_usd", l->cost.memory_usd, "init_usd", l->cost.init_usd, "egress_usd",
-                         l->cost.egress_usd, "p50_ms", quantile_ms(l, 50), "p95_ms", quantile_ms(l, 95), "p99_ms",
-                         quantile_ms(l, 99));
+                         (json_int_t)l->invocations, "failed", (json_int_t)l->failed, "cold_starts",
+                         (json_int_t)l->cold, "cost_usd", l->cost.total_usd, "cost_parts", "request_usd",
+                         l->cost.request_usd, "compute_usd", l->cost.compute_usd, "memory_usd", l->cost.memory_usd,
+                         "init_usd", l->cost.init_usd, "egress_usd", l->cost.egress_usd, "p50_ms", quantile_ms(l, 50),
+                         "p95_ms", quantile_ms(l, 95), "p99_ms", quantile_ms(l, 99));
 }
 
 /* The sum over the accounts from `first` until before `end`. */
@@ -72,18 +72,21 @@ static void ledger(const struct vn_sim *sim, struct vn_sim_response *response)
         json_t *clouds = json_object(), *accounts = json_object();
         /* Accounts of one cloud stand side by side (platform/demo.h). */
         for (uint32_t c = 0; c < VN_PLATFORM_CLOUDS; c++)
-                json_object_set_new(clouds, vn_platform_cloud_name((enum vn_platform_cloud)c), ledger_of(sim, 2 * c, 2 * c + 2, scratch));
+                json_object_set_new(clouds, vn_platform_cloud_name((enum vn_platform_cloud)c),
+                                    ledger_of(sim, 2 * c, 2 * c + 2, scratch));
         for (uint32_t a = 0; a < VN_SIM_ACCOUNTS; a++)
                 json_object_set_new(accounts, sim->accounts[a].name, ledger_of(sim, a, a + 1, scratch));
-        vn_sim_json(response, 200, json_pack("{s:o, s:o, s:o}", "total", ledger_of(sim, 0, VN_SIM_ACCOUNTS, scratch), "clouds", clouds,
-                                             "accounts", accounts));
+        vn_sim_json(response, 200,
+                    json_pack("{s:o, s:o, s:o}", "total", ledger_of(sim, 0, VN_SIM_ACCOUNTS, scratch), "clouds",
+                              clouds, "accounts", accounts));
         vn_free(scratch);
 }
 
 /* Sites that a body names: one account, a cloud, or all. False if the name is unknown. */
 static bool sites_of(const struct vn_sim *sim, const json_t *body, bool chosen[VN_SIM_ACCOUNTS])
 {
-        const char *cloud = json_string_value(json_object_get(body, "cloud")), *account = json_string_value(json_object_get(body, "account"));
+        const char *cloud = json_string_value(json_object_get(body, "cloud")),
+                   *account = json_string_value(json_object_get(body, "account"));
         bool any = false;
         for (uint32_t a = 0; a < VN_SIM_ACCOUNTS; a++) {
                 chosen[a] = (!cloud || !strcmp(cloud, vn_platform_cloud_name(sim->accounts[a].cloud))) &&
@@ -93,12 +96,14 @@ static bool sites_of(const struct vn_sim *sim, const json_t *body, bool chosen[V
         return any;
 }
 
-static void inject(struct vn_sim *sim, enum vn_injection_kind kind, const json_t *body, struct vn_sim_response *response)
+static void inject(struct vn_sim *sim, enum vn_injection_kind kind, const json_t *body,
+                   struct vn_sim_response *response)
 {
         bool chosen[VN_SIM_ACCOUNTS];
         struct vn_err err;
         double amount = json_number_value(json_object_get(body, kind == VN_INJECT_OUTAGE ? "share" : "factor"));
-        double from_s = json_number_value(json_object_get(body, "from_s")), seconds = json_number_value(json_object_get(body, "seconds"));
+        double from_s = json_number_value(json_object_get(body, "from_s")),
+               seconds = json_number_value(json_object_get(body, "seconds"));
         if (!sites_of(sim, body, chosen)) {
                 refuse(response, 404, "no such cloud or account");
                 return;
@@ -124,8 +129,8 @@ static void inject(struct vn_sim *sim, enum vn_injection_kind kind, const json_t
 
 static json_t *alone_json(const struct vn_sim_alone *r, const char *account)
 {
-        json_t *json = json_pack("{s:f, s:f, s:I, s:I}", "cost_usd", r->cost_usd, "p95_ms", r->p95_ms, "failed", (json_int_t)r->failed,
-                                 "invocations", (json_int_t)r->invocations);
+        json_t *json = json_pack("{s:f, s:f, s:I, s:I}", "cost_usd", r->cost_usd, "p95_ms", r->p95_ms, "failed",
+                                 (json_int_t)r->failed, "invocations", (json_int_t)r->invocations);
         if (json && account)
                 json_object_set_new(json, "account", json_string(account));
         return json;
@@ -158,20 +163,23 @@ static void alone(const struct vn_sim *sim, const json_t *body, struct vn_sim_re
         }
         /* The better one: fewer failures, then cheaper. */
         uint32_t best = result[1].failed != result[0].failed ? result[1].failed < result[0].failed
-                                                              : result[1].cost_usd < result[0].cost_usd;
+                                                             : result[1].cost_usd < result[0].cost_usd;
         json_t *json = alone_json(&result[best], sim->accounts[2 * (uint32_t)which + best].name);
-        json_object_set_new(json, "other", alone_json(&result[!best], sim->accounts[2 * (uint32_t)which + !best].name));
+        json_object_set_new(json, "other",
+                            alone_json(&result[!best], sim->accounts[2 * (uint32_t)which + !best].name));
         vn_sim_json(response, 200, json);
 }
 
 void vn_sim_control(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response)
 {
-        VN_AUTO(vn_json) body = NULL;
+        VN_AUTO(vn_json)
+        body = NULL;
         struct vn_err err;
         struct vn_str header = vn_sim_header(request, "authorization"), scheme = VN_STR("Bearer ");
         bool post = vn_str_eq(request->verb, VN_STR("POST")), get = vn_str_eq(request->verb, VN_STR("GET"));
         if (!vn_str_starts(header, scheme) ||
-            !vn_str_eq_secret(vn_str_n(header.ptr + scheme.len, header.len - scheme.len), vn_str(sim->control_token))) {
+            !vn_str_eq_secret(vn_str_n(header.ptr + scheme.len, header.len - scheme.len),
+                              vn_str(sim->control_token))) {
                 refuse(response, 401, "the control token is needed");
                 return;
         }

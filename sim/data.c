@@ -21,7 +21,8 @@ static enum vn_rc read_gz(const char *path, struct vn_buf *ret, struct vn_err *e
         return vn_buf_check(ret, err);
 }
 
-static enum vn_rc read_either(const char *root, const char *name, bool optional, struct vn_buf *ret, struct vn_err *err)
+static enum vn_rc read_either(const char *root, const char *name, bool optional, struct vn_buf *ret,
+                              struct vn_err *err)
 {
         char path[1024];
         *ret = VN_BUF_INIT(MAX_FILE_BYTES);
@@ -36,10 +37,12 @@ static enum vn_rc read_either(const char *root, const char *name, bool optional,
 
 enum vn_rc vn_sim_data_read(const char *root, struct vn_sim_data *ret, struct vn_err *err)
 {
-        static const char *const names[6] = {
-                "azure-functions/azure2019-500/invocations.csv", "azure-functions/azure2019-500/durations.csv",
-                "azure-functions/azure2019-500/memory.csv", "prices/functions.csv", "prices/aws_lambda_volume_tiers.csv",
-                "prices/egress_internet.csv"};
+        static const char *const names[6] = {"azure-functions/azure2019-500/invocations.csv",
+                                             "azure-functions/azure2019-500/durations.csv",
+                                             "azure-functions/azure2019-500/memory.csv",
+                                             "prices/functions.csv",
+                                             "prices/aws_lambda_volume_tiers.csv",
+                                             "prices/egress_internet.csv"};
         memset(ret, 0, sizeof *ret);
         for (int i = 0; i < 6; i++) {
                 enum vn_rc rc = read_either(root, names[i], i >= 4, &ret->text[i], err);
@@ -48,8 +51,9 @@ enum vn_rc vn_sim_data_read(const char *root, struct vn_sim_data *ret, struct vn
                         return rc;
                 }
         }
-        ret->texts = (struct vn_sim_texts){vn_buf_view(&ret->text[0]), vn_buf_view(&ret->text[1]), vn_buf_view(&ret->text[2]),
-                                           vn_buf_view(&ret->text[3]), vn_buf_view(&ret->text[4]), vn_buf_view(&ret->text[5])};
+        ret->texts = (struct vn_sim_texts){vn_buf_view(&ret->text[0]), vn_buf_view(&ret->text[1]),
+                                           vn_buf_view(&ret->text[2]), vn_buf_view(&ret->text[3]),
+                                           vn_buf_view(&ret->text[4]), vn_buf_view(&ret->text[5])};
         return VN_OK;
 }
 

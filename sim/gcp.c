@@ -17,7 +17,8 @@ void vn_sim_gcp_error(struct vn_sim_response *response, int status, const char *
         va_start(args, format);
         vsnprintf(message, sizeof message, format, args);
         va_end(args);
-        vn_sim_json(response, status, json_pack("{s:{s:i, s:s, s:s}}", "error", "code", status, "message", message, "status", code));
+        vn_sim_json(response, status,
+                    json_pack("{s:{s:i, s:s, s:s}}", "error", "code", status, "message", message, "status", code));
 }
 
 void vn_sim_gcp_host(const struct vn_sim *sim, uint32_t deployment, char ret[96])
@@ -30,10 +31,11 @@ void vn_sim_gcp_host(const struct vn_sim *sim, uint32_t deployment, char ret[96]
 char *vn_sim_gcp_key_file(const struct vn_sim *sim, uint32_t account, const char *token_uri)
 {
         const struct vn_sim_account *a = &sim->accounts[account];
-        VN_AUTO(vn_json) json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "type", "service_account", "project_id", a->id,
-                                          "private_key_id", a->secret, "private_key", a->private_pem, "client_email", a->key_id,
-                                          "client_id", "100000000000000000000", "token_uri", token_uri, "universe_domain",
-                                          "googleapis.com");
+        VN_AUTO(vn_json)
+        json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "type", "service_account", "project_id", a->id,
+                         "private_key_id", a->secret, "private_key", a->private_pem, "client_email", a->key_id,
+                         "client_id", "100000000000000000000", "token_uri", token_uri, "universe_domain",
+                         "googleapis.com");
         char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
         char *copy = text ? vn_strdup(text) : NULL;
         free(text);
@@ -53,19 +55,23 @@ static uint32_t account_by_email(const struct vn_sim *sim, struct vn_str email)
 static uint32_t claimed_issuer(const struct vn_sim *sim, struct vn_str jwt)
 {
         static const struct vn_json_limits limits = {.max_bytes = 16384, .max_depth = 6, .max_values = 200};
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(16384);
-        VN_AUTO(vn_json) claims = NULL;
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(16384);
+        VN_AUTO(vn_json)
+        claims = NULL;
         struct vn_str iss, rest = jwt;
         vn_str_cut(&rest, '.');
         struct vn_str payload = rest.ptr ? vn_str_cut(&rest, '.') : VN_STR("");
-        if (vn_base64_decode(payload, &text) != VN_OK || vn_json_parse(vn_buf_view(&text), &limits, &claims, NULL) != VN_OK ||
-            !json_is_object(claims) || vn_json_text(claims, "iss", &iss, NULL) != VN_OK)
+        if (vn_base64_decode(payload, &text) != VN_OK ||
+            vn_json_parse(vn_buf_view(&text), &limits, &claims, NULL) != VN_OK || !json_is_object(claims) ||
+            vn_json_text(claims, "iss", &iss, NULL) != VN_OK)
                 return UINT32_MAX;
         return account_by_email(sim, iss);
 }
 
 /* A JWT that a service account of ours signed and that is in time. */
-static enum vn_rc account_jwt(struct vn_sim *sim, struct vn_str jwt, uint32_t *ret_account, json_t **ret_claims, struct vn_err *err)
+static enum vn_rc account_jwt(struct vn_sim *sim, struct vn_str jwt, uint32_t *ret_account, json_t **ret_claims,
+                              struct vn_err *err)
 {
         int64_t iat, exp;
         *ret_account = claimed_issuer(sim, jwt);
@@ -74,13 +80,14 @@ static enum vn_rc account_jwt(struct vn_sim *sim, struct vn_str jwt, uint32_t *r
         if (vn_token_verify_rs256(sim->accounts[*ret_account].public_pem, jwt, ret_claims, err) != VN_OK)
                 return vn_fail(err, VN_UNAUTHENTICATED, "Invalid JWT Signature.");
         if (vn_token_in_time(*ret_claims, vn_now_us(sim->clock), vn_now_us(vn_clock_real()), err) == VN_OK &&
-            vn_json_i64(*ret_claims, "iat", &iat, err) == VN_OK && vn_json_i64(*ret_claims, "exp", &exp, err) == VN_OK &&
-            exp - iat <= 3600)
+            vn_json_i64(*ret_claims, "iat", &iat, err) == VN_OK &&
+            vn_json_i64(*ret_claims, "exp", &exp, err) == VN_OK && exp - iat <= 3600)
                 return VN_OK;
         json_decref(*ret_claims);
         *ret_claims = NULL;
-        return vn_fail(err, VN_UNAUTHENTICATED, "Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
-                                                "reasonable timeframe. Check your iat and exp values in the JWT claim.");
+        return vn_fail(err, VN_UNAUTHENTICATED,
+                       "Invalid JWT: Token must be a short-lived token (60 minutes) and in a "
+                       "reasonable timeframe. Check your iat and exp values in the JWT claim.");
 }
 
 static void grant_error(struct vn_sim_response *response, const char *error, const char *description)
@@ -90,13 +97,16 @@ static void grant_error(struct vn_sim_response *response, const char *error, con
 
 static void answer_token(struct vn_sim *sim, uint32_t account, const json_t *asked, struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(8192);
         const char *audience = json_string_value(json_object_get(asked, "target_audience"));
         json_int_t now_s = vn_now_us(sim->clock) / VN_US_PER_S;
         const char *email = sim->accounts[account].key_id;
-        VN_AUTO(vn_json) claims = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I}", "iss", audience ? "https://accounts.google.com" : "vane-sim",
-                                            "aud", audience ? audience : "access", "sub", email, "email", email,
-                                            "email_verified", 1, "iat", now_s, "exp", now_s + TOKEN_S + 1);
+        VN_AUTO(vn_json)
+        claims = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I}", "iss",
+                           audience ? "https://accounts.google.com" : "vane-sim", "aud",
+                           audience ? audience : "access", "sub", email, "email", email, "email_verified", 1, "iat",
+                           now_s, "exp", now_s + TOKEN_S + 1);
         struct vn_err err;
         if (!audience)
                 vn_buf_text(&token, "ya29.");
@@ -105,14 +115,19 @@ static void answer_token(struct vn_sim *sim, uint32_t account, const json_t *ask
         else if (audience)
                 vn_sim_json(response, 200, json_pack("{s:s}", "id_token", token.ptr));
         else
-                vn_sim_json(response, 200, json_pack("{s:s, s:i, s:s}", "access_token", token.ptr, "expires_in", TOKEN_S, "token_type", "Bearer"));
+                vn_sim_json(response, 200,
+                            json_pack("{s:s, s:i, s:s}", "access_token", token.ptr, "expires_in", TOKEN_S,
+                                      "token_type", "Bearer"));
 }
 
 void vn_gcp_token(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) grant = VN_BUF_INIT(256);
-        VN_AUTO(vn_buf) assertion = VN_BUF_INIT(16384);
-        VN_AUTO(vn_json) claims = NULL;
+        VN_AUTO(vn_buf)
+        grant = VN_BUF_INIT(256);
+        VN_AUTO(vn_buf)
+        assertion = VN_BUF_INIT(16384);
+        VN_AUTO(vn_json)
+        claims = NULL;
         uint32_t account;
         struct vn_err err;
         struct vn_str aud;
@@ -129,12 +144,14 @@ void vn_gcp_token(struct vn_sim *sim, const struct vn_sim_request *request, stru
                 grant_error(response, "invalid_grant", err.msg);
                 return;
         }
-        VN_AUTO(vn_buf) own = VN_BUF_INIT(512);
+        VN_AUTO(vn_buf)
+        own = VN_BUF_INIT(512);
         vn_sim_own_address(request, &own);
         vn_buf_text(&own, "/token");
         if (vn_json_text(claims, "aud", &aud, &err) != VN_OK ||
             (!vn_str_eq(aud, VN_STR(TOKEN_URI)) && !vn_str_eq(aud, vn_buf_view(&own)))) {
-                grant_error(response, "invalid_grant", "Invalid JWT: the audience must be " TOKEN_URI " or this address.");
+                grant_error(response, "invalid_grant",
+                            "Invalid JWT: the audience must be " TOKEN_URI " or this address.");
                 return;
         }
         if (!json_object_get(claims, "scope") == !json_object_get(claims, "target_audience")) {
@@ -162,12 +179,14 @@ bool vn_gcp_bearer(struct vn_sim *sim, const struct vn_sim_request *request, str
                    uint32_t *ret_account)
 {
         struct vn_str token = bearer_of(request), prefix = VN_STR("ya29."), email, aud;
-        VN_AUTO(vn_json) claims = NULL;
+        VN_AUTO(vn_json)
+        claims = NULL;
         struct vn_err err;
         bool good;
         if (vn_str_starts(token, prefix)) {
                 token = vn_str_n(token.ptr + prefix.len, token.len - prefix.len);
-                good = vn_token_verify(sim->token_key, token, &claims, &err) == VN_OK && audience_is(claims, VN_STR("access")) &&
+                good = vn_token_verify(sim->token_key, token, &claims, &err) == VN_OK &&
+                       audience_is(claims, VN_STR("access")) &&
                        vn_token_in_time(claims, vn_now_us(sim->clock), vn_now_us(vn_clock_real()), &err) == VN_OK &&
                        vn_json_text(claims, "email", &email, &err) == VN_OK;
                 *ret_account = good ? account_by_email(sim, email) : UINT32_MAX;
@@ -180,15 +199,18 @@ bool vn_gcp_bearer(struct vn_sim *sim, const struct vn_sim_request *request, str
         }
         if (good && *ret_account != UINT32_MAX)
                 return true;
-        vn_sim_gcp_error(response, 401, "UNAUTHENTICATED",
-                         "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
-                         "other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.");
+        vn_sim_gcp_error(
+                response, 401, "UNAUTHENTICATED",
+                "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
+                "other valid authentication credential. See "
+                "https://developers.google.com/identity/sign-in/web/devconsole-project.");
         return false;
 }
 
 bool vn_gcp_id_token(struct vn_sim *sim, const struct vn_sim_request *request, const char *audience)
 {
-        VN_AUTO(vn_json) claims = NULL;
+        VN_AUTO(vn_json)
+        claims = NULL;
         struct vn_err err;
         return vn_token_verify(sim->token_key, bearer_of(request), &claims, &err) == VN_OK &&
                audience_is(claims, vn_str(audience)) &&
@@ -212,7 +234,8 @@ static uint32_t find_host(const struct vn_sim *sim, struct vn_str host)
 static void page(struct vn_sim_response *response, int status, const char *title)
 {
         vn_sim_text(response, status, "text/html; charset=UTF-8", "<html><head><title>");
-        vn_buf_printf(&response->body, "%d %s</title></head><body><h1>Error: %s</h1></body></html>", status, title, title);
+        vn_buf_printf(&response->body, "%d %s</title></head><body><h1>Error: %s</h1></body></html>", status, title,
+                      title);
 }
 
 static void function_host(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_request *request,
@@ -228,7 +251,9 @@ static void function_host(struct vn_sim *sim, uint32_t deployment, const struct 
         }
         if (!vn_gcp_id_token(sim, request, audience)) {
                 page(response, 401, "Unauthorized");
-                vn_sim_set_header(response, "www-authenticate", "Bearer error=\"invalid_token\" error_description=\"The access token could not be verified\"");
+                vn_sim_set_header(response, "www-authenticate",
+                                  "Bearer error=\"invalid_token\" error_description=\"The access token could not be "
+                                  "verified\"");
                 return;
         }
         vn_sim_invoke(sim, deployment, request, response, &out);
@@ -241,16 +266,10 @@ static void function_host(struct vn_sim *sim, uint32_t deployment, const struct 
                 page(response, 429, "Too Many Requests");
                 vn_sim_set_header(response, "retry-after", "1");
                 return;
-        case VN_RUN_TIMEOUT:
-                page(response, 504, "Gateway Timeout");
-                return;
-        case VN_RUN_UNAVAILABLE:
-                page(response, 503, "Service Unavailable");
-                return;
+        case VN_RUN_TIMEOUT: page(response, 504, "Gateway Timeout"); return;
+        case VN_RUN_UNAVAILABLE: page(response, 503, "Service Unavailable"); return;
         case VN_RUN_ERROR:
-        case VN_RUN_OOM:
-                page(response, 500, "Server Error");
-                return;
+        case VN_RUN_OOM: page(response, 500, "Server Error"); return;
         }
 }
 
@@ -272,12 +291,15 @@ void vn_sim_gcp(struct vn_sim *sim, const struct vn_sim_request *request, struct
                 return;
         bool project = count >= 4 && vn_str_eq(part[1], VN_STR("projects"));
         if (project && !vn_str_eq(part[2], vn_str(sim->accounts[account].id))) {
-                vn_sim_gcp_error(response, 403, "PERMISSION_DENIED", "Permission denied on project or it does not exist.");
+                vn_sim_gcp_error(response, 403, "PERMISSION_DENIED",
+                                 "Permission denied on project or it does not exist.");
         } else if (project && vn_str_eq(part[0], VN_STR("v2")) && count <= 10) {
                 vn_gcp_functions(sim, account, request, part + 3, count - 3, response);
-        } else if (project && vn_str_eq(part[0], VN_STR("v3")) && count == 4 && vn_str_eq(part[3], VN_STR("timeSeries"))) {
+        } else if (project && vn_str_eq(part[0], VN_STR("v3")) && count == 4 &&
+                   vn_str_eq(part[3], VN_STR("timeSeries"))) {
                 vn_gcp_time_series(sim, account, request, response);
-        } else if (count == 2 && post && vn_str_eq(part[0], VN_STR("v2")) && vn_str_eq(part[1], VN_STR("entries:list"))) {
+        } else if (count == 2 && post && vn_str_eq(part[0], VN_STR("v2")) &&
+                   vn_str_eq(part[1], VN_STR("entries:list"))) {
                 vn_gcp_entries(sim, account, request, response);
         } else if (count == 4 && vn_str_eq(part[0], VN_STR("v1")) && vn_str_eq(part[1], VN_STR("services")) &&
                    vn_str_eq(part[3], VN_STR("skus"))) {

@@ -11,7 +11,8 @@ void vn_sim_gcp(struct vn_sim *sim, const struct vn_sim_request *request, struct
 char *vn_sim_gcp_key_file(const struct vn_sim *sim, uint32_t account, const char *token_uri);
 
 /* --- between the files of the GCP part --- */
-void vn_sim_gcp_error(struct vn_sim_response *response, int status, const char *code, const char *format, ...) VN_PRINTF(4, 5);
+void vn_sim_gcp_error(struct vn_sim_response *response, int status, const char *code, const char *format, ...)
+        VN_PRINTF(4, 5);
 void vn_sim_gcp_host(const struct vn_sim *sim, uint32_t deployment, char ret[96]); /* fn-00-1a2b3c4d-uc.a.run.app */
 void vn_gcp_token(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response);
 /* The account that a bearer token speaks for: an access token from here, or a self-signed JWT. */
@@ -19,8 +20,9 @@ bool vn_gcp_bearer(struct vn_sim *sim, const struct vn_sim_request *request, str
                    uint32_t *ret_account);
 /* Whether the request bears an ID token for this audience. */
 bool vn_gcp_id_token(struct vn_sim *sim, const struct vn_sim_request *request, const char *audience);
-void vn_gcp_functions(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request, const struct vn_str *part,
-                      size_t count, struct vn_sim_response *response); /* below /v2/projects/P/ */
+void vn_gcp_functions(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
+                      const struct vn_str *part, size_t count,
+                      struct vn_sim_response *response); /* below /v2/projects/P/ */
 void vn_gcp_time_series(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                         struct vn_sim_response *response);
 void vn_gcp_entries(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,

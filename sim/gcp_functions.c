@@ -13,7 +13,8 @@ static bool is(struct vn_str part, const char *word)
 static void function_path(const struct vn_sim *sim, uint32_t deployment, const char *kind, char ret[200])
 {
         const struct vn_sim_account *a = &sim->accounts[deployment / sim->demo->function_count];
-        snprintf(ret, 200, "projects/%s/locations/%s/%s/%s", a->id, a->region, kind, vn_sim_function_name(sim, deployment));
+        snprintf(ret, 200, "projects/%s/locations/%s/%s/%s", a->id, a->region, kind,
+                 vn_sim_function_name(sim, deployment));
 }
 
 static void cpu_text(const struct vn_platform_deployment *d, uint32_t memory_mb, char ret[24])
@@ -32,14 +33,15 @@ static json_t *function(struct vn_sim *sim, uint32_t deployment, bool look)
         vn_sim_gcp_host(sim, deployment, host);
         snprintf(memory, sizeof memory, "%uMi", vn_sim_memory(sim, deployment));
         cpu_text(d, vn_sim_memory(sim, deployment), cpu);
-        return json_pack("{s:s, s:s, s:s, s:s+, s:o, s:{}, s:{s:s, s:s}, s:{s:s, s:s+, s:s, s:s, s:i, s:i, s:i, s:s, s:b}}", "name", name,
-                         "environment", "GEN_2", "state", busy ? "DEPLOYING" : "ACTIVE", "url", "https://", host, "updateTime",
-                         vn_sim_time(sim->functions[deployment].changed_us), "labels", "buildConfig", "runtime",
-                         runtimes[d->runtime], "entryPoint", "handler", "serviceConfig", "service", service, "uri", "https://",
-                         host, "availableMemory", memory, "availableCpu", cpu, "timeoutSeconds",
-                         (int)(d->timeout_us / VN_US_PER_S), "maxInstanceCount", (int)d->max_instances,
-                         "maxInstanceRequestConcurrency", (int)d->concurrency, "ingressSettings", "ALLOW_ALL",
-                         "allTrafficOnLatestRevision", 1);
+        return json_pack(
+                "{s:s, s:s, s:s, s:s+, s:o, s:{}, s:{s:s, s:s}, s:{s:s, s:s+, s:s, s:s, s:i, s:i, s:i, s:s, s:b}}",
+                "name", name, "environment", "GEN_2", "state", busy ? "DEPLOYING" : "ACTIVE", "url", "https://", host,
+                "updateTime", vn_sim_time(sim->functions[deployment].changed_us), "labels", "buildConfig", "runtime",
+                runtimes[d->runtime], "entryPoint", "handler", "serviceConfig", "service", service, "uri", "https://",
+                host, "availableMemory", memory, "availableCpu", cpu, "timeoutSeconds",
+                (int)(d->timeout_us / VN_US_PER_S), "maxInstanceCount", (int)d->max_instances,
+                "maxInstanceRequestConcurrency", (int)d->concurrency, "ingressSettings", "ALLOW_ALL",
+                "allTrafficOnLatestRevision", 1);
 }
 
 static json_t *run_service(struct vn_sim *sim, uint32_t deployment)
@@ -51,12 +53,13 @@ static json_t *run_service(struct vn_sim *sim, uint32_t deployment)
         snprintf(memory, sizeof memory, "%uMi", vn_sim_memory(sim, deployment));
         snprintf(etag, sizeof etag, "\"%u\"", sim->functions[deployment].revision);
         cpu_text(d, vn_sim_memory(sim, deployment), cpu);
-        return json_pack("{s:s, s:s+, s:o, s:s, s:b, s:{s:[{s:s, s:{s:{s:s, s:s}}}], s:{s:i}, s:i}, s:{s:s, s:s}}", "name", name, "uri",
-                         "https://", host, "updateTime", vn_sim_time(sim->functions[deployment].changed_us), "etag", etag,
-                         "reconciling", vn_sim_busy(sim, deployment, false), "template", "containers", "image", "function",
+        return json_pack("{s:s, s:s+, s:o, s:s, s:b, s:{s:[{s:s, s:{s:{s:s, s:s}}}], s:{s:i}, s:i}, s:{s:s, s:s}}",
+                         "name", name, "uri", "https://", host, "updateTime",
+                         vn_sim_time(sim->functions[deployment].changed_us), "etag", etag, "reconciling",
+                         vn_sim_busy(sim, deployment, false), "template", "containers", "image", "function",
                          "resources", "limits", "memory", memory, "cpu", cpu, "scaling", "maxInstanceCount",
-                         (int)d->max_instances, "maxInstanceRequestConcurrency", (int)d->concurrency, "terminalCondition",
-                         "type", "Ready", "state", "CONDITION_SUCCEEDED");
+                         (int)d->max_instances, "maxInstanceRequestConcurrency", (int)d->concurrency,
+                         "terminalCondition", "type", "Ready", "state", "CONDITION_SUCCEEDED");
 }
 
 static void list(struct vn_sim *sim, uint32_t account, struct vn_str location, bool services,
@@ -79,7 +82,8 @@ static void list(struct vn_sim *sim, uint32_t account, struct vn_str location, b
         size_t end = f + size < sim->demo->function_count ? f + size : sim->demo->function_count;
         for (; f < end; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, (uint32_t)f);
-                json_array_append_new(items, services ? run_service(sim, deployment) : function(sim, deployment, false));
+                json_array_append_new(items,
+                                      services ? run_service(sim, deployment) : function(sim, deployment, false));
         }
         body = json_pack("{s:o}", services ? "services" : "functions", items);
         if (body && f < sim->demo->function_count) {
@@ -105,12 +109,13 @@ static json_t *operation(struct vn_sim *sim, uint32_t deployment, bool look)
         operation_name(sim, deployment, name);
         function_path(sim, deployment, "functions", target);
         json_t *json = json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:o}, s:b}", "name", name, "metadata", "@type",
-                                 "type.googleapis.com/google.cloud.functions.v2.OperationMetadata", "target", target, "verb",
-                                 "update", "apiVersion", "v2", "createTime", vn_sim_time(sim->functions[deployment].changed_us),
-                                 "done", !busy);
+                                 "type.googleapis.com/google.cloud.functions.v2.OperationMetadata", "target", target,
+                                 "verb", "update", "apiVersion", "v2", "createTime",
+                                 vn_sim_time(sim->functions[deployment].changed_us), "done", !busy);
         if (json && !busy) {
                 json_t *result = function(sim, deployment, false);
-                json_object_set_new(result, "@type", json_string("type.googleapis.com/google.cloud.functions.v2.Function"));
+                json_object_set_new(result, "@type",
+                                    json_string("type.googleapis.com/google.cloud.functions.v2.Function"));
                 json_object_set_new(json, "response", result);
         }
         return json;
@@ -144,20 +149,25 @@ static bool mask_is_memory(struct vn_str mask)
         return true;
 }
 
-static void patch(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_request *request, struct vn_sim_response *response)
+static void patch(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_request *request,
+                  struct vn_sim_response *response)
 {
-        VN_AUTO(vn_json) body = NULL;
-        VN_AUTO(vn_buf) mask = VN_BUF_INIT(1024);
+        VN_AUTO(vn_json)
+        body = NULL;
+        VN_AUTO(vn_buf)
+        mask = VN_BUF_INIT(1024);
         struct vn_err err;
         if (vn_sim_body(request, &body, &err) != VN_OK) {
                 vn_sim_gcp_error(response, 400, "INVALID_ARGUMENT", "Invalid JSON payload received. %s", err.msg);
                 return;
         }
         if (!vn_sim_param(request->query, "updateMask", &mask) || !mask_is_memory(vn_buf_view(&mask))) {
-                vn_sim_gcp_error(response, 400, "INVALID_ARGUMENT", "This simulator needs an updateMask of serviceConfig.availableMemory only.");
+                vn_sim_gcp_error(response, 400, "INVALID_ARGUMENT",
+                                 "This simulator needs an updateMask of serviceConfig.availableMemory only.");
                 return;
         }
-        const char *memory = json_string_value(json_object_get(json_object_get(body, "serviceConfig"), "availableMemory"));
+        const char *memory =
+                json_string_value(json_object_get(json_object_get(body, "serviceConfig"), "availableMemory"));
         uint32_t mb = memory ? parse_quantity(vn_str(memory)) : 0;
         if (vn_sim_busy(sim, deployment, false)) {
                 vn_sim_gcp_error(response, 409, "ABORTED", "unable to queue the operation");
@@ -166,7 +176,8 @@ static void patch(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_r
         const struct vn_platform_deployment *d = &sim->demo->deployments[deployment];
         /* Small shares of a CPU come with small memory: up to 512 MiB below half a CPU, 1 GiB below one. */
         if (d->vcpu > 0 && d->vcpu < 1 && mb > (d->vcpu < 0.5 ? 512u : 1024u)) {
-                vn_sim_gcp_error(response, 400, "INVALID_ARGUMENT", "Total memory %u Mi is too much for %.4g CPU", mb, d->vcpu);
+                vn_sim_gcp_error(response, 400, "INVALID_ARGUMENT", "Total memory %u Mi is too much for %.4g CPU", mb,
+                                 d->vcpu);
                 return;
         }
         if (vn_sim_change(sim, deployment, mb, SETTLE_US, &err) != VN_OK) {
@@ -190,8 +201,8 @@ static void get_operation(struct vn_sim *sim, uint32_t account, struct vn_str id
         vn_sim_gcp_error(response, 404, "NOT_FOUND", "The operation was not found.");
 }
 
-void vn_gcp_functions(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request, const struct vn_str *part,
-                      size_t count, struct vn_sim_response *response)
+void vn_gcp_functions(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
+                      const struct vn_str *part, size_t count, struct vn_sim_response *response)
 {
         bool get = is(request->verb, "GET"), services = count > 2 && is(part[2], "services");
         bool kind = count > 2 && (services || is(part[2], "functions"));
@@ -208,10 +219,11 @@ void vn_gcp_functions(struct vn_sim *sim, uint32_t account, const struct vn_sim_
                 return;
         }
         uint32_t deployment = kind && count == 4 && is(part[1], sim->accounts[account].region)
-                                      ? vn_sim_find(sim, account, part[3]) : UINT32_MAX;
+                                      ? vn_sim_find(sim, account, part[3])
+                                      : UINT32_MAX;
         if (deployment == UINT32_MAX)
-                vn_sim_gcp_error(response, 404, "NOT_FOUND", "Resource '%.*s' was not found", count > 3 && part[3].len < 80 ? (int)part[3].len : 0,
-                                 count > 3 ? part[3].ptr : "");
+                vn_sim_gcp_error(response, 404, "NOT_FOUND", "Resource '%.*s' was not found",
+                                 count > 3 && part[3].len < 80 ? (int)part[3].len : 0, count > 3 ? part[3].ptr : "");
         else if (get)
                 vn_sim_json(response, 200, services ? run_service(sim, deployment) : function(sim, deployment, true));
         else if (!services && is(request->verb, "PATCH"))

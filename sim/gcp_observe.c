@@ -11,8 +11,8 @@
 
 static int status_of(const struct vn_sim_record *r)
 {
-        static const int codes[] = {[VN_RUN_OK] = 200, [VN_RUN_ERROR] = 500, [VN_RUN_OOM] = 500, [VN_RUN_TIMEOUT] = 504,
-                                    [VN_RUN_THROTTLED] = 429, [VN_RUN_UNAVAILABLE] = 503};
+        static const int codes[] = {[VN_RUN_OK] = 200,      [VN_RUN_ERROR] = 500,     [VN_RUN_OOM] = 500,
+                                    [VN_RUN_TIMEOUT] = 504, [VN_RUN_THROTTLED] = 429, [VN_RUN_UNAVAILABLE] = 503};
         return codes[r->status];
 }
 
@@ -89,7 +89,8 @@ static bool latency(const struct vn_sim_record *r, const void *arg, double *ret)
 
 static json_t *point_of(const struct vn_series_point *p, const struct series_request *q, bool count_metric)
 {
-        json_t *interval = json_pack("{s:o, s:o}", "startTime", vn_sim_time(p->start_us), "endTime", vn_sim_time(p->start_us + q->period_us));
+        json_t *interval = json_pack("{s:o, s:o}", "startTime", vn_sim_time(p->start_us), "endTime",
+                                     vn_sim_time(p->start_us + q->period_us));
         char count[24];
         snprintf(count, sizeof count, "%zu", p->count);
         json_t *value;
@@ -98,17 +99,19 @@ static json_t *point_of(const struct vn_series_point *p, const struct series_req
         else if (q->percentile >= 0)
                 value = json_pack("{s:f}", "doubleValue", p->percentile);
         else
-                value = json_pack("{s:{s:s, s:f}}", "distributionValue", "count", count, "mean", p->sum / (double)p->count);
+                value = json_pack("{s:{s:s, s:f}}", "distributionValue", "count", count, "mean",
+                                  p->sum / (double)p->count);
         return json_pack("{s:o, s:o}", "interval", interval, "value", value);
 }
 
-static void add_series(struct vn_sim *sim, uint32_t account, uint32_t deployment, const struct series_request *q, int class,
-                       bool count_metric, json_t *list)
+static void add_series(struct vn_sim *sim, uint32_t account, uint32_t deployment, const struct series_request *q,
+                       int class, bool count_metric, json_t *list)
 {
         char class_text[8], code[8];
         size_t count = 0;
-        struct vn_series_point *points = vn_series(sim, deployment, count_metric ? counted : latency, &class, q->from_us, q->until_us,
-                                                   q->period_us, q->percentile >= 0 ? q->percentile : 50, MAX_POINTS, &count);
+        struct vn_series_point *points =
+                vn_series(sim, deployment, count_metric ? counted : latency, &class, q->from_us, q->until_us,
+                          q->period_us, q->percentile >= 0 ? q->percentile : 50, MAX_POINTS, &count);
         if (count) {
                 json_t *out = json_array();
                 for (size_t i = count; i-- > 0;) /* newest first */
@@ -116,12 +119,17 @@ static void add_series(struct vn_sim *sim, uint32_t account, uint32_t deployment
                 snprintf(class_text, sizeof class_text, "%dxx", class);
                 snprintf(code, sizeof code, "%d", class == 2 ? 200 : class == 4 ? 429 : 500);
                 json_array_append_new(list,
-                        json_pack("{s:{s:s%, s:{s:s, s:s}}, s:{s:s, s:{s:s, s:s, s:s}}, s:s, s:s, s:o}", "metric", "type", q->metric.ptr,
-                                  q->metric.len, "labels", "response_code_class", class_text, "response_code", code, "resource",
-                                  "type", "cloud_run_revision", "labels", "service_name", vn_sim_function_name(sim, deployment),
-                                  "location", sim->accounts[account].region, "project_id", sim->accounts[account].id,
-                                  "metricKind", "DELTA", "valueType",
-                                  count_metric ? "INT64" : q->percentile >= 0 ? "DOUBLE" : "DISTRIBUTION", "points", out));
+                                      json_pack("{s:{s:s%, s:{s:s, s:s}}, s:{s:s, s:{s:s, s:s, s:s}}, s:s, s:s, s:o}",
+                                                "metric", "type", q->metric.ptr, q->metric.len, "labels",
+                                                "response_code_class", class_text, "response_code", code, "resource",
+                                                "type", "cloud_run_revision", "labels", "service_name",
+                                                vn_sim_function_name(sim, deployment), "location",
+                                                sim->accounts[account].region, "project_id",
+                                                sim->accounts[account].id, "metricKind", "DELTA", "valueType",
+                                                count_metric         ? "INT64"
+                                                : q->percentile >= 0 ? "DOUBLE"
+                                                                     : "DISTRIBUTION",
+                                                "points", out));
         }
         vn_free(points);
 }
@@ -132,8 +140,10 @@ static bool parse_aligner(struct vn_str text, double *ret_percentile)
         static const struct {
                 const char *name, *number;
                 double percentile;
-        } known[] = {{"ALIGN_NONE", "0", -1}, {"ALIGN_DELTA", "1", -1}, {"ALIGN_SUM", "14", -1}, {"ALIGN_PERCENTILE_99", "18", 99},
-                     {"ALIGN_PERCENTILE_95", "19", 95}, {"ALIGN_PERCENTILE_50", "20", 50}, {"ALIGN_PERCENTILE_05", "21", 5}};
+        } known[] = {{"ALIGN_NONE", "0", -1},           {"ALIGN_DELTA", "1", -1},
+                     {"ALIGN_SUM", "14", -1},           {"ALIGN_PERCENTILE_99", "18", 99},
+                     {"ALIGN_PERCENTILE_95", "19", 95}, {"ALIGN_PERCENTILE_50", "20", 50},
+                     {"ALIGN_PERCENTILE_05", "21", 5}};
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
                 if (vn_str_eq(text, vn_str(known[i].name)) || vn_str_eq(text, vn_str(known[i].number))) {
                         *ret_percentile = known[i].percentile;
@@ -145,15 +155,19 @@ static bool parse_aligner(struct vn_str text, double *ret_percentile)
 
 static bool param_time(struct vn_str query, const char *name, int64_t *ret_us)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(64);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(64);
         return vn_sim_param(query, name, &text) && vn_time_parse(text.ptr ? text.ptr : "", text.len, ret_us) == VN_OK;
 }
 
-static const char *read_series_request(const struct vn_sim_request *request, struct series_request *q, struct vn_buf *filter)
+static const char *read_series_request(const struct vn_sim_request *request, struct series_request *q,
+                                       struct vn_buf *filter)
 {
         struct condition conditions[MAX_CONDITIONS];
-        VN_AUTO(vn_buf) period = VN_BUF_INIT(32);
-        VN_AUTO(vn_buf) aligner = VN_BUF_INIT(64);
+        VN_AUTO(vn_buf)
+        period = VN_BUF_INIT(32);
+        VN_AUTO(vn_buf)
+        aligner = VN_BUF_INIT(64);
         uint64_t seconds = 60;
         *q = (struct series_request){.percentile = -1};
         if (!vn_sim_param(request->query, "filter", filter))
@@ -172,7 +186,8 @@ static const char *read_series_request(const struct vn_sim_request *request, str
                 return "Field interval had an invalid value.";
         if (vn_sim_param(request->query, "aggregation.alignmentPeriod", &period) &&
             (!vn_str_ends(vn_buf_view(&period), VN_STR("s")) ||
-             vn_str_to_u64(vn_str_n(period.ptr, period.len - 1), &seconds) != VN_OK || seconds < 60 || seconds > 86400))
+             vn_str_to_u64(vn_str_n(period.ptr, period.len - 1), &seconds) != VN_OK || seconds < 60 ||
+             seconds > 86400))
                 return "Field aggregation.alignmentPeriod had an invalid value: at least 60s.";
         q->period_us = (int64_t)seconds * VN_US_PER_S;
         vn_sim_param(request->query, "aggregation.perSeriesAligner", &aligner);
@@ -184,7 +199,8 @@ static const char *read_series_request(const struct vn_sim_request *request, str
 void vn_gcp_time_series(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                         struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) filter = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        filter = VN_BUF_INIT(4096);
         struct series_request q;
         const char *bad = read_series_request(request, &q, &filter);
         if (bad) {
@@ -201,7 +217,7 @@ void vn_gcp_time_series(struct vn_sim *sim, uint32_t account, const struct vn_si
         for (uint32_t f = 0; f < sim->demo->function_count; f++) {
                 if (q.service.len && !vn_str_eq(q.service, vn_str(sim->trace->functions[f].name)))
                         continue;
-                for (int class = 2; class <= 5; class++)
+                for (int class = 2; class <= 5; class ++)
                         add_series(sim, account, vn_demo_deployment(sim->demo, account, f), &q, class, counts, list);
         }
         vn_sim_json(response, 200, json_pack("{s:o, s:s}", "timeSeries", list, "unit", counts ? "1" : "ms"));
@@ -225,7 +241,8 @@ struct log_request {
         size_t count;
 };
 
-static bool entry_passes(const struct vn_sim *sim, const struct log_request *q, const struct entry *e, const char *log_name)
+static bool entry_passes(const struct vn_sim *sim, const struct log_request *q, const struct entry *e,
+                         const char *log_name)
 {
         for (size_t i = 0; i < q->count; i++) {
                 const struct condition *c = &q->conditions[i];
@@ -263,20 +280,21 @@ static json_t *entry_json(const struct vn_sim *sim, uint32_t account, const stru
         snprintf(request_bytes, sizeof request_bytes, "%u", r->payload_bytes);
         snprintf(response_bytes, sizeof response_bytes, "%u", r->response_bytes);
         vn_sim_gcp_host(sim, e->deployment, host);
-        json_t *json = json_pack("{s:s, s:s, s:o, s:s, s:{s:s, s:{s:s, s:s, s:s}}, s:{s:s, s:s+, s:i, s:s, s:s, s:s}}", "insertId", id, "logName",
-                                 log_name, "timestamp", vn_sim_time(r->at_us), "severity", status_of(r) < 400 ? "INFO" : "ERROR",
-                                 "resource", "type", "cloud_run_revision", "labels", "service_name",
-                                 vn_sim_function_name(sim, e->deployment), "location", sim->accounts[account].region,
-                                 "project_id", sim->accounts[account].id, "httpRequest", "requestMethod", "POST", "requestUrl",
-                                 "https://", host, "status", status_of(r), "latency", took, "requestSize", request_bytes,
-                                 "responseSize", response_bytes);
+        json_t *json =
+                json_pack("{s:s, s:s, s:o, s:s, s:{s:s, s:{s:s, s:s, s:s}}, s:{s:s, s:s+, s:i, s:s, s:s, s:s}}",
+                          "insertId", id, "logName", log_name, "timestamp", vn_sim_time(r->at_us), "severity",
+                          status_of(r) < 400 ? "INFO" : "ERROR", "resource", "type", "cloud_run_revision", "labels",
+                          "service_name", vn_sim_function_name(sim, e->deployment), "location",
+                          sim->accounts[account].region, "project_id", sim->accounts[account].id, "httpRequest",
+                          "requestMethod", "POST", "requestUrl", "https://", host, "status", status_of(r), "latency",
+                          took, "requestSize", request_bytes, "responseSize", response_bytes);
         if (json && r->instance)
                 json_object_set_new(json, "labels", json_pack("{s:s}", "instanceId", instance));
         return json;
 }
 
-static struct entry *gather(const struct vn_sim *sim, uint32_t account, const struct log_request *q, const char *log_name,
-                            size_t *ret_count)
+static struct entry *gather(const struct vn_sim *sim, uint32_t account, const struct log_request *q,
+                            const char *log_name, size_t *ret_count)
 {
         size_t total = 0;
         for (uint32_t f = 0; f < sim->demo->function_count; f++)
@@ -296,9 +314,11 @@ static struct entry *gather(const struct vn_sim *sim, uint32_t account, const st
         return entries;
 }
 
-void vn_gcp_entries(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request, struct vn_sim_response *response)
+void vn_gcp_entries(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
+                    struct vn_sim_response *response)
 {
-        VN_AUTO(vn_json) body = NULL;
+        VN_AUTO(vn_json)
+        body = NULL;
         struct vn_err err;
         struct log_request q;
         char log_name[160], project[80];
@@ -330,7 +350,8 @@ void vn_gcp_entries(struct vn_sim *sim, uint32_t account, const struct vn_sim_re
         bool descending = order && !strcmp(order, "timestamp desc");
         size_t at = (size_t)start;
         for (; entries && at < count && at < start + (size_t)size; at++)
-                json_array_append_new(list, entry_json(sim, account, &entries[descending ? count - 1 - at : at], log_name));
+                json_array_append_new(list,
+                                      entry_json(sim, account, &entries[descending ? count - 1 - at : at], log_name));
         vn_free(entries);
         json_t *answer = json_pack("{s:o}", "entries", list);
         if (answer && at < count) {
@@ -345,8 +366,8 @@ static json_t *rate(double from, double usd)
 {
         char units[24];
         snprintf(units, sizeof units, "%lld", (long long)usd);
-        return json_pack("{s:f, s:{s:s, s:s, s:I}}", "startUsageAmount", from, "unitPrice", "currencyCode", "USD", "units", units,
-                         "nanos", (json_int_t)((usd - (double)(long long)usd) * 1e9 + 0.5));
+        return json_pack("{s:f, s:{s:s, s:s, s:I}}", "startUsageAmount", from, "unitPrice", "currencyCode", "USD",
+                         "units", units, "nanos", (json_int_t)((usd - (double)(long long)usd) * 1e9 + 0.5));
 }
 
 static void add_sku(json_t *list, const char *region, const char *what, const char *unit, double per_sold,
@@ -354,28 +375,34 @@ static void add_sku(json_t *list, const char *region, const char *what, const ch
 {
         char id[24], name[80], description[120];
         uint64_t hash = vn_hash64(what, strlen(what), vn_hash64(region, strlen(region), 0));
-        snprintf(id, sizeof id, "%04X-%04X-%04X", (unsigned)(hash >> 48), (unsigned)(hash >> 32) & 0xffff, (unsigned)(hash >> 16) & 0xffff);
+        snprintf(id, sizeof id, "%04X-%04X-%04X", (unsigned)(hash >> 48), (unsigned)(hash >> 32) & 0xffff,
+                 (unsigned)(hash >> 16) & 0xffff);
         snprintf(name, sizeof name, "services/" RUN_SERVICE "/skus/%s", id);
         snprintf(description, sizeof description, "%s in %s", what, region);
         json_t *rates = json_pack("[o, o]", rate(0, 0), rate(meter->free, meter->tiers[0].usd * per_sold * factor));
         json_array_append_new(list,
-                json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:[s], s:[{s:s, s:{s:s, s:s, s:s, s:i, s:i, s:o}, s:i, s:s}], s:s}", "name", name,
-                          "skuId", id, "description", description, "category", "serviceDisplayName", "Cloud Run",
-                          "resourceFamily", "ApplicationServices", "resourceGroup", "Compute", "usageType", "OnDemand",
-                          "serviceRegions", region, "pricingInfo", "summary", "", "pricingExpression", "usageUnit", unit,
-                          "usageUnitDescription", unit, "baseUnit", unit, "displayQuantity", 1, "baseUnitConversionFactor", 1,
-                          "tieredRates", rates, "currencyConversionRate", 1, "effectiveTime", "2024-11-01T00:00:00Z",
-                          "serviceProviderName", "Google"));
+                              json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:[s], s:[{s:s, s:{s:s, s:s, s:s, "
+                                        "s:i, s:i, s:o}, s:i, s:s}], s:s}",
+                                        "name", name, "skuId", id, "description", description, "category",
+                                        "serviceDisplayName", "Cloud Run", "resourceFamily", "ApplicationServices",
+                                        "resourceGroup", "Compute", "usageType", "OnDemand", "serviceRegions", region,
+                                        "pricingInfo", "summary", "", "pricingExpression", "usageUnit", unit,
+                                        "usageUnitDescription", unit, "baseUnit", unit, "displayQuantity", 1,
+                                        "baseUnitConversionFactor", 1, "tieredRates", rates, "currencyConversionRate",
+                                        1, "effectiveTime", "2024-11-01T00:00:00Z", "serviceProviderName", "Google"));
 }
 
-void vn_gcp_skus(struct vn_sim *sim, struct vn_str service, const struct vn_sim_request *request, struct vn_sim_response *response)
+void vn_gcp_skus(struct vn_sim *sim, struct vn_str service, const struct vn_sim_request *request,
+                 struct vn_sim_response *response)
 {
-        VN_AUTO(vn_buf) currency = VN_BUF_INIT(16);
+        VN_AUTO(vn_buf)
+        currency = VN_BUF_INIT(16);
         if (!vn_str_eq(service, VN_STR(RUN_SERVICE))) {
                 vn_sim_gcp_error(response, 404, "NOT_FOUND", "The service was not found.");
                 return;
         }
-        if (vn_sim_param(request->query, "currencyCode", &currency) && !vn_str_eq(vn_buf_view(&currency), VN_STR("USD"))) {
+        if (vn_sim_param(request->query, "currencyCode", &currency) &&
+            !vn_str_eq(vn_buf_view(&currency), VN_STR("USD"))) {
                 vn_sim_gcp_error(response, 400, "INVALID_ARGUMENT", "Prices are in USD here.");
                 return;
         }
@@ -385,8 +412,10 @@ void vn_gcp_skus(struct vn_sim *sim, struct vn_str service, const struct vn_sim_
                 if (site->cloud != VN_PLATFORM_GCP)
                         continue;
                 double factor = vn_platform_price_factor(sim->platform, s, vn_now_us(sim->clock));
-                add_sku(list, site->region, "Services CPU (Request-based billing)", "s", 1, &site->price.vcpu_s, factor);
-                add_sku(list, site->region, "Services Memory (Request-based billing)", "GiBy.s", 1, &site->price.gib_s, factor);
+                add_sku(list, site->region, "Services CPU (Request-based billing)", "s", 1, &site->price.vcpu_s,
+                        factor);
+                add_sku(list, site->region, "Services Memory (Request-based billing)", "GiBy.s", 1,
+                        &site->price.gib_s, factor);
                 add_sku(list, site->region, "Services Requests", "count", 1, &site->price.request, factor);
         }
         vn_sim_json(response, 200, json_pack("{s:o, s:s}", "skus", list, "nextPageToken", ""));

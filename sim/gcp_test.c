@@ -11,8 +11,8 @@ struct gcp_call {
         struct vn_sim_response response;
 };
 
-static void call(struct test_sim *t, struct gcp_call *c, const char *token, const char *host, const char *verb, const char *path,
-                 const char *query, const char *body)
+static void call(struct test_sim *t, struct gcp_call *c, const char *token, const char *host, const char *verb,
+                 const char *path, const char *query, const char *body)
 {
         char bearer[4096];
         test_request_init(&c->request, verb, path, query, body);
@@ -53,19 +53,23 @@ static void sign_jwt(const struct test_sim *t, const char *claims, struct vn_buf
 /* Exchanges an assertion; the status is returned and the token, if any, put into `ret`. */
 static int exchange(struct test_sim *t, const char *extra, int64_t shift_s, char ret[4000])
 {
-        VN_AUTO(vn_buf) body = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        body = VN_BUF_INIT(16384);
         char claims[1000];
         struct gcp_call c;
         long long now_s = t->clock.time_us / VN_US_PER_S + shift_s;
-        snprintf(claims, sizeof claims, "{\"iss\":\"%s\",\"aud\":\"https://oauth2.googleapis.com/token\",\"iat\":%lld,\"exp\":%lld,%s}",
+        snprintf(claims, sizeof claims,
+                 "{\"iss\":\"%s\",\"aud\":\"https://oauth2.googleapis.com/token\",\"iat\":%lld,\"exp\":%lld,%s}",
                  t->sim->accounts[4].key_id, now_s, now_s + 3600, extra);
         vn_buf_text(&body, "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=");
-        VN_AUTO(vn_buf) jwt = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        jwt = VN_BUF_INIT(8192);
         sign_jwt(t, claims, &jwt);
         vn_buf_str(&body, vn_buf_view(&jwt));
         call(t, &c, NULL, NULL, "POST", "/token", "", body.ptr);
         json_t *json = test_json(&c.response);
-        const char *token = test_text(json, "id_token")[0] ? test_text(json, "id_token") : test_text(json, "access_token");
+        const char *token =
+                test_text(json, "id_token")[0] ? test_text(json, "id_token") : test_text(json, "access_token");
         snprintf(ret, 4000, "%s", token);
         json_decref(json);
         int status = c.response.status;
@@ -96,10 +100,10 @@ TEST(assertions_are_checked)
         json_decref(json);
         end(&c);
         char waste[4000];
-        CHECK_INT(400, exchange(&t, SCOPE, -7200, waste));                           /* old */
-        CHECK_INT(400, exchange(&t, SCOPE, 7200, waste));                            /* of the future */
-        CHECK_INT(400, exchange(&t, "\"x\":1", 0, waste));                           /* neither scope nor audience */
-        CHECK_INT(400, exchange(&t, SCOPE ",\"target_audience\":\"x\"", 0, waste));  /* both */
+        CHECK_INT(400, exchange(&t, SCOPE, -7200, waste));                          /* old */
+        CHECK_INT(400, exchange(&t, SCOPE, 7200, waste));                           /* of the future */
+        CHECK_INT(400, exchange(&t, "\"x\":1", 0, waste));                          /* neither scope nor audience */
+        CHECK_INT(400, exchange(&t, SCOPE ",\"target_audience\":\"x\"", 0, waste)); /* both */
         t.clock.time_us += 3700 * VN_US_PER_S;
         call(&t, &c, token, NULL, "GET", path, "", "");
         CHECK_INT(401, c.response.status);
@@ -120,7 +124,8 @@ TEST(memory_is_patched_by_an_operation)
         char rest[80];
         snprintf(rest, sizeof rest, "us-central1/functions/fn-%02u", f);
         function_path(&t, rest, path);
-        call(&t, &c, token, NULL, "PATCH", path, "updateMask=serviceConfig.availableMemory", "{\"serviceConfig\":{\"availableMemory\":\"4Gi\"}}");
+        call(&t, &c, token, NULL, "PATCH", path, "updateMask=serviceConfig.availableMemory",
+             "{\"serviceConfig\":{\"availableMemory\":\"4Gi\"}}");
         CHECK_INT(200, c.response.status);
         json_t *json = test_json(&c.response);
         CHECK(json_is_false(json_object_get(json, "done")));
@@ -128,20 +133,24 @@ TEST(memory_is_patched_by_an_operation)
         snprintf(operation, sizeof operation, "/v2/%s", test_text(json, "name"));
         json_decref(json);
         end(&c);
-        call(&t, &c, token, NULL, "PATCH", path, "updateMask=service_config.available_memory", "{\"serviceConfig\":{\"availableMemory\":\"2Gi\"}}");
+        call(&t, &c, token, NULL, "PATCH", path, "updateMask=service_config.available_memory",
+             "{\"serviceConfig\":{\"availableMemory\":\"2Gi\"}}");
         CHECK_INT(409, c.response.status);
         end(&c);
         t.clock.time_us += 61 * VN_US_PER_S;
         call(&t, &c, token, NULL, "GET", operation, "", "");
         json = test_json(&c.response);
         CHECK(json_is_true(json_object_get(json, "done")));
-        CHECK_TEXT("4096Mi", test_text(json_object_get(json_object_get(json, "response"), "serviceConfig"), "availableMemory"));
+        CHECK_TEXT("4096Mi",
+                   test_text(json_object_get(json_object_get(json, "response"), "serviceConfig"), "availableMemory"));
         json_decref(json);
         end(&c);
-        static const char *const bad[][2] = {{"", "{}"}, {"updateMask=*", "{}"},
-                                             {"updateMask=serviceConfig.availableMemory", "{\"serviceConfig\":{\"availableMemory\":\"12\"}}"},
-                                             {"updateMask=serviceConfig.availableMemory", "{"},
-                                             {"updateMask=serviceConfig.availableMemory", "{}"}};
+        static const char *const bad[][2] = {
+                {"", "{}"},
+                {"updateMask=*", "{}"},
+                {"updateMask=serviceConfig.availableMemory", "{\"serviceConfig\":{\"availableMemory\":\"12\"}}"},
+                {"updateMask=serviceConfig.availableMemory", "{"},
+                {"updateMask=serviceConfig.availableMemory", "{}"}};
         for (size_t i = 0; i < 5; i++) {
                 call(&t, &c, token, NULL, "PATCH", path, bad[i][0], bad[i][1]);
                 CHECK_INT(400, c.response.status);
@@ -175,8 +184,10 @@ TEST(invocations_need_an_id_token_and_reach_logs_and_metrics)
         }
         const char *project = t.sim->accounts[4].id;
         snprintf(body, sizeof body,
-                 "{\"resourceNames\":[\"projects/%s\"],\"filter\":\"resource.type=\\\"cloud_run_revision\\\" AND logName=\\\"projects/%s/logs/"
-                 "run.googleapis.com%%2Frequests\\\" AND timestamp>=\\\"2027-01-15T08:00:00Z\\\"\",\"orderBy\":\"timestamp asc\",\"pageSize\":2}",
+                 "{\"resourceNames\":[\"projects/%s\"],\"filter\":\"resource.type=\\\"cloud_run_revision\\\" AND "
+                 "logName=\\\"projects/%s/logs/"
+                 "run.googleapis.com%%2Frequests\\\" AND "
+                 "timestamp>=\\\"2027-01-15T08:00:00Z\\\"\",\"orderBy\":\"timestamp asc\",\"pageSize\":2}",
                  project, project);
         call(&t, &c, token, NULL, "POST", "/v2/entries:list", "", body);
         CHECK_INT(200, c.response.status);
@@ -187,9 +198,12 @@ TEST(invocations_need_an_id_token_and_reach_logs_and_metrics)
         end(&c);
         snprintf(path, sizeof path, "/v3/projects/%s/timeSeries", project);
         call(&t, &c, token, NULL, "GET", path,
-             "filter=metric.type%3D%22run.googleapis.com%2Frequest_count%22%20AND%20resource.labels.service_name%3D%22fn-03%22&"
-             "interval.startTime=2027-01-15T08:00:00Z&interval.endTime=2027-01-15T09:00:00Z&aggregation.alignmentPeriod=60s&"
-             "aggregation.perSeriesAligner=ALIGN_SUM", "");
+             "filter=metric.type%3D%22run.googleapis.com%2Frequest_count%22%20AND%20resource.labels.service_name%3D%"
+             "22fn-03%22&"
+             "interval.startTime=2027-01-15T08:00:00Z&interval.endTime=2027-01-15T09:00:00Z&aggregation."
+             "alignmentPeriod=60s&"
+             "aggregation.perSeriesAligner=ALIGN_SUM",
+             "");
         CHECK_INT(200, c.response.status);
         json = test_json(&c.response);
         json_t *points = json_object_get(json_array_get(json_object_get(json, "timeSeries"), 0), "points");
@@ -212,7 +226,8 @@ TEST(the_catalog_has_free_tiers)
         CHECK_INT(200, exchange(&t, SCOPE, 0, token));
         call(&t, &c, token, NULL, "GET", "/v1/services/152E-C115-5142/skus", "currencyCode=USD", "");
         CHECK_INT(200, c.response.status);
-        CHECK(strstr(c.response.body.ptr, "\"startUsageAmount\":180000.0") && strstr(c.response.body.ptr, "\"nanos\":24000"));
+        CHECK(strstr(c.response.body.ptr, "\"startUsageAmount\":180000.0") &&
+              strstr(c.response.body.ptr, "\"nanos\":24000"));
         end(&c);
         call(&t, &c, token, NULL, "GET", "/v1/services/6F81-5844-456A/skus", "", "");
         CHECK_INT(404, c.response.status);
@@ -220,7 +235,8 @@ TEST(the_catalog_has_free_tiers)
         test_sim_done(&t);
 }
 
-static int control(struct test_sim *t, const char *token, const char *verb, const char *path, const char *body, json_t **ret)
+static int control(struct test_sim *t, const char *token, const char *verb, const char *path, const char *body,
+                   json_t **ret)
 {
         struct test_request r;
         struct vn_sim_response response;
@@ -246,7 +262,8 @@ TEST(a_replay_alone_repeats_the_ledger_to_the_bit)
         test_sim_init(&t);
         vn_rng_seed(&rng, test_seed());
         const char *key = t.sim->control_token;
-        CHECK_INT(200, control(&t, key, "POST", "/control/latency", "{\"cloud\":\"aws\",\"factor\":2,\"seconds\":600}", NULL));
+        CHECK_INT(200, control(&t, key, "POST", "/control/latency",
+                               "{\"cloud\":\"aws\",\"factor\":2,\"seconds\":600}", NULL));
         for (int i = 0; i < 400; i++) {
                 struct test_request r;
                 struct vn_sim_response response;
@@ -254,7 +271,8 @@ TEST(a_replay_alone_repeats_the_ledger_to_the_bit)
                 t.clock.time_us += (int64_t)vn_rng_below(&rng, 20 * VN_US_PER_S);
                 test_request_init(&r, "POST", "/", "", "{\"payload\":true}");
                 vn_sim_response_init(&response);
-                vn_sim_invoke(t.sim, vn_demo_deployment(t.sim->demo, 0, (uint32_t)vn_rng_below(&rng, 40)), &r.wire, &response, &out);
+                vn_sim_invoke(t.sim, vn_demo_deployment(t.sim->demo, 0, (uint32_t)vn_rng_below(&rng, 40)), &r.wire,
+                              &response, &out);
                 vn_sim_response_done(&response);
         }
         CHECK_INT(200, control(&t, key, "GET", "/control/ledger", "", &ledger));
@@ -262,8 +280,10 @@ TEST(a_replay_alone_repeats_the_ledger_to_the_bit)
         json_t *mine = !strcmp(test_text(alone, "account"), "aws-a") ? alone : json_object_get(alone, "other");
         json_t *total = json_object_get(ledger, "total");
         CHECK_INT(400, test_int(total, "invocations"));
-        CHECK_NEAR(json_number_value(json_object_get(total, "cost_usd")), json_number_value(json_object_get(mine, "cost_usd")), 1e-12);
-        CHECK_NEAR(json_number_value(json_object_get(total, "p95_ms")), json_number_value(json_object_get(mine, "p95_ms")), 1e-9);
+        CHECK_NEAR(json_number_value(json_object_get(total, "cost_usd")),
+                   json_number_value(json_object_get(mine, "cost_usd")), 1e-12);
+        CHECK_NEAR(json_number_value(json_object_get(total, "p95_ms")),
+                   json_number_value(json_object_get(mine, "p95_ms")), 1e-9);
         json_decref(ledger);
         json_decref(alone);
         test_sim_done(&t);
@@ -277,18 +297,22 @@ TEST(control_is_for_its_token_and_tells_no_constants)
         CHECK_INT(401, control(&t, "wrong", "GET", "/control/ledger", "", NULL));
         CHECK_INT(403, control(&t, key, "GET", "/control/hidden", "", NULL));
         CHECK_INT(404, control(&t, key, "GET", "/control/else", "", NULL));
-        CHECK_INT(404, control(&t, key, "POST", "/control/outage", "{\"cloud\":\"ibm\",\"share\":1,\"seconds\":5}", NULL));
-        CHECK_INT(400, control(&t, key, "POST", "/control/outage", "{\"cloud\":\"aws\",\"share\":2,\"seconds\":5}", NULL));
+        CHECK_INT(404,
+                  control(&t, key, "POST", "/control/outage", "{\"cloud\":\"ibm\",\"share\":1,\"seconds\":5}", NULL));
+        CHECK_INT(400,
+                  control(&t, key, "POST", "/control/outage", "{\"cloud\":\"aws\",\"share\":2,\"seconds\":5}", NULL));
         CHECK_INT(400, control(&t, key, "POST", "/control/price", "{\"factor\":2}", NULL));
         CHECK_INT(400, control(&t, key, "POST", "/control/alone", "{}", NULL));
-        CHECK_INT(200, control(&t, key, "POST", "/control/outage", "{\"account\":\"aws-b\",\"share\":1,\"seconds\":5}", NULL));
+        CHECK_INT(200, control(&t, key, "POST", "/control/outage",
+                               "{\"account\":\"aws-b\",\"share\":1,\"seconds\":5}", NULL));
         struct test_request r;
         struct vn_sim_response response;
         struct vn_platform_outcome out;
         for (uint32_t account = 0; account < 2; account++) {
                 test_request_init(&r, "POST", "/", "", "{}");
                 vn_sim_response_init(&response);
-                CHECK((vn_sim_invoke(t.sim, vn_demo_deployment(t.sim->demo, account, 0), &r.wire, &response, &out) == NULL) == (account == 1));
+                CHECK((vn_sim_invoke(t.sim, vn_demo_deployment(t.sim->demo, account, 0), &r.wire, &response, &out) ==
+                       NULL) == (account == 1));
                 vn_sim_response_done(&response);
         }
         test_sim_done(&t);

@@ -33,7 +33,8 @@ struct run {
 
 static enum vn_rc wrong(struct run *r, const char *what)
 {
-        return vn_fail(r->err, VN_INVALID_ARGUMENT, "%s near \"%.*s\"", what, (int)(r->token.text.len < 40 ? r->token.text.len : 40),
+        return vn_fail(r->err, VN_INVALID_ARGUMENT, "%s near \"%.*s\"", what,
+                       (int)(r->token.text.len < 40 ? r->token.text.len : 40),
                        r->token.text.ptr ? r->token.text.ptr : "");
 }
 
@@ -57,7 +58,8 @@ static void read_number(struct run *r)
         r->rest = vn_str_n(r->rest.ptr + n, r->rest.len - n);
         for (size_t i = 0; i < 5; i++) {
                 struct vn_str suffix = vn_str(spans[i].suffix);
-                if (vn_str_starts(r->rest, suffix) && (r->rest.len == suffix.len || !is_name_char(r->rest.ptr[suffix.len]))) {
+                if (vn_str_starts(r->rest, suffix) &&
+                    (r->rest.len == suffix.len || !is_name_char(r->rest.ptr[suffix.len]))) {
                         r->token.kind = T_SPAN;
                         r->token.number *= spans[i].us;
                         r->rest = vn_str_n(r->rest.ptr + suffix.len, r->rest.len - suffix.len);
@@ -164,14 +166,11 @@ static enum vn_rc literal(struct run *r, enum vn_kql_type type, struct vn_kql_va
 static int compare_values(enum vn_kql_type type, const struct vn_kql_value *a, const struct vn_kql_value *b)
 {
         switch (type) {
-        case VN_KQL_TEXT:
-                return vn_str_cmp(a->text, b->text);
-        case VN_KQL_REAL:
-                return a->number < b->number ? -1 : a->number > b->number;
+        case VN_KQL_TEXT: return vn_str_cmp(a->text, b->text);
+        case VN_KQL_REAL: return a->number < b->number ? -1 : a->number > b->number;
         case VN_KQL_LONG:
         case VN_KQL_TIME:
-        case VN_KQL_BOOL:
-                return a->integer < b->integer ? -1 : a->integer > b->integer;
+        case VN_KQL_BOOL: return a->integer < b->integer ? -1 : a->integer > b->integer;
         }
         return 0;
 }
@@ -200,7 +199,8 @@ static enum vn_rc stage_where(struct run *r)
                 struct vn_kql_value value;
                 VN_TRY(find_column(r, &column));
                 struct vn_str op = r->token.text;
-                if (r->token.kind != T_SYMBOL || !op.len || !strchr("=!<>", op.ptr[0]) || ++conditions > MAX_CONDITIONS)
+                if (r->token.kind != T_SYMBOL || !op.len || !strchr("=!<>", op.ptr[0]) ||
+                    ++conditions > MAX_CONDITIONS)
                         return wrong(r, "a comparison is needed");
                 next(r);
                 VN_TRY(literal(r, r->columns[column].type, &value));
@@ -235,11 +235,13 @@ static int compare_keys(const void *a, const void *b)
 static enum vn_rc sort_rows(struct run *r, size_t column, bool descending)
 {
         struct sort_key *keys = vn_arena_alloc(&r->arena, (r->row_count + 1) * sizeof *keys);
-        struct vn_kql_value *sorted = vn_arena_alloc(&r->arena, (r->row_count * r->column_count + 1) * sizeof *sorted);
+        struct vn_kql_value *sorted =
+                vn_arena_alloc(&r->arena, (r->row_count * r->column_count + 1) * sizeof *sorted);
         if (!keys || !sorted)
                 return vn_fail(r->err, VN_RESOURCE_EXHAUSTED, "the result is too large");
         for (size_t i = 0; i < r->row_count; i++)
-                keys[i] = (struct sort_key){r->rows[i * r->column_count + column], r->columns[column].type, descending, i};
+                keys[i] = (struct sort_key){r->rows[i * r->column_count + column], r->columns[column].type,
+                                            descending, i};
         qsort(keys, r->row_count, sizeof *keys, compare_keys);
         for (size_t i = 0; i < r->row_count; i++)
                 memcpy(sorted + i * r->column_count, r->rows + keys[i].index * r->column_count,
@@ -351,7 +353,8 @@ static enum vn_rc read_aggregate(struct run *r, struct summary *s)
         if (a->kind == A_PERCENTILE)
                 snprintf(name, bytes, "percentile_%.60s_%.0f", r->columns[a->column].name, a->percentile);
         else
-                snprintf(name, bytes, "%s_%.60s", names[a->kind], a->kind == A_COUNT ? "" : r->columns[a->column].name);
+                snprintf(name, bytes, "%s_%.60s", names[a->kind],
+                         a->kind == A_COUNT ? "" : r->columns[a->column].name);
         s->names[s->aggregate_count++] = own ? own : name;
         return VN_OK;
 }
@@ -397,24 +400,12 @@ static void aggregate(const struct run *r, const struct aggregate *a, size_t fir
         qsort(scratch, a->kind == A_COUNT ? 0 : n, sizeof *scratch, compare_doubles);
         size_t rank = (size_t)(a->percentile / 100 * (double)n + 0.999999);
         switch (a->kind) {
-        case A_COUNT:
-                ret->integer = (int64_t)n;
-                return;
-        case A_SUM:
-                ret->number = sum;
-                return;
-        case A_AVG:
-                ret->number = n ? sum / (double)n : 0;
-                return;
-        case A_MIN:
-                ret->number = n ? scratch[0] : 0;
-                return;
-        case A_MAX:
-                ret->number = n ? scratch[n - 1] : 0;
-                return;
-        case A_PERCENTILE:
-                ret->number = n ? scratch[rank < 1 ? 0 : rank > n ? n - 1 : rank - 1] : 0;
-                return;
+        case A_COUNT: ret->integer = (int64_t)n; return;
+        case A_SUM: ret->number = sum; return;
+        case A_AVG: ret->number = n ? sum / (double)n : 0; return;
+        case A_MIN: ret->number = n ? scratch[0] : 0; return;
+        case A_MAX: ret->number = n ? scratch[n - 1] : 0; return;
+        case A_PERCENTILE: ret->number = n ? scratch[rank < 1 ? 0 : rank > n ? n - 1 : rank - 1] : 0; return;
         }
 }
 
@@ -463,7 +454,8 @@ static enum vn_rc stage_summarize(struct run *r)
         for (size_t g = 0; g < s.by_count; g++)
                 columns[g] = r->columns[s.by[g]];
         for (size_t a = 0; a < s.aggregate_count; a++)
-                columns[s.by_count + a] = (struct vn_kql_column){s.names[a], s.aggregates[a].kind == A_COUNT ? VN_KQL_LONG : VN_KQL_REAL};
+                columns[s.by_count + a] = (struct vn_kql_column){
+                        s.names[a], s.aggregates[a].kind == A_COUNT ? VN_KQL_LONG : VN_KQL_REAL};
         memcpy(r->columns, columns, width * sizeof *columns);
         r->column_count = width;
         r->rows = rows;
@@ -487,17 +479,11 @@ static json_t *cell(enum vn_kql_type type, const struct vn_kql_value *v)
 {
         char time[VN_TIME_TEXT_BYTES];
         switch (type) {
-        case VN_KQL_TEXT:
-                return json_stringn(v->text.ptr ? v->text.ptr : "", v->text.len);
-        case VN_KQL_REAL:
-                return json_real(v->number);
-        case VN_KQL_LONG:
-                return json_integer(v->integer);
-        case VN_KQL_TIME:
-                vn_time_format(v->integer, time);
-                return json_string(time);
-        case VN_KQL_BOOL:
-                return json_boolean(v->integer);
+        case VN_KQL_TEXT: return json_stringn(v->text.ptr ? v->text.ptr : "", v->text.len);
+        case VN_KQL_REAL: return json_real(v->number);
+        case VN_KQL_LONG: return json_integer(v->integer);
+        case VN_KQL_TIME: vn_time_format(v->integer, time); return json_string(time);
+        case VN_KQL_BOOL: return json_boolean(v->integer);
         }
         return NULL;
 }
@@ -507,14 +493,16 @@ static json_t *answer(const struct run *r)
         static const char *const types[] = {"string", "real", "long", "datetime", "bool"};
         json_t *columns = json_array(), *rows = json_array();
         for (size_t c = 0; c < r->column_count; c++)
-                json_array_append_new(columns, json_pack("{s:s, s:s}", "name", r->columns[c].name, "type", types[r->columns[c].type]));
+                json_array_append_new(columns, json_pack("{s:s, s:s}", "name", r->columns[c].name, "type",
+                                                         types[r->columns[c].type]));
         for (size_t i = 0; i < r->row_count; i++) {
                 json_t *row = json_array();
                 for (size_t c = 0; c < r->column_count; c++)
                         json_array_append_new(row, cell(r->columns[c].type, &r->rows[i * r->column_count + c]));
                 json_array_append_new(rows, row);
         }
-        return json_pack("{s:[{s:s, s:o, s:o}]}", "tables", "name", "PrimaryResult", "columns", columns, "rows", rows);
+        return json_pack("{s:[{s:s, s:o, s:o}]}", "tables", "name", "PrimaryResult", "columns", columns, "rows",
+                         rows);
 }
 
 static enum vn_rc stages(struct run *r)
@@ -545,7 +533,10 @@ static enum vn_rc stages(struct run *r)
 enum vn_rc vn_kql_run(struct vn_str query, const char *table_name, const struct vn_kql_table *table, int64_t now_us,
                       json_t **ret, struct vn_err *err)
 {
-        struct run r = {.rest = query, .err = err, .column_count = table->column_count, .row_count = table->row_count,
+        struct run r = {.rest = query,
+                        .err = err,
+                        .column_count = table->column_count,
+                        .row_count = table->row_count,
                         .now_us = now_us};
         VN_ASSERT(table->column_count <= MAX_COLUMNS);
         vn_arena_init(&r.arena, MAX_ARENA);

@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "tests/test.h"
 
-static const struct vn_kql_column columns[] = {{"T", VN_KQL_TIME}, {"Name", VN_KQL_TEXT}, {"Ms", VN_KQL_REAL}, {"Ok", VN_KQL_BOOL}};
+static const struct vn_kql_column columns[] = {
+        {"T", VN_KQL_TIME}, {"Name", VN_KQL_TEXT}, {"Ms", VN_KQL_REAL}, {"Ok", VN_KQL_BOOL}};
 
 static enum vn_rc run(const char *query, json_t **ret, struct vn_err *err)
 {
@@ -25,19 +26,22 @@ static enum vn_rc run(const char *query, json_t **ret, struct vn_err *err)
 static void check(const char *want, const char *query)
 {
         struct vn_err err = {0};
-        VN_AUTO(vn_json) answer = NULL;
+        VN_AUTO(vn_json)
+        answer = NULL;
         enum vn_rc rc = run(query, &answer, &err);
         if (rc != VN_OK)
                 fprintf(stderr, "%s: %s\n", query, err.msg);
         CHECK_OK(rc);
-        char *rows = json_dumps(json_object_get(json_array_get(json_object_get(answer, "tables"), 0), "rows"), JSON_COMPACT);
+        char *rows = json_dumps(json_object_get(json_array_get(json_object_get(answer, "tables"), 0), "rows"),
+                                JSON_COMPACT);
         CHECK_TEXT(want, rows);
         free(rows);
 }
 
 TEST(filters_order_and_projection)
 {
-        check("[[\"a\",50.0],[\"a\",30.0],[\"a\",10.0]]", "Log | where Name == \"a\" | order by Ms desc | project Name, Ms");
+        check("[[\"a\",50.0],[\"a\",30.0],[\"a\",10.0]]",
+              "Log | where Name == \"a\" | order by Ms desc | project Name, Ms");
         check("[[10.0],[20.0]]", "Log | where Ms <= 20 | sort by Ms asc | project Ms");
         check("[[20.0],[30.0]]", "Log | where Ms > 10 and Ms < 40 and Ok == true | project Ms");
         check("[[40.0]]", "Log | where Ok == false | project Ms");
@@ -55,16 +59,31 @@ TEST(summaries)
         check("[[150.0,30.0,10.0,50.0]]", "Log | summarize sum(Ms), avg(Ms), min(Ms), max(Ms)");
         check("[[50.0]]", "Log | summarize p = percentile(Ms, 99)");
         check("[[30.0]]", "Log | summarize percentile(Ms, 50)");
-        check("[[\"2023-11-14T22:10:00.000Z\",1],[\"2023-11-14T22:15:00.000Z\",3],[\"2023-11-14T22:20:00.000Z\",1]]", "Log | summarize n = count() by bin(T, 5m)");
+        check("[[\"2023-11-14T22:10:00.000Z\",1],[\"2023-11-14T22:15:00.000Z\",3],[\"2023-11-14T22:20:00.000Z\",1]]",
+              "Log | summarize n = count() by bin(T, 5m)");
 }
 
 TEST(what_is_not_understood_is_refused_with_its_place)
 {
-        static const char *const bad[] = {"", "Other", "Log |", "Log | frobnicate", "Log | where", "Log | where Nope == 1",
-                                          "Log | where Ms == \"x\"", "Log | where Name == 1", "Log | where T > 5", "Log | order Ms",
-                                          "Log | take x", "Log | project", "Log | summarize median(Ms)",
-                                          "Log | summarize percentile(Ms)", "Log | summarize count() by bin(Ms, 5m)", "Log | take 1 extra",
-                                          "Log | where Name == \"open", "Log | where T > datetime(tomorrow)", "Log | where Ms == 1..2"};
+        static const char *const bad[] = {"",
+                                          "Other",
+                                          "Log |",
+                                          "Log | frobnicate",
+                                          "Log | where",
+                                          "Log | where Nope == 1",
+                                          "Log | where Ms == \"x\"",
+                                          "Log | where Name == 1",
+                                          "Log | where T > 5",
+                                          "Log | order Ms",
+                                          "Log | take x",
+                                          "Log | project",
+                                          "Log | summarize median(Ms)",
+                                          "Log | summarize percentile(Ms)",
+                                          "Log | summarize count() by bin(Ms, 5m)",
+                                          "Log | take 1 extra",
+                                          "Log | where Name == \"open",
+                                          "Log | where T > datetime(tomorrow)",
+                                          "Log | where Ms == 1..2"};
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
                 struct vn_err err = {0};
                 json_t *answer = NULL;

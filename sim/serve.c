@@ -16,7 +16,8 @@
 enum { LISTENERS = 4, CONTROL = 3 };
 #define YEAR_S (INT64_C(366) * 86400)
 
-typedef void (*sim_handler)(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response);
+typedef void (*sim_handler)(struct vn_sim *sim, const struct vn_sim_request *request,
+                            struct vn_sim_response *response);
 
 struct vn_sim_server {
         struct vn_sim *sim;
@@ -40,34 +41,48 @@ static void handle(void *context, const struct vn_http_request *request)
         struct listener *listener = context;
         struct vn_sim_response response;
         struct vn_http_header headers[VN_MAX_SIM_HEADERS];
-        const struct vn_sim_request wire = {.verb = request->verb, .path = request->path, .query = request->query,
-                                            .body = request->body, .header = call_header, .header_context = request->call};
+        const struct vn_sim_request wire = {.verb = request->verb,
+                                            .path = request->path,
+                                            .query = request->query,
+                                            .body = request->body,
+                                            .header = call_header,
+                                            .header_context = request->call};
         vn_sim_response_init(&response);
         pthread_mutex_lock(&listener->server->lock);
         listener->handler(listener->server->sim, &wire, &response);
         pthread_mutex_unlock(&listener->server->lock);
         for (size_t i = 0; i < response.header_count; i++)
                 headers[i] = (struct vn_http_header){response.headers[i].name, response.headers[i].value};
-        vn_http_reply(request->call, response.status, response.content_type[0] ? response.content_type : "application/json",
+        vn_http_reply(request->call, response.status,
+                      response.content_type[0] ? response.content_type : "application/json",
                       vn_buf_view(&response.body), headers, response.header_count);
         vn_sim_response_done(&response);
 }
 
 static enum vn_rc make_tls(struct vn_sim_server *server, const char *dir, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) ca_key = VN_BUF_INIT(16384);
-        VN_AUTO(vn_buf) ca = VN_BUF_INIT(16384);
-        VN_AUTO(vn_buf) key = VN_BUF_INIT(16384);
-        VN_AUTO(vn_buf) csr = VN_BUF_INIT(16384);
-        VN_AUTO(vn_buf) cert = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        ca_key = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        ca = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        key = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        cert = VN_BUF_INIT(16384);
         static const char *const names[] = {"localhost", "127.0.0.1", "*.azurewebsites.net", "*.a.run.app"};
         /* Valid by the machine's clock for TLS stacks and far around it for the sandbox's. */
         int64_t now_s = vn_now_us(vn_clock_real()) / VN_US_PER_S;
-        struct vn_pki_leaf leaf = {.dns_names = names, .dns_name_count = 4, .server = true,
-                                   .not_before_s = now_s - YEAR_S / 12, .not_after_s = now_s + YEAR_S};
+        struct vn_pki_leaf leaf = {.dns_names = names,
+                                   .dns_name_count = 4,
+                                   .server = true,
+                                   .not_before_s = now_s - YEAR_S / 12,
+                                   .not_after_s = now_s + YEAR_S};
         char path[512];
         VN_TRY(vn_pki_make_key(&ca_key, err));
-        VN_TRY(vn_pki_make_ca(vn_buf_view(&ca_key), "vane-sim test authority", leaf.not_before_s, leaf.not_after_s, &ca, err));
+        VN_TRY(vn_pki_make_ca(vn_buf_view(&ca_key), "vane-sim test authority", leaf.not_before_s, leaf.not_after_s,
+                              &ca, err));
         VN_TRY(vn_pki_make_key(&key, err));
         VN_TRY(vn_pki_make_csr(vn_buf_view(&key), &csr, err));
         VN_TRY(vn_pki_sign_csr(vn_buf_view(&ca), vn_buf_view(&ca_key), vn_buf_view(&csr), &leaf, &cert, err));
@@ -91,11 +106,12 @@ static enum vn_rc listen_on(struct vn_sim_server *server, int i, uint16_t port, 
         return vn_edge_start(l->edge, err);
 }
 
-static json_t *account_json(const struct vn_sim *sim, uint32_t i, const char *endpoint, const char *dir, struct vn_err *err)
+static json_t *account_json(const struct vn_sim *sim, uint32_t i, const char *endpoint, const char *dir,
+                            struct vn_err *err)
 {
         const struct vn_sim_account *a = &sim->accounts[i];
-        json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "name", a->name, "cloud", vn_platform_cloud_name(a->cloud), "region", a->region,
-                                 "endpoint", endpoint);
+        json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "name", a->name, "cloud", vn_platform_cloud_name(a->cloud),
+                                 "region", a->region, "endpoint", endpoint);
         char path[512], token_uri[128];
         switch (a->cloud) {
         case VN_PLATFORM_AWS:
@@ -115,8 +131,7 @@ static json_t *account_json(const struct vn_sim *sim, uint32_t i, const char *en
                 json_object_set_new(json, "app_id", json_string(a->app_id));
                 json_object_set_new(json, "resource_group", json_string("vane-demo"));
                 return json;
-        case VN_PLATFORM_GCP:
-                break;
+        case VN_PLATFORM_GCP: break;
         }
         snprintf(token_uri, sizeof token_uri, "%s/token", endpoint);
         char *key = vn_sim_gcp_key_file(sim, i, token_uri);
@@ -136,7 +151,8 @@ static json_t *account_json(const struct vn_sim *sim, uint32_t i, const char *en
 
 static enum vn_rc write_ready(struct vn_sim_server *server, const char *dir, struct vn_err *err)
 {
-        VN_AUTO(vn_json) root = json_object();
+        VN_AUTO(vn_json)
+        root = json_object();
         char ca[512], endpoint[64], path[512];
         snprintf(ca, sizeof ca, "%s/ca.pem", dir);
         for (uint32_t c = 0; c < VN_PLATFORM_CLOUDS; c++) {
@@ -149,12 +165,14 @@ static enum vn_rc write_ready(struct vn_sim_server *server, const char *dir, str
                                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "an account could not be written");
                         }
                 }
-                json_object_set_new(root, vn_platform_cloud_name((enum vn_platform_cloud)c),
-                                    json_pack("{s:s, s:s, s:o}", "endpoint", endpoint, "ca_file", ca, "accounts", accounts));
+                json_object_set_new(
+                        root, vn_platform_cloud_name((enum vn_platform_cloud)c),
+                        json_pack("{s:s, s:s, s:o}", "endpoint", endpoint, "ca_file", ca, "accounts", accounts));
         }
         snprintf(endpoint, sizeof endpoint, "https://localhost:%u", server->listeners[CONTROL].port);
-        json_object_set_new(root, "control", json_pack("{s:s, s:s, s:s}", "endpoint", endpoint, "ca_file", ca, "token",
-                                                       server->sim->control_token));
+        json_object_set_new(root, "control",
+                            json_pack("{s:s, s:s, s:s}", "endpoint", endpoint, "ca_file", ca, "token",
+                                      server->sim->control_token));
         json_object_set_new(root, "seed", json_integer((json_int_t)server->sim->seed));
         char *text = json_dumps(root, JSON_INDENT(1));
         if (!text)

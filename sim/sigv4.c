@@ -55,7 +55,8 @@ static int compare_params(const void *a, const void *b)
 
 static bool encode_part(struct vn_str raw, struct vn_buf *to)
 {
-        VN_AUTO(vn_buf) plain = VN_BUF_INIT(MAX_CANONICAL_BYTES);
+        VN_AUTO(vn_buf)
+        plain = VN_BUF_INIT(MAX_CANONICAL_BYTES);
         return vn_url_decode(raw, &plain) == VN_OK && vn_buf_url_encode(to, vn_buf_view(&plain), false);
 }
 
@@ -69,7 +70,8 @@ static bool canonical_query(struct vn_str query, struct vn_buf *ret)
                 struct vn_str value = vn_str_cut(&rest, '&'), key = vn_str_cut(&value, '=');
                 if (!key.len && !value.len)
                         continue;
-                VN_AUTO(vn_buf) one = VN_BUF_INIT(MAX_CANONICAL_BYTES);
+                VN_AUTO(vn_buf)
+                one = VN_BUF_INIT(MAX_CANONICAL_BYTES);
                 good = count < MAX_PARAMS && encode_part(key, &one) && vn_buf_char(&one, '=') &&
                        (!value.len || encode_part(value, &one));
                 if (good)
@@ -97,10 +99,11 @@ static bool add_header_value(struct vn_str value, struct vn_buf *ret)
         return !ret->failed;
 }
 
-bool vn_sigv4_canonical(const struct vn_sim_request *request, struct vn_str signed_headers, struct vn_str payload_hash,
-                        struct vn_buf *ret)
+bool vn_sigv4_canonical(const struct vn_sim_request *request, struct vn_str signed_headers,
+                        struct vn_str payload_hash, struct vn_buf *ret)
 {
-        VN_AUTO(vn_buf) once = VN_BUF_INIT(MAX_CANONICAL_BYTES);
+        VN_AUTO(vn_buf)
+        once = VN_BUF_INIT(MAX_CANONICAL_BYTES);
         vn_buf_str(ret, request->verb);
         vn_buf_char(ret, '\n');
         /* Every service but S3 encodes the path twice: once as it travels, once more for the signature. */
@@ -149,8 +152,10 @@ static bool is_signed(const struct authorization *a, const char *name)
 static bool signature_matches(const struct vn_sim_request *request, const struct authorization *a, const char *secret,
                               struct vn_str amz_date)
 {
-        VN_AUTO(vn_buf) canonical = VN_BUF_INIT(2 * MAX_CANONICAL_BYTES);
-        VN_AUTO(vn_buf) to_sign = VN_BUF_INIT(1024);
+        VN_AUTO(vn_buf)
+        canonical = VN_BUF_INIT(2 * MAX_CANONICAL_BYTES);
+        VN_AUTO(vn_buf)
+        to_sign = VN_BUF_INIT(1024);
         uint8_t hash[VN_SHA256_BYTES], key[VN_SHA256_BYTES], next[VN_SHA256_BYTES];
         char hex[2 * VN_SHA256_BYTES + 1], first[80];
 
@@ -164,8 +169,8 @@ static bool signature_matches(const struct vn_sim_request *request, const struct
                 return false;
         vn_sha256(canonical.ptr, canonical.len, hash);
         vn_hex(hash, sizeof hash, hex);
-        vn_buf_printf(&to_sign, "AWS4-HMAC-SHA256\n%.*s\n%.*s/%.*s/%.*s/aws4_request\n%s", VN_FMT(amz_date), VN_FMT(a->date),
-                      VN_FMT(a->region), VN_FMT(a->service), hex);
+        vn_buf_printf(&to_sign, "AWS4-HMAC-SHA256\n%.*s\n%.*s/%.*s/%.*s/aws4_request\n%s", VN_FMT(amz_date),
+                      VN_FMT(a->date), VN_FMT(a->region), VN_FMT(a->service), hex);
         snprintf(first, sizeof first, "AWS4%s", secret);
         vn_hmac_sha256(vn_str(first), a->date, key);
         vn_hmac_sha256(vn_str_n(key, sizeof key), a->region, next);
@@ -187,8 +192,8 @@ static int64_t distance(int64_t a, int64_t b)
         return a > b ? a - b : b - a;
 }
 
-enum vn_sigv4_verdict vn_sigv4_verify(const struct vn_sim_request *request, const struct vn_sigv4_key *keys, size_t key_count,
-                                      int64_t now_us, int64_t real_us, struct vn_sigv4_result *ret)
+enum vn_sigv4_verdict vn_sigv4_verify(const struct vn_sim_request *request, const struct vn_sigv4_key *keys,
+                                      size_t key_count, int64_t now_us, int64_t real_us, struct vn_sigv4_result *ret)
 {
         struct authorization a;
         struct vn_str header = vn_sim_header(request, "authorization"), date = vn_sim_header(request, "x-amz-date");
@@ -197,10 +202,12 @@ enum vn_sigv4_verdict vn_sigv4_verify(const struct vn_sim_request *request, cons
         if (!header.len)
                 return say(ret, VN_SIGV4_MISSING, "Missing Authentication Token");
         if (!parse_authorization(header, &a) || !vn_str_copy(ret->service, sizeof ret->service, a.service))
-                return say(ret, VN_SIGV4_INCOMPLETE, "Authorization header requires Credential, SignedHeaders and Signature.");
+                return say(ret, VN_SIGV4_INCOMPLETE,
+                           "Authorization header requires Credential, SignedHeaders and Signature.");
         if (!is_signed(&a, "host") || !is_signed(&a, "x-amz-date") || !parse_date(date, &at_us) ||
             !vn_str_eq(a.date, vn_str_n(date.ptr, 8)))
-                return say(ret, VN_SIGV4_INCOMPLETE, "The host and X-Amz-Date headers must be signed, and the scope be of that date.");
+                return say(ret, VN_SIGV4_INCOMPLETE,
+                           "The host and X-Amz-Date headers must be signed, and the scope be of that date.");
         for (ret->key = 0; ret->key < key_count; ret->key++) {
                 if (vn_str_eq(a.key_id, vn_str(keys[ret->key].key_id)))
                         break;
@@ -219,7 +226,8 @@ enum vn_sigv4_verdict vn_sigv4_verify(const struct vn_sim_request *request, cons
         }
         if (!signature_matches(request, &a, keys[ret->key].secret, date))
                 return say(ret, VN_SIGV4_MISMATCH,
-                           "The request signature we calculated does not match the signature you provided. Check your AWS "
+                           "The request signature we calculated does not match the signature you provided. Check "
+                           "your AWS "
                            "Secret Access Key and signing method. Consult the service documentation for details.");
         return VN_SIGV4_OK;
 }

@@ -4,10 +4,18 @@
 /* Their public example credentials and the time at which they were recorded. */
 static const struct vn_sigv4_key example = {"AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "us-east-1"};
 
-static const char *const files[] = {
-        "cloudwatch.GetMetricData", "lambda.GetFunctionConfiguration-arn", "lambda.GetFunctionConfiguration", "lambda.Invoke",
-        "lambda.ListFunctions", "lambda.UpdateFunctionConfiguration", "logs.FilterLogEvents", "logs.StartQuery",
-        "pricing.GetProducts", "sts.AssumeRole", "lambda.PutFunctionConcurrency", "lambda.PublishVersion"};
+static const char *const files[] = {"cloudwatch.GetMetricData",
+                                    "lambda.GetFunctionConfiguration-arn",
+                                    "lambda.GetFunctionConfiguration",
+                                    "lambda.Invoke",
+                                    "lambda.ListFunctions",
+                                    "lambda.UpdateFunctionConfiguration",
+                                    "logs.FilterLogEvents",
+                                    "logs.StartQuery",
+                                    "pricing.GetProducts",
+                                    "sts.AssumeRole",
+                                    "lambda.PutFunctionConcurrency",
+                                    "lambda.PublishVersion"};
 
 struct recorded {
         struct vn_buf text, path;
@@ -141,8 +149,10 @@ TEST(malformed_authorizations_are_told_apart)
 {
         struct vn_sigv4_result result;
         struct test_request r;
-        static const char *const bad[] = {"Basic abc", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=00",
-                                          "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261124/us-east-1/lambda/aws4_request, SignedHeaders=x"};
+        static const char *const bad[] = {
+                "Basic abc", "AWS4-HMAC-SHA256",
+                "AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=00",
+                "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261124/us-east-1/lambda/aws4_request, SignedHeaders=x"};
         test_request_init(&r, "GET", "/", "", "");
         CHECK_INT(VN_SIGV4_MISSING, vn_sigv4_verify(&r.wire, &example, 1, 0, 0, &result));
         for (size_t i = 0; i < 4; i++) {
@@ -167,21 +177,26 @@ TEST(canonical_requests_of_the_suite)
         static const struct {
                 const char *dir, *query, *headers;
         } cases[] = {{"get-vanilla", "", "host;x-amz-date"},
-                     {"get-vanilla-query-order-encoded", "Param-3=Value3&Param=Value2&%E1%88%B4=Value1", "host;x-amz-date"},
+                     {"get-vanilla-query-order-encoded", "Param-3=Value3&Param=Value2&%E1%88%B4=Value1",
+                      "host;x-amz-date"},
                      {"get-vanilla-query-order-key-case", "Param2=value2&Param1=value1", "host;x-amz-date"}};
         for (size_t i = 0; i < 3; i++) {
                 char path[200];
                 struct vn_err err;
                 struct test_request r;
-                VN_AUTO(vn_buf) want = VN_BUF_INIT(1 << 16);
-                VN_AUTO(vn_buf) got = VN_BUF_INIT(1 << 16);
-                snprintf(path, sizeof path, "aws-sigv4/tests/aws-signing-test-suite/v4/%s/header-canonical-request.txt", cases[i].dir);
+                VN_AUTO(vn_buf)
+                want = VN_BUF_INIT(1 << 16);
+                VN_AUTO(vn_buf)
+                got = VN_BUF_INIT(1 << 16);
+                snprintf(path, sizeof path,
+                         "aws-sigv4/tests/aws-signing-test-suite/v4/%s/header-canonical-request.txt", cases[i].dir);
                 CHECK_OK(vn_file_read(test_data(path), &want, &err));
                 test_request_init(&r, "GET", "/", cases[i].query, "");
                 test_request_header(&r, "host", "example.amazonaws.com");
                 test_request_header(&r, "x-amz-date", "20150830T123600Z");
                 CHECK(vn_sigv4_canonical(&r.wire, vn_str(cases[i].headers),
-                                         VN_STR("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"), &got));
+                                         VN_STR("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+                                         &got));
                 CHECK_TEXT(want.ptr, got.ptr);
         }
 }

@@ -47,7 +47,8 @@ static enum vn_rc run(const struct options *options, const sigset_t *signals, st
         const struct vn_clock *clock;
         const char *root = getenv("VANE_DATA");
         struct vn_sim_data data;
-        VN_AUTO(vn_sim) sim = NULL;
+        VN_AUTO(vn_sim)
+        sim = NULL;
         struct vn_sim_server *server = NULL;
         int signal_number;
 

@@ -59,8 +59,12 @@ static inline void test_request_init(struct test_request *r, const char *verb, c
                                      const char *body)
 {
         memset(r, 0, sizeof *r);
-        r->wire = (struct vn_sim_request){.verb = vn_str(verb), .path = vn_str(path), .query = vn_str(query),
-                                          .body = vn_str(body), .header = test_header, .header_context = r};
+        r->wire = (struct vn_sim_request){.verb = vn_str(verb),
+                                          .path = vn_str(path),
+                                          .query = vn_str(query),
+                                          .body = vn_str(body),
+                                          .header = test_header,
+                                          .header_context = r};
 }
 static inline void test_request_header(struct test_request *r, const char *name, const char *value)
 {

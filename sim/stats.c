@@ -27,9 +27,9 @@ static void fill_point(const struct sample *first, size_t n, double percentile, 
         point->percentile = first[rank < 1 ? 0 : rank > n ? n - 1 : rank - 1].value;
 }
 
-struct vn_series_point *vn_series(const struct vn_sim *sim, uint32_t deployment, vn_series_value value, const void *arg,
-                                  int64_t from_us, int64_t until_us, int64_t period_us, double percentile, size_t max,
-                                  size_t *ret_count)
+struct vn_series_point *vn_series(const struct vn_sim *sim, uint32_t deployment, vn_series_value value,
+                                  const void *arg, int64_t from_us, int64_t until_us, int64_t period_us,
+                                  double percentile, size_t max, size_t *ret_count)
 {
         const struct vn_sim_function *f = &sim->functions[deployment];
         struct sample *samples = vn_alloc_array(f->record_count + 1, sizeof *samples);

@@ -16,8 +16,8 @@ typedef bool (*vn_series_value)(const struct vn_sim_record *record, const void *
 
 /* Points of period_us from from_us (rounded down to the period) until before until_us, in time order, without those that
  * have no data. At most `max` points. percentile 0..100; the nearest rank. NULL when memory is out. */
-struct vn_series_point *vn_series(const struct vn_sim *sim, uint32_t deployment, vn_series_value value, const void *arg,
-                                  int64_t from_us, int64_t until_us, int64_t period_us, double percentile, size_t max,
-                                  size_t *ret_count);
+struct vn_series_point *vn_series(const struct vn_sim *sim, uint32_t deployment, vn_series_value value,
+                                  const void *arg, int64_t from_us, int64_t until_us, int64_t period_us,
+                                  double percentile, size_t max, size_t *ret_count);
 
 #endif

@@ -16,7 +16,8 @@
 enum vn_rc vn_token_sign(const uint8_t key[32], const json_t *claims, struct vn_buf *ret, struct vn_err *err)
 {
         static const char header[] = "{\"typ\":\"JWT\",\"alg\":\"HS256\",\"kid\":\"vane-sim\"}";
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(MAX_TOKEN_BYTES);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(MAX_TOKEN_BYTES);
         uint8_t mac[VN_SHA256_BYTES];
         char *text = json_dumps(claims, JSON_COMPACT);
         if (!text)
@@ -53,7 +54,8 @@ static enum vn_rc split(struct vn_str token, struct parts *ret, struct vn_err *e
 static enum vn_rc decode(struct vn_str part, json_t **ret, struct vn_err *err)
 {
         static const struct vn_json_limits limits = {.max_bytes = MAX_TOKEN_BYTES, .max_depth = 6, .max_values = 200};
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(MAX_TOKEN_BYTES);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(MAX_TOKEN_BYTES);
         if (vn_base64_decode(part, &text) != VN_OK || vn_json_parse(vn_buf_view(&text), &limits, ret, NULL) != VN_OK)
                 return vn_fail(err, VN_UNAUTHENTICATED, "the token's JSON cannot be read");
         return VN_OK;
@@ -61,10 +63,12 @@ static enum vn_rc decode(struct vn_str part, json_t **ret, struct vn_err *err)
 
 static enum vn_rc check_algorithm(struct vn_str header, const char *wanted, struct vn_err *err)
 {
-        VN_AUTO(vn_json) json = NULL;
+        VN_AUTO(vn_json)
+        json = NULL;
         struct vn_str alg;
         VN_TRY(decode(header, &json, err));
-        if (!json_is_object(json) || vn_json_text(json, "alg", &alg, NULL) != VN_OK || !vn_str_eq(alg, vn_str(wanted)))
+        if (!json_is_object(json) || vn_json_text(json, "alg", &alg, NULL) != VN_OK ||
+            !vn_str_eq(alg, vn_str(wanted)))
                 return vn_fail(err, VN_UNAUTHENTICATED, "the token is not signed with %s", wanted);
         return VN_OK;
 }
@@ -83,7 +87,8 @@ enum vn_rc vn_token_verify(const uint8_t key[32], struct vn_str token, json_t **
 {
         struct parts parts;
         uint8_t mac[VN_SHA256_BYTES];
-        VN_AUTO(vn_buf) sent = VN_BUF_INIT(512);
+        VN_AUTO(vn_buf)
+        sent = VN_BUF_INIT(512);
         VN_TRY(split(token, &parts, err));
         VN_TRY(check_algorithm(parts.header, "HS256", err));
         vn_hmac_sha256(vn_str_n(key, 32), parts.signed_text, mac);
@@ -96,7 +101,8 @@ enum vn_rc vn_token_verify(const uint8_t key[32], struct vn_str token, json_t **
 enum vn_rc vn_token_verify_rs256(const char *public_pem, struct vn_str token, json_t **ret_claims, struct vn_err *err)
 {
         struct parts parts;
-        VN_AUTO(vn_buf) sent = VN_BUF_INIT(2048);
+        VN_AUTO(vn_buf)
+        sent = VN_BUF_INIT(2048);
         VN_TRY(split(token, &parts, err));
         VN_TRY(check_algorithm(parts.header, "RS256", err));
         if (vn_base64_decode(parts.signature, &sent) != VN_OK)
@@ -125,9 +131,11 @@ enum vn_rc vn_token_in_time(const json_t *claims, int64_t now_us, int64_t real_u
         int64_t exp, iat = 0, nbf = 0;
         if (vn_json_i64(claims, "exp", &exp, NULL) != VN_OK || exp < 0 || exp > INT64_C(100000000000))
                 return vn_fail(err, VN_UNAUTHENTICATED, "the token has no exp");
-        if (json_object_get(claims, "iat") && (vn_json_i64(claims, "iat", &iat, NULL) != VN_OK || iat < 0 || iat > exp))
+        if (json_object_get(claims, "iat") &&
+            (vn_json_i64(claims, "iat", &iat, NULL) != VN_OK || iat < 0 || iat > exp))
                 return vn_fail(err, VN_UNAUTHENTICATED, "the token's iat is wrong");
-        if (json_object_get(claims, "nbf") && (vn_json_i64(claims, "nbf", &nbf, NULL) != VN_OK || nbf < 0 || nbf > exp))
+        if (json_object_get(claims, "nbf") &&
+            (vn_json_i64(claims, "nbf", &nbf, NULL) != VN_OK || nbf < 0 || nbf > exp))
                 return vn_fail(err, VN_UNAUTHENTICATED, "the token's nbf is wrong");
         int64_t from_us = (iat > nbf ? iat : nbf) * VN_US_PER_S, until_us = exp * VN_US_PER_S;
         if (!in_time(from_us, until_us, now_us) && !in_time(from_us, until_us, real_us))
@@ -142,7 +150,8 @@ static char *bio_text(BIO *bio)
         return n > 0 ? vn_strndup(data, (size_t)n) : NULL;
 }
 
-enum vn_rc vn_token_make_key(char *ret_id, size_t id_bytes, char **ret_private_pem, char **ret_public_pem, struct vn_err *err)
+enum vn_rc vn_token_make_key(char *ret_id, size_t id_bytes, char **ret_private_pem, char **ret_public_pem,
+                             struct vn_err *err)
 {
         EVP_PKEY *key = EVP_RSA_gen(2048);
         BIO *private_bio = BIO_new(BIO_s_mem()), *public_bio = BIO_new(BIO_s_mem());

@@ -9,9 +9,11 @@
 #include "base/str.h"
 
 /* Appends header.payload.signature over the claims. */
-enum vn_rc vn_token_sign(const uint8_t key[32], const json_t *claims, struct vn_buf *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_token_sign(const uint8_t key[32], const json_t *claims, struct vn_buf *ret,
+                         struct vn_err *err) VN_MUST_USE;
 /* Checks the signature only; exp and the rest are the caller's. */
-enum vn_rc vn_token_verify(const uint8_t key[32], struct vn_str token, json_t **ret_claims, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_token_verify(const uint8_t key[32], struct vn_str token, json_t **ret_claims,
+                           struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_token_verify_rs256(const char *public_pem, struct vn_str token, json_t **ret_claims,
                                  struct vn_err *err) VN_MUST_USE;
 /* exp and (if present) iat and nbf against either time base: the sandbox's clock or the machine's, because an outside

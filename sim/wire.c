@@ -59,10 +59,12 @@ bool vn_sim_param(struct vn_str query, const char *name, struct vn_buf *ret)
         vn_buf_reset(ret);
         while (rest.ptr && rest.len) {
                 struct vn_str value = vn_str_cut(&rest, '&'), key = vn_str_cut(&value, '=');
-                VN_AUTO(vn_buf) plain = VN_BUF_INIT(256);
+                VN_AUTO(vn_buf)
+                plain = VN_BUF_INIT(256);
                 if (vn_url_decode(key, &plain) != VN_OK || !vn_str_eq(vn_buf_view(&plain), vn_str(name)))
                         continue;
-                VN_AUTO(vn_buf) spaced = VN_BUF_INIT(1 << 16);
+                VN_AUTO(vn_buf)
+                spaced = VN_BUF_INIT(1 << 16);
                 for (size_t i = 0; value.ptr && i < value.len; i++)
                         vn_buf_char(&spaced, value.ptr[i] == '+' ? ' ' : value.ptr[i]);
                 return vn_url_decode(vn_buf_view(&spaced), ret) == VN_OK && !ret->failed;
@@ -72,7 +74,8 @@ bool vn_sim_param(struct vn_str query, const char *name, struct vn_buf *ret)
 
 enum vn_rc vn_sim_param_u64(struct vn_str query, const char *name, uint64_t absent, uint64_t max, uint64_t *ret)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(64);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(64);
         *ret = absent;
         if (!vn_sim_param(query, name, &text) || !text.len)
                 return VN_OK;
@@ -121,7 +124,8 @@ void vn_sim_uuid(uint64_t hash, char ret[40])
 {
         uint64_t other = hash * UINT64_C(0x9e3779b97f4a7c15) ^ (hash >> 29);
         snprintf(ret, 40, "%08x-%04x-4%03x-a%03x-%012llx", (unsigned)(hash >> 32), (unsigned)(hash >> 16) & 0xffff,
-                 (unsigned)hash & 0xfff, (unsigned)(other >> 48) & 0xfff, (unsigned long long)(other & 0xffffffffffff));
+                 (unsigned)hash & 0xfff, (unsigned)(other >> 48) & 0xfff,
+                 (unsigned long long)(other & 0xffffffffffff));
 }
 
 json_t *vn_sim_time(int64_t time_us)

@@ -45,7 +45,8 @@ void vn_sim_text(struct vn_sim_response *response, int status, const char *conte
 /* The decoded value of a query or form parameter; false if absent. Empty values count as present. */
 bool vn_sim_param(struct vn_str query, const char *name, struct vn_buf *ret);
 /* The same as a number; `absent` if not there, INVALID_ARGUMENT if it is no number in the range. */
-enum vn_rc vn_sim_param_u64(struct vn_str query, const char *name, uint64_t absent, uint64_t max, uint64_t *ret) VN_MUST_USE;
+enum vn_rc vn_sim_param_u64(struct vn_str query, const char *name, uint64_t absent, uint64_t max,
+                            uint64_t *ret) VN_MUST_USE;
 /* The request's body as a JSON object; an empty body is an empty object. */
 enum vn_rc vn_sim_body(const struct vn_sim_request *request, json_t **ret, struct vn_err *err) VN_MUST_USE;
 /* Cuts the path into at most `max` parts at '/', without the leading one; returns how many there are (more than max

@@ -37,7 +37,8 @@ static enum vn_rc make_account(struct vn_sim *sim, uint32_t i, struct vn_err *er
         VN_ASSERT(vn_str_copy(a->region, sizeof a->region, vn_str(sim->demo->sites[i].region)));
         switch (a->cloud) {
         case VN_PLATFORM_AWS:
-                snprintf(a->id, sizeof a->id, "%012llu", (unsigned long long)(number % UINT64_C(900000000000) + UINT64_C(100000000000)));
+                snprintf(a->id, sizeof a->id, "%012llu",
+                         (unsigned long long)(number % UINT64_C(900000000000) + UINT64_C(100000000000)));
                 memcpy(a->key_id, "AKIA", 4);
                 random_hex(a->key_id + 4, 16);
                 for (char *c = a->key_id; *c; c++)
@@ -83,10 +84,11 @@ static enum vn_rc build(struct vn_sim *sim, const struct vn_sim_texts *texts, st
         return VN_OK;
 }
 
-enum vn_rc vn_sim_new(const struct vn_sim_texts *texts, const struct vn_clock *clock, uint64_t seed, struct vn_sim **ret,
-                      struct vn_err *err)
+enum vn_rc vn_sim_new(const struct vn_sim_texts *texts, const struct vn_clock *clock, uint64_t seed,
+                      struct vn_sim **ret, struct vn_err *err)
 {
-        VN_AUTO(vn_sim) sim = vn_alloc(sizeof *sim);
+        VN_AUTO(vn_sim)
+        sim = vn_alloc(sizeof *sim);
         if (!sim)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for the simulator");
         sim->clock = clock;
@@ -169,8 +171,9 @@ static uint32_t cap32(int64_t value)
         return value < 0 ? 0 : value > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
-const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_request *request,
-                                          struct vn_sim_response *response, struct vn_platform_outcome *outcome)
+const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deployment,
+                                          const struct vn_sim_request *request, struct vn_sim_response *response,
+                                          struct vn_platform_outcome *outcome)
 {
         struct vn_sim_function *f = &sim->functions[deployment];
         int64_t at_us = vn_sim_arrival(sim, request);
@@ -190,14 +193,19 @@ const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deploymen
                 at_us, (uint32_t)(deployment % sim->demo->function_count), cap32((int64_t)request->body.len)};
         struct vn_sim_record *r = &f->records[f->record_count++];
         sim->record_total++;
-        *r = (struct vn_sim_record){.at_us = at_us, .end_us = at_us + outcome->elapsed_us,
+        *r = (struct vn_sim_record){.at_us = at_us,
+                                    .end_us = at_us + outcome->elapsed_us,
                                     .payload_bytes = cap32((int64_t)request->body.len),
-                                    .run_ms_x1000 = cap32(outcome->run_us), .init_ms_x1000 = cap32(outcome->init_us),
+                                    .run_ms_x1000 = cap32(outcome->run_us),
+                                    .init_ms_x1000 = cap32(outcome->init_us),
                                     .billed_ms = cap32(outcome->billed_us / 1000),
-                                    .memory_mb = (uint16_t)outcome->memory_mb, .used_mb = (uint16_t)outcome->used_mb,
-                                    .status = (uint8_t)outcome->status, .cold = outcome->cold,
+                                    .memory_mb = (uint16_t)outcome->memory_mb,
+                                    .used_mb = (uint16_t)outcome->used_mb,
+                                    .status = (uint8_t)outcome->status,
+                                    .cold = outcome->cold,
                                     .response_bytes = cap32((int64_t)outcome->response_bytes),
-                                    .instance = outcome->instance_id, .id = vn_hash64(&sim->next_id, 8, sim->seed)};
+                                    .instance = outcome->instance_id,
+                                    .id = vn_hash64(&sim->next_id, 8, sim->seed)};
         sim->next_id++;
         return outcome->instance_id ? r : NULL;
 }
@@ -234,7 +242,8 @@ bool vn_sim_busy(struct vn_sim *sim, uint32_t deployment, bool look)
         return false;
 }
 
-enum vn_rc vn_sim_change(struct vn_sim *sim, uint32_t deployment, uint32_t memory_mb, int64_t delay_us, struct vn_err *err)
+enum vn_rc vn_sim_change(struct vn_sim *sim, uint32_t deployment, uint32_t memory_mb, int64_t delay_us,
+                         struct vn_err *err)
 {
         struct vn_sim_function *f = &sim->functions[deployment];
         int64_t now_us = vn_now_us(sim->clock);

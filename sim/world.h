@@ -11,18 +11,18 @@
 #include "sim/wire.h"
 
 #define VN_SIM_ACCOUNTS VN_DEMO_SITES
-#define VN_MAX_SIM_RECORDS 4000000  /* of all deployments; beyond it invocations are refused by their cloud */
+#define VN_MAX_SIM_RECORDS 4000000 /* of all deployments; beyond it invocations are refused by their cloud */
 #define VN_SIM_KEY_BYTES 32
 
 struct vn_sim_account {
         const char *name;
         enum vn_platform_cloud cloud;
         char region[32];
-        char id[40];     /* AWS account number, Azure subscription, GCP project */
-        char key_id[64]; /* AWS access key id, Azure client id, GCP client_email */
-        char secret[72]; /* AWS secret access key, Azure client secret */
+        char id[40];                                /* AWS account number, Azure subscription, GCP project */
+        char key_id[64];                            /* AWS access key id, Azure client id, GCP client_email */
+        char secret[72];                            /* AWS secret access key, Azure client secret */
         char tenant[40], workspace[40], app_id[40]; /* Azure */
-        char *private_pem, *public_pem; /* GCP: the service account's key; its id is in `secret` */
+        char *private_pem, *public_pem;             /* GCP: the service account's key; its id is in `secret` */
 };
 
 /* One invocation that reached a platform. */
@@ -37,13 +37,13 @@ struct vn_sim_record {
         uint64_t instance, id;
 };
 
-struct vn_sim_function { /* one deployment's control-plane state */
-        uint32_t revision;          /* rises with every change, and again when it has settled */
-        int64_t changed_us;         /* last change */
-        int64_t settles_us;         /* INT64_MAX: nothing is under way */
-        uint32_t looks;             /* how often somebody looked while it is under way */
+struct vn_sim_function {    /* one deployment's control-plane state */
+        uint32_t revision;  /* rises with every change, and again when it has settled */
+        int64_t changed_us; /* last change */
+        int64_t settles_us; /* INT64_MAX: nothing is under way */
+        uint32_t looks;     /* how often somebody looked while it is under way */
         uint32_t wanted_mb;
-        uint64_t operation;         /* id of the latest change */
+        uint64_t operation; /* id of the latest change */
         struct vn_sim_record *records;
         size_t record_count, record_cap;
         /* ledger */
@@ -80,8 +80,8 @@ struct vn_sim_texts {
         struct vn_str invocations, durations, memory, functions_prices, aws_tiers, egress;
 };
 /* Makes accounts, keys and deployments. Secrets come from the kernel's random bytes, constants from the seed. */
-enum vn_rc vn_sim_new(const struct vn_sim_texts *texts, const struct vn_clock *clock, uint64_t seed, struct vn_sim **ret,
-                      struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_sim_new(const struct vn_sim_texts *texts, const struct vn_clock *clock, uint64_t seed,
+                      struct vn_sim **ret, struct vn_err *err) VN_MUST_USE;
 struct vn_sim *vn_sim_free(struct vn_sim *sim);
 VN_DEFINE_AUTO(vn_sim);
 
@@ -92,8 +92,9 @@ const char *vn_sim_function_name(const struct vn_sim *sim, uint32_t deployment);
 int64_t vn_sim_arrival(const struct vn_sim *sim, const struct vn_sim_request *request);
 /* Runs it on the platform, keeps the record, and puts x-vane-sim-elapsed-us into the response. Returns the record;
  * NULL when it was not reached (throttled, outage) or nothing more can be recorded: *outcome says which. */
-const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_request *request,
-                                          struct vn_sim_response *response, struct vn_platform_outcome *outcome);
+const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deployment,
+                                          const struct vn_sim_request *request, struct vn_sim_response *response,
+                                          struct vn_platform_outcome *outcome);
 /* A JSON text of the wanted size, as the functions answer. */
 void vn_sim_payload(const struct vn_platform_outcome *outcome, struct vn_buf *ret);
 
