@@ -25,6 +25,21 @@ static bool is_time(const ProtobufCFieldDescriptor *field)
         return field->type == PROTOBUF_C_TYPE_INT64 && vn_str_ends(vn_str(field->name), VN_STR("_us"));
 }
 
+/* A field's name for people: "created_us" is shown as a time, so its unit goes. */
+static void add_name(struct vn_buf *out, const ProtobufCFieldDescriptor *field, bool heading)
+{
+        size_t n = strlen(field->name) - (is_time(field) ? 3 : 0);
+
+        for (size_t i = 0; i < n; i++) {
+                char c = field->name[i];
+                if (c == '_')
+                        c = '-';
+                else if (heading && c >= 'a' && c <= 'z')
+                        c = (char)(c - 'a' + 'A');
+                vn_buf_char(out, c);
+        }
+}
+
 static void add_flat(struct vn_buf *out, struct vn_str text, bool keep_lines)
 {
         for (size_t i = 0; i < text.len; i++) {
@@ -109,10 +124,7 @@ static enum vn_rc grid_fill(struct printer *p, struct grid *g, const ProtobufCMe
                         VN_AUTO(vn_buf) cell = VN_BUF_INIT(MAX_CELL_BYTES);
                         struct printer one = {&cell, p->err};
                         if (!r) {
-                                for (const char *s = g->columns[c]->name; *s; s++)
-                                        vn_buf_char(&cell, *s >= 'a' && *s <= 'z' ? (char)(*s - 'a' + 'A') :
-                                                           *s == '_'              ? '-' :
-                                                                                    *s);
+                                add_name(&cell, g->columns[c], true);
                         } else {
                                 const ProtobufCMessage *row = list ? vn_pbjson_child(message, list, r - 1) : message;
                                 VN_TRY(add_all(&one, row, g->columns[c]));
@@ -187,8 +199,7 @@ static enum vn_rc print_field(struct printer *p, const ProtobufCMessage *message
         const char *text = NULL;
 
         vn_buf_printf(p->out, "%*s", (int)depth * 2, "");
-        for (const char *s = field->name; *s; s++)
-                vn_buf_char(p->out, *s == '_' ? '-' : *s);
+        add_name(p->out, field, false);
         vn_buf_char(p->out, ':');
         if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
                 vn_buf_char(p->out, '\n');

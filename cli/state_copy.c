@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "decide/record.h"
+#include "store/file.h"
 #include "store/history.h"
 #include "store/note.h"
 
@@ -129,6 +130,7 @@ static enum cli_exit copy_state(const struct cli_input *in, bool check_first)
         struct vn_err err = {.rc = VN_OK};
         size_t length = strlen(to);
         enum vn_rc rc = VN_OK;
+        bool made = false;
 
         while (length > 1 && to[length - 1] == '/')
                 length--;
@@ -136,7 +138,9 @@ static enum cli_exit copy_state(const struct cli_input *in, bool check_first)
                 rc = vn_fail(&err, VN_INVALID_ARGUMENT, "the path is too long");
         else if (!access(to, F_OK))
                 rc = vn_fail(&err, VN_ALREADY_EXISTS, "%.150s: is there already", to);
-        else if (mkdir(beside, 0700))
+        else if (!mkdir(beside, 0700))
+                made = true;
+        else
                 rc = errno == EEXIST ? vn_fail(&err, VN_ALREADY_EXISTS,
                                                "%.150s: left by a copy that was broken off; remove it", beside) :
                                        fail_errno(beside, &err);
@@ -145,6 +149,8 @@ static enum cli_exit copy_state(const struct cli_input *in, bool check_first)
         if (rc == VN_OK && rename(beside, to))
                 rc = fail_errno(to, &err);
         if (rc != VN_OK) {
+                if (made)
+                        VN_IGNORE(vn_dir_remove(beside, NULL)); /* the first error is the one to tell */
                 fprintf(in->err, "vanectl: %s\n", err.msg);
                 return CLI_FAILED;
         }
