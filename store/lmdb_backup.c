@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "store/lmdb_parts.h"
+#include "store/lmdb_engine.h"
 
 static enum vn_rc copy_all(struct vn_lmdb *e, const char *to_dir, struct vn_err *err)
 {
@@ -15,8 +15,11 @@ static enum vn_rc copy_all(struct vn_lmdb *e, const char *to_dir, struct vn_err 
         pthread_mutex_lock(&e->mutex);
         size_t count = e->segment_count;
         pthread_mutex_unlock(&e->mutex);
-        for (size_t i = 0; i < count; i++) {
-                snprintf(name, sizeof name, "%016" PRIx64, e->segments[i]->state.number);
+        for (size_t i = 0; i < count; i++) { /* none is added or dropped meanwhile */
+                pthread_mutex_lock(&e->mutex);
+                uint64_t number = e->segments[i]->state.number;
+                pthread_mutex_unlock(&e->mutex);
+                snprintf(name, sizeof name, "%016" PRIx64, number);
                 VN_TRY(vn_path_join(path, segments, name, err));
                 VN_TRY(vn_env_copy(&e->segments[i]->env, path, err));
         }

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "store/lmdb_parts.h"
+#include "store/lmdb_engine.h"
 
 #define RETRY_MS 20
 #define SYNCS_PER_COMMIT 2 /* data pages, then the meta page */

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "store/lmdb_parts.h"
+#include "store/lmdb_engine.h"
 
 #define SEGMENT_MAP_SLACK (512u << 20) /* a group is at most some MiB: a segment rolls long before its map is full */
 #define RESERVE_BYTES (4u << 20)

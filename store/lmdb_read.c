@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "store/lmdb_parts.h"
+#include "store/lmdb_engine.h"
 
 #define DEFAULT_MAX_READ 100000
 #define FIND_SLACK_US (5 * VN_US_PER_MIN)

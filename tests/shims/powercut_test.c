@@ -23,8 +23,9 @@ struct told {
 static void tell(uint64_t what, uint64_t number)
 {
         struct told t = {what, number};
-        int fd = atoi(getenv("POWERCUT_TOLD"));
-        if (write(fd, &t, sizeof t) != (ssize_t)sizeof t)
+        uint64_t fd;
+        if (vn_str_to_u64(vn_str(getenv("POWERCUT_TOLD")), &fd) != VN_OK ||
+            write((int)fd, &t, sizeof t) != (ssize_t)sizeof t)
                 _exit(9);
 }
 
