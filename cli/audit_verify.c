@@ -72,7 +72,37 @@ static enum vn_rc take_bytes(struct verifier *v, const json_t *line, const char 
         return VN_OK;
 }
 
-static enum vn_rc take_record(struct verifier *v, const json_t *line)
+/* A member that nobody checks could say anything. */
+static enum vn_rc check_members(struct verifier *v, json_t *line)
+{
+        static const char *const known[] = {"type", "seq", "kind", "record", "leaf", "proof"};
+        const char *name;
+        json_t *value;
+
+        json_object_foreach(line, name, value)
+        {
+                size_t i = 0;
+                while (i < 6 && strcmp(known[i], name))
+                        i++;
+                if (i == 6)
+                        return vn_fail(v->err, VN_INVALID_ARGUMENT, "%.40s: no such member", name);
+        }
+        return VN_OK;
+}
+
+static enum vn_rc check_kind(struct verifier *v, const json_t *line, struct vn_str record)
+{
+        struct vn_record_index index;
+        struct vn_str kind;
+
+        VN_TRY(vn_json_text(line, "kind", &kind, v->err));
+        VN_TRY(vn_record_peek(record, &index, v->err));
+        if (!vn_str_eq(kind, vn_str(vn_record_kind_name(index.kind))))
+                return vn_fail(v->err, VN_DATA_LOSS, "kind: the record is a %s", vn_record_kind_name(index.kind));
+        return VN_OK;
+}
+
+static enum vn_rc take_record(struct verifier *v, json_t *line)
 {
         VN_AUTO(vn_buf) record = VN_BUF_INIT(MAX_LINE_BYTES);
         VN_AUTO(vn_buf) leaf = VN_BUF_INIT(4096);
@@ -82,17 +112,16 @@ static enum vn_rc take_record(struct verifier *v, const json_t *line)
 
         if (!v->has_header || v->ended)
                 return vn_fail(v->err, VN_INVALID_ARGUMENT, "a record outside of header and end");
+        VN_TRY(check_members(v, line));
         VN_TRY(vn_json_i64(line, "seq", &seq, v->err));
         if (seq < 0 || (uint64_t)seq < v->next_seq)
                 return vn_fail(v->err, VN_DATA_LOSS, "record %lld is out of order or there twice", (long long)seq);
         v->next_seq = (uint64_t)seq + 1;
         VN_TRY(take_bytes(v, line, "leaf", &leaf));
         VN_TRY(take_proof(v, line, &proof));
-        /* Without bytes it expired: its leaf must be in the log all the same. */
-        if (json_object_get(line, "record")) {
-                VN_TRY(take_bytes(v, line, "record", &record));
-                VN_TRY(vn_record_verify_leaf(vn_buf_view(&record), vn_buf_view(&leaf), v->err));
-        }
+        VN_TRY(take_bytes(v, line, "record", &record));
+        VN_TRY(vn_record_verify_leaf(vn_buf_view(&record), vn_buf_view(&leaf), v->err));
+        VN_TRY(check_kind(v, line, vn_buf_view(&record)));
         hash = vn_tlog_leaf_hash(vn_buf_view(&leaf));
         VN_TRY(vn_tlog_verify_inclusion((uint64_t)seq, v->checkpoint.size, &hash, proof.hash, proof.n,
                                         &v->checkpoint.root, v->err));
