@@ -1,5 +1,6 @@
 #include "agents/gather.h"
 
+#include "agents/collect.h"
 #include "base/json.h"
 #include "clouds/observe.h"
 #include "vane/v1/agent.pb-c.h"
@@ -20,6 +21,7 @@ struct vn_gather {
         uint64_t *ring, *table;        /* ids seen: oldest out first */
         size_t seen;
         uint64_t dropped;
+        struct vn_used_memory *used;   /* azure: of functions on a plan without a memory setting */
         /* of the read under way */
         const struct vn_cloud_function *reading;
         vn_gather_call each;
@@ -51,7 +53,7 @@ enum vn_rc vn_gather_open(const char *config_file, const struct vn_clock *clock,
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "gather: out of memory");
         g->ring = vn_alloc_array(SEEN_MAX, sizeof *g->ring);
         g->table = vn_alloc_array(SEEN_SLOTS, sizeof *g->table);
-        enum vn_rc rc = g->ring && g->table ? vn_file_read(config_file, &text, err)
+        enum vn_rc rc = g->ring && g->table && vn_used_memory_new(&g->used, err) == VN_OK ? vn_file_read(config_file, &text, err)
                                             : vn_fail(err, VN_RESOURCE_EXHAUSTED, "gather: out of memory");
         if (rc == VN_OK) {
                 rc = open_cloud(g, vn_buf_view(&text), clock, err);
@@ -72,6 +74,7 @@ struct vn_gather *vn_gather_free(struct vn_gather *gather)
         vn_cloud_list_done(&gather->list);
         vn_cloud_free(gather->cloud);
         vn_cloud_http_free(gather->http);
+        vn_used_memory_free(gather->used);
         vn_free(gather->ring);
         vn_free(gather->table);
         vn_free(gather);
@@ -308,6 +311,11 @@ static enum vn_rc take_record(void *arg, const struct vn_cloud_invocation *recor
                 g->dropped++;
                 return VN_OK;
         }
+        if (vn_cloud_kind(g->cloud) == VN_CLOUD_AZURE && !f->memory_tunable) {
+                if (call.status != VN_CALL_THROTTLED)
+                        VN_TRY(vn_used_memory_add(g->used, f, call.start_us, call.duration_us, NULL));
+                call.max_memory_mb = vn_used_memory_mb(g->used, f->name);
+        }
         /* A cloud that samples its log says for how many calls a record stands. */
         int times = record->weight > 1 ? (int)(record->weight < MAX_WEIGHT ? record->weight + 0.5 : MAX_WEIGHT) : 1;
         for (int i = 0; i < times; i++)
@@ -322,8 +330,12 @@ enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to
         gather->arg = arg;
         gather->from_us = from_us;
         gather->reading = NULL;
-        if (vn_cloud_kind(gather->cloud) != VN_CLOUD_AWS)
+        if (vn_cloud_kind(gather->cloud) != VN_CLOUD_AWS) {
+                const struct vn_used_memory_meter meter = {vn_used_memory_read_cloud, gather->cloud};
+                /* Of what was read before. Without it the old figures stand; the log must still be read. */
+                VN_IGNORE(vn_used_memory_refresh(gather->used, to_us, &meter, NULL));
                 return vn_cloud_logs(gather->cloud, NULL, from_us, to_us, take_record, gather, err);
+        }
         for (size_t i = 0; i < gather->list.count; i++) {
                 gather->reading = &gather->list.functions[i];
                 enum vn_rc rc = vn_cloud_logs(gather->cloud, gather->reading, from_us, to_us, take_record, gather, err);

@@ -228,6 +228,7 @@ TEST(azure_metrics_recorded_answers)
                 {"GET " RES "/providers/Microsoft.Insights/metrics?api-version=2018-01-01&timespan=2026-11-24T12%3A00%3A00", 200, NULL,
                  "{\"interval\":\"PT1M\",\"value\":[{\"name\":{\"value\":\"OnDemandFunctionExecutionCount\"},\"timeseries\":[{\"data\":["
                  "{\"timeStamp\":\"2026-11-24T12:00:00Z\",\"total\":5.0},{\"timeStamp\":\"2026-11-24T12:01:00Z\"}]}]},"
+                 "{\"name\":{\"value\":\"OnDemandFunctionExecutionUnits\"},\"timeseries\":[{\"data\":[{\"timeStamp\":\"2026-11-24T12:00:00Z\",\"total\":2048000}]}]},"
                  "{\"name\":{\"value\":\"Http5xx\"},\"timeseries\":[{\"data\":[{\"timeStamp\":\"2026-11-24T12:00:00Z\",\"total\":1}]}]}]}"},
                 {NULL, 200, NULL, daily.ptr}, {NULL, 400, NULL, unknown.ptr}};
         WIRE_INIT(&wire, steps);
@@ -238,6 +239,7 @@ TEST(azure_metrics_recorded_answers)
         CHECK_INT(1, count);
         CHECK_NEAR(5, minutes[0].calls, 0);
         CHECK_NEAR(1, minutes[0].errors, 0);
+        CHECK_NEAR(2, minutes[0].billed_gb_s, 0);
         CHECK_RC(VN_OUT_OF_RANGE, vn_cloud_metrics(cloud, &f, now, now + VN_US_PER_HOUR, minutes, 4, &count, &err));
         CHECK(strstr(err.msg, "P1D")); /* the service coarsened the interval */
         CHECK_RC(VN_INVALID_ARGUMENT, vn_cloud_metrics(cloud, &f, now, now + VN_US_PER_HOUR, minutes, 4, &count, &err));

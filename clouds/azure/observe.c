@@ -3,8 +3,9 @@
 
 #define PAGE_ROWS 5000
 #define MAX_PAGES 200
-#define SKU_FLEX_METRICS "OnDemandFunctionExecutionCount,Http5xx"
-#define SKU_OTHER_METRICS "FunctionExecutionCount,Http5xx"
+#define SKU_FLEX_METRICS "OnDemandFunctionExecutionCount,OnDemandFunctionExecutionUnits,Http5xx"
+#define SKU_OTHER_METRICS "FunctionExecutionCount,FunctionExecutionUnits,Http5xx"
+#define UNITS_PER_GB_S 1024000.0 /* execution units are MB-milliseconds */
 
 /* The same facts have one set of names in a workspace (AppRequests) and another in Application Insights (requests). */
 enum column { COL_TIME, COL_ID, COL_ROLE, COL_NAME, COL_INSTANCE, COL_MS, COL_SUCCESS, COL_CODE, COL_ITEMS, COL_COUNT };
@@ -214,7 +215,8 @@ enum vn_rc vn_azure_logs(struct vn_cloud *cloud, const struct vn_cloud_function 
 
 static enum vn_rc add_series(json_t *metric, struct vn_cloud_minute *ret, size_t cap, size_t *count, struct vn_err *err)
 {
-        bool errors = vn_str_eq_nocase(vn_json_str(metric, "name.value"), VN_STR("Http5xx"));
+        struct vn_str name = vn_json_str(metric, "name.value");
+        bool errors = vn_str_eq_nocase(name, VN_STR("Http5xx")), units = vn_str_ends(name, VN_STR("ExecutionUnits"));
         json_t *series, *point;
         size_t i, j;
 
@@ -222,7 +224,8 @@ static enum vn_rc add_series(json_t *metric, struct vn_cloud_minute *ret, size_t
                 json_array_foreach(json_object_get(series, "data"), j, point) {
                         struct vn_str time = vn_json_str(point, "timeStamp");
                         double total = vn_json_pick_number(point, "total", -1);
-                        struct vn_cloud_minute add = {.calls = errors ? 0 : total, .errors = errors ? total : 0};
+                        struct vn_cloud_minute add = {.calls = errors || units ? 0 : total, .errors = errors ? total : 0,
+                                                      .billed_gb_s = units ? total / UNITS_PER_GB_S : 0};
                         int64_t at_us;
 
                         if (!vn_json_at(point, "total"))

@@ -90,7 +90,7 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
         case VN_AZURE: {
                 /* Consumption bills what was used, rounded up to 128 MB, and 100 ms at least; Flex the instance's memory
                  * in steps of 100 ms, and 1 s at least. */
-                uint32_t used = flex ? memory_mb : peak_mb ? peak_mb : AZURE_STEP_MB;
+                uint32_t used = flex ? memory_mb : peak_mb ? peak_mb : 2 * AZURE_STEP_MB;
                 ret->rounding_us = flex ? 100000 : 1000;
                 ret->minimum_us = flex ? 1000000 : 100000;
                 ret->billed_gb = (used + AZURE_STEP_MB - 1) / AZURE_STEP_MB * AZURE_STEP_MB / 1024.0;
