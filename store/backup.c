@@ -91,8 +91,11 @@ enum vn_rc vn_store_backup(struct vn_store *store, const char *to_dir, struct vn
         VN_TRY(must_be_fresh(to_dir, err));
         VN_TRY(beside_name(to_dir, beside, err));
         VN_TRY(vn_dir_remove(beside, err));
-        VN_TRY(vn_store_flush(store, err));
-        enum vn_rc rc = backup_into(store, beside, err);
+        /* A full disk hinders no backup to another one: what is committed is copied. */
+        enum vn_rc rc = vn_store_flush(store, err);
+        if (rc != VN_OK && rc != VN_RESOURCE_EXHAUSTED)
+                return rc;
+        rc = backup_into(store, beside, err);
         if (rc == VN_OK)
                 rc = move_into_place(beside, to_dir, err);
         if (rc != VN_OK)

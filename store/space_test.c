@@ -171,6 +171,10 @@ TEST(full_file_system_is_survived)
         struct vn_store *store = open_with(state, UINT64_C(1) << 30, 1);
         uint64_t count = fill(store, 5000);
         check_readable(store, count);
+        vn_store_free(store);
+        store = open_with(state, UINT64_C(1) << 30, 1); /* opens on the full disk, too */
+        check_readable(store, count);
+        CHECK_RC(VN_RESOURCE_EXHAUSTED, put(store, 300000, false, false, NULL));
         unlink(ballast);
         bool back = comes_back(store);
         check_readable(store, count);

@@ -133,7 +133,7 @@ static void note_failure(struct vn_store *store, enum vn_rc rc, const struct vn_
 {
         store->writer.drain_failed = true;
         if (rc == VN_RESOURCE_EXHAUSTED)
-                set_read_only(store, err->msg);
+                set_read_only(store, err ? err->msg : "the disk is full");
         if (rc != VN_DATA_LOSS)
                 return;
         /* After a failed sync the kernel may have dropped the pages: nothing more may be acknowledged by this process. */
@@ -434,7 +434,12 @@ enum vn_rc vn_writer_start(struct vn_store *store, struct vn_err *err)
         if (!w->scratch || !vn_buf_reserve(&w->gaps, VN_GROUP_MAX_GAPS * VN_RING_PAYLOAD_BYTES))
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         vn_writer_check_space(store);
-        VN_TRY(vn_logfile_publish(store->log, err));
+        /* On a full disk the store opens for reading; the writer tries again by itself. */
+        enum vn_rc rc = vn_logfile_publish(store->log, err);
+        if (rc == VN_RESOURCE_EXHAUSTED)
+                note_failure(store, rc, err);
+        else if (rc != VN_OK)
+                return rc;
         if (pthread_create(&store->writer_thread, NULL, vn_writer_main, store) != 0)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "cannot start the writer thread");
         store->writer_runs = true;
