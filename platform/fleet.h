@@ -50,7 +50,7 @@ struct vn_platform_deployment {
         double vcpu; /* VN_PLAN_CLOUD_RUN: fixed share whatever the memory; 0: by the memory table */
         int64_t timeout_us;
         uint32_t concurrency;   /* requests at once in an instance; 1 on Lambda */
-        uint32_t max_instances; /* at most VN_MAX_PLATFORM_INSTANCES; 0 means that */
+        uint32_t max_instances; /* at most VN_MAX_PLATFORM_INSTANCES; 0: the plan's usual limit */
         struct vn_platform_work work;
 };
 

@@ -90,7 +90,7 @@ static struct vn_instance *start(struct vn_platform *platform, uint32_t deployme
         const struct vn_platform_deployment *d = &platform->deployments[deployment];
         struct vn_pool *pool = &platform->pools[deployment];
         const struct vn_plan_table *table = vn_plan_table(d->plan);
-        uint32_t limit = d->max_instances ? d->max_instances : VN_MAX_PLATFORM_INSTANCES;
+        uint32_t limit = d->max_instances ? d->max_instances : table->default_max_instances;
 
         if (pool->count >= limit)
                 return NULL;

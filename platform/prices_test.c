@@ -92,3 +92,16 @@ TEST(bad_lists_are_refused_with_their_line)
                  vn_price_table_parse(VN_STR(HEADER), none, VN_STR("cloud,from_gb_month,usd_per_gb\nibm,0,1\n"),
                                       &table, &err));
 }
+
+static enum vn_rc parse_for_allocations(void)
+{
+        static struct vn_price_table table;
+        struct vn_err err;
+        return vn_price_table_parse(VN_STR(HEADER "aws,lambda,x,,,1,,,,,,1,1\n"), VN_STR(""), VN_STR(""), &table,
+                                    &err);
+}
+
+TEST(running_out_of_memory_leaks_nothing_of_a_price_list)
+{
+        TEST_ALLOC_LOOP(parse_for_allocations);
+}

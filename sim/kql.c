@@ -121,11 +121,17 @@ static enum vn_rc find_column(struct run *r, size_t *ret)
         return wrong(r, "no such column");
 }
 
+/* Kept within what a day's calculation needs, so that no conversion or difference overflows. */
+static int64_t whole(double number)
+{
+        return number < 4e18 ? (int64_t)number : INT64_C(4000000000000000000);
+}
+
 /* A literal as a value comparable with the column's type. */
 static enum vn_rc literal(struct run *r, enum vn_kql_type type, struct vn_kql_value *ret)
 {
         *ret = (struct vn_kql_value){.text = r->token.text, .number = r->token.number};
-        ret->integer = (int64_t)r->token.number;
+        ret->integer = whole(r->token.number);
         if (type == VN_KQL_TIME) {
                 bool ago = at(r, "ago");
                 if (!ago && !at(r, "datetime") && !at(r, "now"))
@@ -143,7 +149,7 @@ static enum vn_rc literal(struct run *r, enum vn_kql_type type, struct vn_kql_va
                         next(&span);
                         if (span.token.kind != T_SPAN)
                                 return wrong(r, "a time span is needed");
-                        ret->integer = r->now_us - (int64_t)span.token.number;
+                        ret->integer = r->now_us - whole(span.token.number);
                 } else if (now) {
                         ret->integer = r->now_us;
                 } else {
@@ -430,7 +436,7 @@ static enum vn_rc stage_summarize(struct run *r)
         for (size_t g = s.by_count; g-- > 0;) {
                 for (size_t i = 0; s.bin_us[g] > 0 && i < r->row_count; i++) {
                         struct vn_kql_value *v = &r->rows[i * r->column_count + s.by[g]];
-                        v->integer -= v->integer % (int64_t)s.bin_us[g];
+                        v->integer -= v->integer % whole(s.bin_us[g]);
                 }
                 VN_TRY(sort_rows(r, s.by[g], false)); /* stable by index, so the first group is the outer order */
         }

@@ -91,3 +91,18 @@ TEST(what_is_not_understood_is_refused_with_its_place)
                 CHECK(err.msg[0] && !answer);
         }
 }
+
+static enum vn_rc run_for_allocations(void)
+{
+        struct vn_err err;
+        json_t *answer = NULL;
+        enum vn_rc rc = run("Log | where Ms > 5 | summarize n = count() by Name | order by n desc | project Name",
+                            &answer, &err);
+        json_decref(answer);
+        return rc;
+}
+
+TEST(running_out_of_memory_leaks_nothing_of_a_query)
+{
+        TEST_ALLOC_LOOP(run_for_allocations);
+}
