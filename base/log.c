@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/metrics.h"
+
 #define LINE_BYTES 2048
 #define REPEAT_LINES 20
 #define REPEAT_US (10 * VN_US_PER_S)
@@ -27,7 +29,6 @@ static struct {
         enum vn_log_form form;
         int fd;
         const struct vn_clock *clock;
-        atomic_uint_fast64_t written[VN_EVENT_COUNT], held[VN_EVENT_COUNT];
         pthread_mutex_t lock; /* guards what follows */
         struct {
                 int64_t since_us;
@@ -175,7 +176,7 @@ void vn_log_write(enum vn_log_event event, const char *format, ...)
                 return;
         now_us = vn_now_us(logger.clock ? logger.clock : vn_clock_real());
         if (!admit(event, now_us, &held)) {
-                atomic_fetch_add(&logger.held[event], 1);
+                VN_METRIC_ADD_FOR(LOG_HELD_BACK, events[event].text, 1);
                 return;
         }
         if (held) {
@@ -187,17 +188,7 @@ void vn_log_write(enum vn_log_event event, const char *format, ...)
         va_end(args);
         flatten(text);
         write_line(event, now_us, text);
-        atomic_fetch_add(&logger.written[event], 1);
-}
-
-uint64_t vn_log_count(enum vn_log_event event)
-{
-        return atomic_load(&logger.written[event]);
-}
-
-uint64_t vn_log_held_back(enum vn_log_event event)
-{
-        return atomic_load(&logger.held[event]);
+        VN_METRIC_ADD_FOR(LOG_LINES, events[event].text, 1);
 }
 
 void vn_log_document(struct vn_buf *out)

@@ -32,9 +32,6 @@ enum vn_rc vn_log_level_parse(struct vn_str text, enum vn_log_level *ret) VN_MUS
 
 void vn_log_write(enum vn_log_event event, const char *format, ...) VN_PRINTF(2, 3);
 #define VN_LOG(event, ...) vn_log_write(VN_EVENT_##event, __VA_ARGS__)
-/* Lines written and held back since start; for metrics and tests. */
-uint64_t vn_log_count(enum vn_log_event event);
-uint64_t vn_log_held_back(enum vn_log_event event);
 /* A table for the documentation, in Markdown. */
 void vn_log_document(struct vn_buf *out);
 

@@ -1,5 +1,5 @@
 /* metrics.h - counters, gauges and histograms from metrics.def, as Prometheus text.
- * Purpose: VN_METRIC_ADD(NAME, 1) anywhere, one table row a metric, /metrics and docs/metrics.md from the same table.
+ * Purpose: VN_METRIC_ADD_FOR(NAME, label, 1) anywhere, one table row a metric, /metrics and docs/metrics.md from the same table.
  * Threads: any; atomics only, no lock on the path. Ownership: everything is static.
  * Labels: at most one a metric. Its values are few and known (a cloud's name, an rc), registered on first use, at most
  *   VN_METRIC_MAX_LABELS each; more are counted under "other". Tenants, accounts and workloads are no label values.
@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 
-#define VN_METRIC_MAX_LABELS 24
+#define VN_METRIC_MAX_LABELS 40
 
 enum vn_metric_type { VN_METRIC_COUNTER, VN_METRIC_GAUGE, VN_METRIC_HISTOGRAM };
 enum vn_metric {
@@ -22,10 +22,8 @@ enum vn_metric {
 void vn_metric_add(enum vn_metric metric, const char *label, uint64_t n);      /* counters */
 void vn_metric_set(enum vn_metric metric, const char *label, double value);    /* gauges */
 void vn_metric_observe(enum vn_metric metric, const char *label, uint64_t us); /* histograms */
-#define VN_METRIC_ADD(name, n) vn_metric_add(VN_METRIC_##name, NULL, n)
 #define VN_METRIC_ADD_FOR(name, label, n) vn_metric_add(VN_METRIC_##name, label, n)
 #define VN_METRIC_SET(name, value) vn_metric_set(VN_METRIC_##name, NULL, value)
-#define VN_METRIC_SET_FOR(name, label, value) vn_metric_set(VN_METRIC_##name, label, value)
 #define VN_METRIC_OBSERVE(name, us) vn_metric_observe(VN_METRIC_##name, NULL, us)
 
 /* A counter's, gauge's or histogram count's value now (all labels together with label NULL on a labelled metric). */

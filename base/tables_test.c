@@ -154,24 +154,26 @@ TEST(log_writes_one_line_and_holds_repeats_back)
         vn_clock_fake_init(&clock, INT64_C(1795527252000000));
         vn_log_init("test", VN_LOG_INFO, VN_LOG_TEXT);
         vn_log_set_output(fds[1], &clock.clock);
-        VN_LOG(AGENT_ONLINE, "account=%s", "a\nb");
+        VN_LOG(START, "account=%s", "a\nb");
         CHECK_INT(1, log_lines(fds[0], text, sizeof(text)));
-        CHECK(strstr(text, "Z info agent-online account=a b\n"));
-        VN_LOG(PEER_ERROR, "below the level");
+        CHECK(strstr(text, "Z info start account=a b\n"));
+        vn_log_set_level(VN_LOG_WARN);
+        VN_LOG(START, "below the level");
+        vn_log_set_level(VN_LOG_INFO);
         CHECK_INT(0, log_lines(fds[0], text, sizeof(text)));
         for (int i = 0; i < 100; i++)
-                VN_LOG(AUTH_REFUSED, "n=%d", i);
+                VN_LOG(ROUND_KEPT, "n=%d", i);
         CHECK_INT(20, log_lines(fds[0], text, sizeof(text)));
         clock.time_us += 11 * VN_US_PER_S;
-        VN_LOG(AUTH_REFUSED, "n=last");
+        VN_LOG(ROUND_KEPT, "n=last");
         CHECK_INT(2, log_lines(fds[0], text, sizeof(text)));
         CHECK(strstr(text, "held_back=80"));
-        CHECK_INT(80, vn_log_held_back(VN_EVENT_AUTH_REFUSED));
+        CHECK_NEAR(80, vn_metric_value(VN_METRIC_LOG_HELD_BACK, "round-kept"), 0);
 
         vn_log_init("test", VN_LOG_INFO, VN_LOG_JSON);
-        VN_LOG(LIMIT_HIT, "what=%s why=\"%s\" and so on", "body", "too large");
+        VN_LOG(FATAL, "what=%s why=\"%s\" and so on", "body", "too large");
         log_lines(fds[0], text, sizeof(text));
-        CHECK(strstr(text, "\"event\":\"limit-hit\",\"what\":\"body\",\"why\":\"too large\",\"text\":\"and so on\"}"));
+        CHECK(strstr(text, "\"event\":\"fatal\",\"what\":\"body\",\"why\":\"too large\",\"text\":\"and so on\"}"));
         vn_log_init("test", VN_LOG_INFO, VN_LOG_TEXT);
         vn_log_set_output(2, NULL);
         close(fds[0]);
@@ -184,8 +186,8 @@ static void *count_up(void *arg)
 {
         (void)arg;
         for (int i = 0; i < 10000; i++) {
-                VN_METRIC_ADD_FOR(ROUTES, i % 2 ? "automatic" : "split", 1);
-                VN_METRIC_OBSERVE(ROUTE_SECONDS, 300);
+                VN_METRIC_ADD_FOR(LOG_LINES, i % 2 ? "start" : "fatal", 1);
+                VN_METRIC_OBSERVE(COMMIT_SECONDS, 300);
         }
         return NULL;
 }
@@ -200,23 +202,23 @@ TEST(metrics_count_from_many_threads)
                 CHECK(!pthread_create(&threads[i], NULL, count_up, NULL));
         for (int i = 0; i < 4; i++)
                 pthread_join(threads[i], NULL);
-        CHECK_NEAR(20000, vn_metric_value(VN_METRIC_ROUTES, "split"), 0);
-        CHECK_NEAR(40000, vn_metric_value(VN_METRIC_ROUTES, NULL), 0);
-        VN_METRIC_SET(AGENTS_ONLINE, 6);
+        CHECK_NEAR(20000, vn_metric_value(VN_METRIC_LOG_LINES, "fatal"), 0);
+        CHECK_NEAR(40000, vn_metric_value(VN_METRIC_LOG_LINES, NULL), 0);
+        VN_METRIC_SET(UP_SINCE, 6);
         for (int i = 0; i < 100; i++) {
                 char label[16];
                 snprintf(label, sizeof(label), "l%d", i);
-                VN_METRIC_ADD_FOR(OUTCOMES, label, 1);
+                VN_METRIC_ADD_FOR(LOG_HELD_BACK, label, 1);
         }
         vn_metrics_print(&out);
         CHECK(!out.failed);
-        CHECK(strstr(out.ptr, "# TYPE vane_routes_total counter\n"));
-        CHECK(strstr(out.ptr, "vane_routes_total{mode=\"automatic\"} 20000\n"));
-        CHECK(strstr(out.ptr, "vane_agents_online 6\n"));
-        CHECK(strstr(out.ptr, "vane_outcomes_total{result=\"other\"} 76\n"));
-        CHECK(strstr(out.ptr, "vane_route_seconds_bucket{le=\"0.00025\"} 0\n"));
-        CHECK(strstr(out.ptr, "vane_route_seconds_bucket{le=\"0.0005\"} 40000\n"));
-        CHECK(strstr(out.ptr, "vane_route_seconds_sum 12.000000\nvane_route_seconds_count 40000\n"));
+        CHECK(strstr(out.ptr, "# TYPE vane_log_lines_total counter\n"));
+        CHECK(strstr(out.ptr, "vane_log_lines_total{event=\"start\"} 20000\n"));
+        CHECK(strstr(out.ptr, "vane_start_time_seconds 6\n"));
+        CHECK(strstr(out.ptr, "vane_log_lines_held_back_total{event=\"other\"} 60\n"));
+        CHECK(strstr(out.ptr, "vane_commit_seconds_bucket{le=\"0.00025\"} 0\n"));
+        CHECK(strstr(out.ptr, "vane_commit_seconds_bucket{le=\"0.0005\"} 40000\n"));
+        CHECK(strstr(out.ptr, "vane_commit_seconds_sum 12.000000\nvane_commit_seconds_count 40000\n"));
         vn_metrics_reset();
 }
 

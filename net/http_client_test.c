@@ -57,7 +57,7 @@ static bool serve_one(struct server *s, struct peer *p)
         }
         length = strcasestr(s->last, "content-length: ");
         if (length)
-                body = (size_t)atoi(length + 16);
+                body = strtoul(length + 16, NULL, 10);
         while (n < (size_t)(end + 4 - s->last) + body) {
                 ssize_t got = peer_read(p, s->last + n, sizeof(s->last) - 1 - n);
                 if (got <= 0)

@@ -50,7 +50,7 @@ static json_t *walk(json_t *node, const char *path)
         while (node && rest.ptr) {
                 char name[128];
                 CHECK(vn_str_copy(name, sizeof(name), vn_str_cut(&rest, '|')));
-                node = json_is_array(node) ? json_array_get(node, (size_t)atoi(name)) : json_object_get(node, name);
+                node = json_is_array(node) ? json_array_get(node, strtoul(name, NULL, 10)) : json_object_get(node, name);
         }
         return node;
 }
