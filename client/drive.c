@@ -125,6 +125,12 @@ static int64_t trace_due(const struct drive *d)
 
 /* --- one call's events --- */
 
+static void drop(struct drive *d, struct call *call)
+{
+        d->active--;
+        vn_free(call);
+}
+
 static void finish(struct drive *d, struct call *call, bool ok)
 {
         if (!ok) {
@@ -133,8 +139,7 @@ static void finish(struct drive *d, struct call *call, bool ok)
                         snprintf(d->sum->first_problem, sizeof(d->sum->first_problem), "%.190s", call->job.problem);
         }
         d->elapsed_us[d->sum->invocations++] = call->due_us - call->first_us;
-        d->active--;
-        vn_free(call);
+        drop(d, call);
 }
 
 static void exclude(struct call *call, const char *account)
@@ -233,6 +238,7 @@ static enum vn_rc route_batch(struct drive *d, int64_t until_us, struct vn_err *
         struct vn_route_answer answers[VN_ROUTER_MAX_BATCH];
         struct call *calls[VN_ROUTER_MAX_BATCH];
         size_t count = 0;
+        enum vn_rc rc;
 
         while (count < VN_ROUTER_MAX_BATCH) {
                 int64_t heap_us = d->heap_count > 0 ? d->heap[0]->due_us : INT64_MAX, trace_us = trace_due(d);
@@ -250,10 +256,14 @@ static enum vn_rc route_batch(struct drive *d, int64_t until_us, struct vn_err *
                 fill_ask(d, calls[count], &asks[count]);
                 count++;
         }
-        VN_TRY(d->ports->route(d->ports->state, asks, count, answers, err));
-        for (size_t i = 0; i < count; i++)
-                dispatch(d, calls[i], &answers[i]);
-        return VN_OK;
+        rc = d->ports->route(d->ports->state, asks, count, answers, err);
+        for (size_t i = 0; i < count; i++) {
+                if (rc == VN_OK)
+                        dispatch(d, calls[i], &answers[i]);
+                else
+                        drop(d, calls[i]);
+        }
+        return rc;
 }
 
 /* Everything due up to the horizon, in order; the horizon shrinks as calls get under way. */
@@ -344,6 +354,23 @@ static void tail(struct drive *d)
         }
 }
 
+/* After an error: takes back what the fleet still has; what does not come within ten seconds stays with it. */
+static void abandon(struct drive *d)
+{
+        while (d->heap_count > 0)
+                drop(d, pop(d));
+        for (int64_t waited_us = 0; d->active > 0 && waited_us < 10 * VN_US_PER_S; waited_us += 10 * VN_US_PER_MS) {
+                struct vn_fleet_job *job = d->ports->take(d->ports->state, 10 * VN_US_PER_MS);
+
+                while (job) {
+                        struct call *call = (struct call *)job;
+
+                        job = job->next;
+                        drop(d, call);
+                }
+        }
+}
+
 static int i64_cmp(const void *a, const void *b)
 {
         const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -389,9 +416,7 @@ enum vn_rc vn_drive(const struct vn_trace *trace, int64_t start_us, const struct
                 tail(&d);
                 sum_up(&d);
         } else {
-                /* Calls may still be inside the fleet: they are left to the end of the process. */
-                while (d.heap_count > 0)
-                        vn_free(pop(&d));
+                abandon(&d);
         }
         vn_free(d.heap);
         vn_free(d.elapsed_us);
