@@ -224,6 +224,7 @@ static void take_part(struct agent *a)
                 .epochs = a->round.epochs,
                 .batch = a->round.batch,
                 .learning_rate = a->round.learning_rate,
+                .weight_decay = a->round.proximal,
         };
         enum vn_rc rc = vn_learn_train(a->learn, &config, a->options->shuffle_labels, &update, &err);
         if (rc == VN_FAILED_PRECONDITION) {

@@ -90,6 +90,7 @@ static void convert_round(const Vane__V1__RoundOffer *m, struct vn_agent_round *
                 .epochs = m->epochs,
                 .batch = m->batch,
                 .learning_rate = m->learning_rate,
+                .proximal = m->proximal >= 0 && m->proximal <= 100 ? m->proximal : 0,
         };
 }
 

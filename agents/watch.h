@@ -21,7 +21,7 @@ struct vn_agent_round {
         uint64_t round, base_version, seed, parameter_count;
         int64_t deadline_us;
         uint32_t epochs, batch;
-        double learning_rate;
+        double learning_rate, proximal;
 };
 struct vn_agent_event {
         enum vn_agent_event_kind kind;

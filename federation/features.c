@@ -47,6 +47,23 @@ static void fill_means(const struct vn_fn_history *h, uint32_t n, struct vn_fn_s
         s->within_sd = calls > n ? vn_sqrt(within / (calls - n)) : 0;
 }
 
+/* Windows weigh by their calls, and a new memory size starts nearly afresh: what was before it is only a prior. */
+static double anchor_of(const struct vn_fn_history *h, uint32_t n)
+{
+        const float newest = h->ring[(h->next + VN_HISTORY_WINDOWS - 1) % VN_HISTORY_WINDOWS].log_memory;
+        double all = 0, all_calls = 0, same = 0, same_calls = 0;
+        for (uint32_t i = 0; i < n; i++) {
+                double calls = (double)h->ring[i].calls, sum = calls * (double)h->ring[i].y;
+                all += sum;
+                all_calls += calls;
+                if (h->ring[i].log_memory == newest) {
+                        same += sum;
+                        same_calls += calls;
+                }
+        }
+        return (same + VN_ANCHOR_PRIOR_CALLS * all / all_calls) / (same_calls + VN_ANCHOR_PRIOR_CALLS);
+}
+
 /* Ridge regression of y on one input at a time: joint fits would be finer, and unstable with little data. */
 static void fill_slopes(const struct vn_fn_history *h, uint32_t n, struct vn_fn_stats *s)
 {
@@ -86,18 +103,12 @@ void vn_fn_history_push(struct vn_fn_history *h, const struct vn_window *window)
         fill_means(h, s->recent, s);
         fill_slopes(h, s->recent, s);
         s->median = median_of(h, s->recent);
+        s->anchor = anchor_of(h, s->recent);
 }
 
 static float bounded(double x)
 {
         return (float)(x > 4 ? 4 : x < -4 ? -4 : x == x ? x : 0);
-}
-
-/* A wave over the day without sine: a triangle, -1 at its start. */
-static double triangle(double turn)
-{
-        turn -= (double)(int64_t)turn;
-        return turn < 0.5 ? 4 * turn - 1 : 3 - 4 * turn;
 }
 
 void vn_duration_features(const struct vn_fn_stats *s, const struct vn_duration_query *q,
@@ -106,7 +117,6 @@ void vn_duration_features(const struct vn_fn_stats *s, const struct vn_duration_
         double memory = vn_log(q->memory_mb > 1 ? q->memory_mb : 128);
         double payload = q->payload_log - s->payload_log_mean, cold = q->cold_share - s->cold_share;
         double shift = memory - s->log_memory, n = s->recent;
-        double day = (double)(q->time_us % (24 * INT64_C(3600000000))) / 86400e6;
         float *x = ret;
         *x++ = bounded((memory - 6.9) / 2);
         *x++ = bounded(shift);
@@ -117,16 +127,16 @@ void vn_duration_features(const struct vn_fn_stats *s, const struct vn_duration_
         for (int p = 0; p < VN_PLATFORM_COUNT; p++)
                 *x++ = q->platform == (enum vn_platform)p;
         *x++ = bounded((s->mean - LOG_US_CENTRE) / 2);
-        *x++ = bounded((s->median - s->mean) * 4);
-        *x++ = bounded(s->last - s->mean);
+        *x++ = bounded((s->median - s->anchor) * 4);
+        *x++ = bounded(s->last - s->anchor);
         *x++ = bounded(s->spread * 2);
         *x++ = bounded(4 / (n + 1));
         *x++ = bounded(s->slope_payload * payload);
         *x++ = bounded(s->slope_cold * cold);
         *x++ = bounded(s->slope_memory * shift);
         *x++ = bounded(s->within_sd);
-        *x++ = bounded(triangle(day));
-        *x++ = bounded(triangle(day + 0.25));
+        *x++ = bounded((s->anchor - s->mean) * 4);
+        *x++ = bounded((s->anchor + s->slope_payload * payload + s->slope_cold * cold - s->mean) * 4);
         VN_ASSERT(x - ret == VN_DURATION_FEATURES);
 }
 

@@ -7,10 +7,11 @@
 
 #include "federation/window.h"
 
-#define VN_FEATURES_VERSION 1 /* rises when a feature changes its meaning: older models are then refused */
+#define VN_FEATURES_VERSION 2 /* rises when a feature changes its meaning: older models are then refused */
 #define VN_DURATION_FEATURES 20
 #define VN_COLD_FEATURES 12
 #define VN_HISTORY_WINDOWS 128
+#define VN_ANCHOR_PRIOR_CALLS 0.5
 
 /* What is known of a function before a window: small, without pointers, fit for a view. */
 struct vn_fn_stats {
@@ -19,6 +20,8 @@ struct vn_fn_stats {
         double mean, median;     /* running, of the windows' mean log duration */
         double spread;           /* standard deviation of the same */
         double last;             /* the window before */
+        double anchor;           /* mean by calls at the present memory size, pulled to the mean over all sizes by
+                                    VN_ANCHOR_PRIOR_CALLS: right sooner than `mean` after a change of size */
         double payload_log_mean; /* running */
         double cold_share;       /* running */
         double log_memory;       /* running, ln MB */

@@ -13,7 +13,7 @@ static const char magic[8] = {'V', 'N', 'M', 'O', 'D', 'E', 'L', '\n'};
 
 const struct vn_model_shape vn_model_shape_default = {
         .net = {
-                [VN_NET_DURATION] = {3, VN_ACTIVATION_RELU, {VN_DURATION_FEATURES, 32, 16, 2, 0}},
+                [VN_NET_DURATION] = {3, VN_ACTIVATION_TANH, {VN_DURATION_FEATURES, 32, 16, 2, 0}},
                 [VN_NET_COLD] = {3, VN_ACTIVATION_RELU, {VN_COLD_FEATURES, 16, 8, 1, 0}},
         },
 };

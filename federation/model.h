@@ -34,7 +34,7 @@ struct vn_model_shape {
 };
 size_t vn_model_parameters(const struct vn_model_shape *shape);
 bool vn_model_shape_eq(const struct vn_model_shape *a, const struct vn_model_shape *b);
-extern const struct vn_model_shape vn_model_shape_default; /* 20-32-16-2 and 12-16-8-1, ReLU */
+extern const struct vn_model_shape vn_model_shape_default; /* 20-32-16-2, tanh; 12-16-8-1, ReLU */
 
 struct vn_model {
         uint64_t version; /* 1, 2, 3, ... */

@@ -288,6 +288,6 @@ enum vn_rc vn_people_add_http(struct vn_server *server, struct vn_err *err)
 {
         VN_TRY(vn_edge_add_http(server->edge, "/login", VN_ACCESS_PUBLIC, handle_login, server, err));
         VN_TRY(vn_edge_add_http(server->edge, "/session", VN_ACCESS_PUBLIC, handle_session, server, err));
-        VN_TRY(vn_edge_add_http(server->edge, "/logout", VN_ACCESS_VIEWER, handle_logout, server, err));
+        VN_TRY(vn_edge_add_http(server->edge, "/logout", VN_ACCESS_PUBLIC, handle_logout, server, err));
         return vn_edge_add_http(server->edge, "/login-link", VN_ACCESS_VIEWER, handle_login_link, server, err);
 }

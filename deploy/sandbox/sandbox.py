@@ -38,7 +38,7 @@ class Sandbox:
         self.pids = {}
         self.processes = {}
         self.api = None
-        self.drive = None
+        self.shuffle_labels = False  # the control experiment: nothing must be learnt
 
     def path(self, *parts):
         return os.path.join(self.state, *parts)
@@ -98,7 +98,7 @@ class Sandbox:
             f.write(f"state_dir: {self.path('vaned')}\n"
                     f"http_port: {HTTP_PORT}\nhttps_host: 127.0.0.1\nhttps_port: {HTTPS_PORT}\n"
                     f"ui_dir: {os.path.join(ROOT, 'web', 'dist')}\n"
-                    "round_interval_s: 1200\nround_deadline_s: 600\nround_quorum: 4\n"
+                    "round_interval_s: 600\nround_deadline_s: 300\nround_quorum: 4\n"
                     "tuning_interval_s: 600\n")
         self.spawn("vaned", ["vaned", "--config", self.path("vaned.yaml")])
         ready = self.path("vaned", "ready.json")
@@ -146,7 +146,8 @@ class Sandbox:
                                "ca_file": self.sim[cloud]["ca_file"], **account}, f)
                 self.spawn("agent-" + name, ["vane-agent", "--server", self.ready["https"], "--ca-file",
                                              self.ready["ca_file"], "--join-token-file", token, "--state",
-                                             self.path("agents", name), "--cloud-config", config])
+                                             self.path("agents", name), "--cloud-config", config] +
+                           (["--shuffle-labels"] if self.shuffle_labels else []))
                 self.accounts.append(name)
 
         def online():
@@ -165,6 +166,11 @@ class Sandbox:
     def apply_policy(self):
         with open(os.path.join(ROOT, "policies", "examples", "demo.yaml"), encoding="utf-8") as f:
             self.approver.post("/v1/policies", {"document": f.read()})
+
+        def in_force():
+            listed = self.api.get("/v1/functions?pageSize=500")["functions"]
+            return listed and all(x["policy"] == "demo" and x["endpoints"] == len(self.accounts) for x in listed)
+        wait_for(in_force, 20, "views of all functions under the policy")
 
     def start(self):
         self.prepare()

@@ -13,7 +13,8 @@
 #define FIRST_MODEL_SEED 1
 #define EPOCHS 20
 #define BATCH 32
-#define LEARNING_RATE 0.01
+#define LEARNING_RATE 0.003
+#define PROXIMAL 2.0 /* few rows an account: stay near what all have learnt */
 
 struct vn_round_entry *vn_rounds_open(struct vn_rounds *rounds)
 {
@@ -254,6 +255,7 @@ static void send_offer(struct vn_server *server, uint64_t account_id)
         offer.epochs = EPOCHS;
         offer.batch = BATCH;
         offer.learning_rate = LEARNING_RATE;
+        offer.proximal = PROXIMAL;
         offer.seed = r->round;
         offer.parameter_count = rounds->current->parameter_count;
         event.event_case = VANE__V1__AGENT_EVENT__EVENT_ROUND;
