@@ -10,6 +10,7 @@
 
 #include "base/fault.h"
 #include "base/hash.h"
+#include "base/metrics.h"
 #include "store/store_parts.h"
 
 #define DRAIN_INTERVAL_US (5 * VN_US_PER_MS)
@@ -237,6 +238,8 @@ static void complete(struct vn_store *store, struct vn_group *group, enum vn_rc 
                 batch->submitted = false;
                 batch->done(batch->arg, result); /* the batch may be gone after this */
         }
+        if (rc == VN_OK && took_us >= 0)
+                VN_METRIC_OBSERVE(COMMIT_SECONDS, (uint64_t)took_us);
         pthread_mutex_lock(&store->mutex);
         store->stats.refused += refused;
         store->stats.batches += group->batch_count - refused;
