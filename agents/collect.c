@@ -3,7 +3,7 @@
 #include "base/mem.h"
 
 #define EVERY_US (10 * VN_US_PER_MIN)
-#define SPAN_US (1440 * VN_US_PER_MIN) /* what one metrics query may hold; then counting starts anew */
+#define SPAN_US (1440 * VN_US_PER_MIN)  /* what one metrics query may hold; then counting starts anew */
 #define MINIMUM_US (100 * VN_US_PER_MS) /* least billed time of a call */
 #define STEP_MB 128
 #define MOST_MB 1536
@@ -42,15 +42,16 @@ static struct one *find(const struct vn_used_memory *used, const char *name)
         return NULL;
 }
 
-static enum vn_rc find_or_make(struct vn_used_memory *used, const struct vn_cloud_function *function, struct one **ret,
-                               struct vn_err *err)
+static enum vn_rc find_or_make(struct vn_used_memory *used, const struct vn_cloud_function *function,
+                               struct one **ret, struct vn_err *err)
 {
         *ret = find(used, function->name);
         if (*ret)
                 return VN_OK;
         if (used->count == used->cap) {
                 size_t cap = used->cap ? used->cap * 2 : 64;
-                struct one *bigger = cap > VN_CLOUD_MAX_FUNCTIONS * 2 ? NULL : vn_realloc(used->items, cap * sizeof(*bigger));
+                struct one *bigger =
+                        cap > VN_CLOUD_MAX_FUNCTIONS * 2 ? NULL : vn_realloc(used->items, cap * sizeof(*bigger));
 
                 if (!bigger)
                         return vn_fail(err, VN_RESOURCE_EXHAUSTED, "collect: too many functions");
@@ -89,8 +90,8 @@ static uint32_t billed_mb(const struct one *one, double gb_s, double calls)
         return mb > MOST_MB ? MOST_MB : (uint32_t)steps * STEP_MB;
 }
 
-enum vn_rc vn_used_memory_refresh(struct vn_used_memory *used, int64_t now_us, const struct vn_used_memory_meter *meter,
-                                  struct vn_err *err)
+enum vn_rc vn_used_memory_refresh(struct vn_used_memory *used, int64_t now_us,
+                                  const struct vn_used_memory_meter *meter, struct vn_err *err)
 {
         if (now_us < used->next_us)
                 return VN_OK;
@@ -115,8 +116,8 @@ uint32_t vn_used_memory_mb(const struct vn_used_memory *used, const char *functi
         return one ? one->mb : 0;
 }
 
-enum vn_rc vn_used_memory_read_cloud(void *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                                     double *ret_billed_gb_s, double *ret_calls, struct vn_err *err)
+enum vn_rc vn_used_memory_read_cloud(void *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                                     int64_t to_us, double *ret_billed_gb_s, double *ret_calls, struct vn_err *err)
 {
         struct vn_cloud_minute *minutes = vn_alloc_array(VN_CLOUD_MAX_MINUTES, sizeof(*minutes));
         size_t count = 0;

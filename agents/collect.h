@@ -20,11 +20,12 @@ struct vn_used_memory_meter {
                            double *ret_billed_gb_s, double *ret_calls, struct vn_err *err);
         void *state;
 };
-enum vn_rc vn_used_memory_refresh(struct vn_used_memory *used, int64_t now_us, const struct vn_used_memory_meter *meter,
-                                  struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_used_memory_refresh(struct vn_used_memory *used, int64_t now_us,
+                                  const struct vn_used_memory_meter *meter, struct vn_err *err) VN_MUST_USE;
 uint32_t vn_used_memory_mb(const struct vn_used_memory *used, const char *function); /* 0: not known yet */
 /* The real meter: the cloud's per-minute metrics; state is the struct vn_cloud. */
-enum vn_rc vn_used_memory_read_cloud(void *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                                     double *ret_billed_gb_s, double *ret_calls, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_used_memory_read_cloud(void *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                                     int64_t to_us, double *ret_billed_gb_s, double *ret_calls,
+                                     struct vn_err *err) VN_MUST_USE;
 
 #endif

@@ -26,7 +26,8 @@ static const struct vn_cloud_function f = {.name = "f"};
 
 TEST(used_memory_is_what_the_meter_billed)
 {
-        VN_AUTO(vn_used_memory) used = NULL;
+        VN_AUTO(vn_used_memory)
+        used = NULL;
         /* Ten calls of 250 ms at 384 MB. */
         struct meter m = {.gb_s = 10 * 0.25 * 384 / 1024, .calls = 10};
         const struct vn_used_memory_meter meter = {read_meter, &m};
@@ -47,7 +48,8 @@ TEST(used_memory_is_what_the_meter_billed)
 
 TEST(used_memory_scales_to_the_calls_that_the_meter_saw)
 {
-        VN_AUTO(vn_used_memory) used = NULL;
+        VN_AUTO(vn_used_memory)
+        used = NULL;
         struct meter m = {.gb_s = 5 * 0.1 * 128 / 1024, .calls = 5}; /* five more are not metered yet */
         const struct vn_used_memory_meter meter = {read_meter, &m};
 
@@ -60,7 +62,8 @@ TEST(used_memory_scales_to_the_calls_that_the_meter_saw)
 
 TEST(used_memory_keeps_what_it_knew_when_the_meter_fails_or_is_empty)
 {
-        VN_AUTO(vn_used_memory) used = NULL;
+        VN_AUTO(vn_used_memory)
+        used = NULL;
         struct meter m = {.gb_s = 0.1 * 256 / 1024, .calls = 1};
         const struct vn_used_memory_meter meter = {read_meter, &m};
         int64_t now = VN_US_PER_HOUR;
@@ -79,7 +82,8 @@ TEST(used_memory_keeps_what_it_knew_when_the_meter_fails_or_is_empty)
 
 static enum vn_rc add_two(void)
 {
-        VN_AUTO(vn_used_memory) used = NULL;
+        VN_AUTO(vn_used_memory)
+        used = NULL;
 
         VN_TRY(vn_used_memory_new(&used, NULL));
         return vn_used_memory_add(used, &f, 0, 1, NULL);

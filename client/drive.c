@@ -13,14 +13,14 @@ struct call {
         struct vn_fleet_job job; /* first: the fleet hands it back */
         uint32_t index;          /* in the trace */
         uint32_t attempt;
-        int64_t first_us;        /* arrival of the first attempt */
-        int64_t due_us;          /* of its next event: end of the attempt, or the next arrival */
-        bool running;            /* the event is an end */
-        bool answered;           /* the fleet has told the outcome */
+        int64_t first_us; /* arrival of the first attempt */
+        int64_t due_us;   /* of its next event: end of the attempt, or the next arrival */
+        bool running;     /* the event is an end */
+        bool answered;    /* the fleet has told the outcome */
         char decision_id[VN_ROUTER_ID_BYTES];
         char excluded[VN_ROUTER_MAX_EXCLUDED][80];
         size_t excluded_count;
-        struct call *later;      /* next in order of dispatch */
+        struct call *later; /* next in order of dispatch */
 };
 
 struct drive {
@@ -30,13 +30,13 @@ struct drive {
         struct vn_drive_summary *sum;
         int64_t start_us, now_us, real_start_us;
         double speed;
-        size_t next;             /* of the trace */
-        struct call **heap;      /* by due_us */
+        size_t next;        /* of the trace */
+        struct call **heap; /* by due_us */
         size_t heap_count, heap_cap;
         struct call *oldest, **newest; /* dispatched and perhaps unanswered, by time of arrival */
-        size_t active;           /* calls alive */
-        int64_t *elapsed_us;     /* by finished call */
-        bool over;               /* time is up: no new calls */
+        size_t active;                 /* calls alive */
+        int64_t *elapsed_us;           /* by finished call */
+        bool over;                     /* time is up: no new calls */
 };
 
 /* --- the heap of events --- */
@@ -151,11 +151,13 @@ static void exclude(struct call *call, const char *account)
 
 static enum vn_rc report(struct drive *d, const struct call *call, struct vn_err *err)
 {
-        static const enum vn_report_status status[VN_FLEET_STATUSES] = {
-                [VN_FLEET_OK] = VN_REPORT_OK,           [VN_FLEET_ERROR] = VN_REPORT_ERROR,
-                [VN_FLEET_THROTTLED] = VN_REPORT_THROTTLED, [VN_FLEET_TIMEOUT] = VN_REPORT_TIMEOUT,
-                [VN_FLEET_UNREACHED] = VN_REPORT_ERROR};
-        struct vn_report r = {.status = status[call->job.status], .latency_us = (uint64_t)call->job.elapsed_us,
+        static const enum vn_report_status status[VN_FLEET_STATUSES] = {[VN_FLEET_OK] = VN_REPORT_OK,
+                                                                        [VN_FLEET_ERROR] = VN_REPORT_ERROR,
+                                                                        [VN_FLEET_THROTTLED] = VN_REPORT_THROTTLED,
+                                                                        [VN_FLEET_TIMEOUT] = VN_REPORT_TIMEOUT,
+                                                                        [VN_FLEET_UNREACHED] = VN_REPORT_ERROR};
+        struct vn_report r = {.status = status[call->job.status],
+                              .latency_us = (uint64_t)call->job.elapsed_us,
                               .response_bytes = call->job.response_bytes};
 
         memcpy(r.decision_id, call->decision_id, sizeof(r.decision_id));
@@ -189,7 +191,8 @@ static enum vn_rc arrive(struct drive *d, struct call **ret, struct vn_err *err)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a call");
         call->index = (uint32_t)d->next++;
         call->first_us = call->due_us = d->start_us + next->at_us;
-        call->job.payload_bytes = next->payload_bytes < VN_FLEET_MAX_PAYLOAD_BYTES ? next->payload_bytes : VN_FLEET_MAX_PAYLOAD_BYTES;
+        call->job.payload_bytes =
+                next->payload_bytes < VN_FLEET_MAX_PAYLOAD_BYTES ? next->payload_bytes : VN_FLEET_MAX_PAYLOAD_BYTES;
         d->active++;
         *ret = call;
         return VN_OK;
@@ -198,17 +201,19 @@ static enum vn_rc arrive(struct drive *d, struct call **ret, struct vn_err *err)
 static void fill_ask(const struct drive *d, const struct call *call, struct vn_route_ask *ret)
 {
         *ret = (struct vn_route_ask){.workload = d->trace->functions[d->trace->calls[call->index].function].name,
-                                     .payload_bytes = call->job.payload_bytes, .time_us = call->due_us,
+                                     .payload_bytes = call->job.payload_bytes,
+                                     .time_us = call->due_us,
                                      .excluded_count = call->excluded_count};
-        snprintf(ret->request_id, sizeof(ret->request_id), "drive-%llx-%llx-%u-%u", (unsigned long long)d->options->seed,
-                 (unsigned long long)d->start_us, call->index, call->attempt);
+        snprintf(ret->request_id, sizeof(ret->request_id), "drive-%llx-%llx-%u-%u",
+                 (unsigned long long)d->options->seed, (unsigned long long)d->start_us, call->index, call->attempt);
         for (size_t i = 0; i < call->excluded_count; i++)
                 ret->excluded[i] = call->excluded[i];
 }
 
 static void dispatch(struct drive *d, struct call *call, const struct vn_route_answer *answer)
 {
-        uint32_t account = answer->rc == VN_OK ? d->ports->find_account(d->ports->state, answer->account) : UINT32_MAX;
+        uint32_t account =
+                answer->rc == VN_OK ? d->ports->find_account(d->ports->state, answer->account) : UINT32_MAX;
 
         call->job.at_us = call->due_us;
         call->running = true;
@@ -399,8 +404,13 @@ static void sum_up(struct drive *d)
 enum vn_rc vn_drive(const struct vn_trace *trace, int64_t start_us, const struct vn_drive_options *options,
                     const struct vn_drive_ports *ports, struct vn_drive_summary *ret, struct vn_err *err)
 {
-        struct drive d = {.trace = trace, .options = options, .ports = ports, .sum = ret, .start_us = start_us,
-                          .now_us = start_us, .real_start_us = ports->real_us(ports->state)};
+        struct drive d = {.trace = trace,
+                          .options = options,
+                          .ports = ports,
+                          .sum = ret,
+                          .start_us = start_us,
+                          .now_us = start_us,
+                          .real_start_us = ports->real_us(ports->state)};
         enum vn_rc rc;
 
         if (!(options->seconds > 0) || options->lookahead_us < 0 || options->tail_us < 0)

@@ -15,10 +15,10 @@
 #include "platform/trace.h"
 
 struct vn_drive_options {
-        double seconds;        /* real time for the load */
-        int64_t lookahead_us;  /* virtual */
-        int64_t tail_us;       /* virtual time to let pass after the last call */
-        uint64_t seed;         /* part of the request ids */
+        double seconds;       /* real time for the load */
+        int64_t lookahead_us; /* virtual */
+        int64_t tail_us;      /* virtual time to let pass after the last call */
+        uint64_t seed;        /* part of the request ids */
 };
 #define VN_DRIVE_MAX_ATTEMPTS 3
 
@@ -27,7 +27,7 @@ struct vn_drive_summary {
         uint64_t failed;      /* of them, those whose last attempt was not OK */
         uint64_t undriven;    /* left over when the time was up */
         uint64_t retried, unrouted;
-        uint64_t by_status[VN_FLEET_STATUSES]; /* attempts */
+        uint64_t by_status[VN_FLEET_STATUSES];  /* attempts */
         uint64_t routed[VN_FLEET_MAX_ACCOUNTS]; /* attempts by account */
         double p50_ms, p95_ms, p99_ms, mean_ms; /* virtual, first arrival to last end */
         double virtual_s, seconds;

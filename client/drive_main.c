@@ -35,7 +35,8 @@ static int usage(const char *problem)
         fprintf(stderr,
                 "vane-drive: %s\n"
                 "usage: vane-drive --clock FILE --start-us N --idle [--speed X]\n"
-                "       vane-drive --clock FILE --trace DIR --server URL --ca-file FILE --token-file FILE --sim FILE\n"
+                "       vane-drive --clock FILE --trace DIR --server URL --ca-file FILE --token-file FILE --sim "
+                "FILE\n"
                 "                  --seconds N [--seed N] [--lookahead-ms N]\n",
                 problem);
         return 2;
@@ -49,9 +50,10 @@ static bool number(const char *text, double *ret)
 static bool parse(int argc, char **argv, struct arguments *a)
 {
         static const struct option options[] = {
-                {"clock", 1, NULL, 'c'},      {"trace", 1, NULL, 't'}, {"server", 1, NULL, 's'},   {"ca-file", 1, NULL, 'a'},
-                {"token-file", 1, NULL, 'k'}, {"sim", 1, NULL, 'm'},   {"seconds", 1, NULL, 'n'},  {"speed", 1, NULL, 'p'},
-                {"start-us", 1, NULL, 'u'},   {"seed", 1, NULL, 'e'},  {"idle", 0, NULL, 'i'},     {"lookahead-ms", 1, NULL, 'l'},
+                {"clock", 1, NULL, 'c'},   {"trace", 1, NULL, 't'},      {"server", 1, NULL, 's'},
+                {"ca-file", 1, NULL, 'a'}, {"token-file", 1, NULL, 'k'}, {"sim", 1, NULL, 'm'},
+                {"seconds", 1, NULL, 'n'}, {"speed", 1, NULL, 'p'},      {"start-us", 1, NULL, 'u'},
+                {"seed", 1, NULL, 'e'},    {"idle", 0, NULL, 'i'},       {"lookahead-ms", 1, NULL, 'l'},
                 {NULL, 0, NULL, 0}};
         int o;
 
@@ -117,7 +119,8 @@ static enum vn_rc read_trace(const char *dir, struct vn_trace **ret, struct vn_e
         }
         vn_trace_options_default(&options);
         if (rc == VN_OK)
-                rc = vn_trace_build(vn_buf_view(&text[0]), vn_buf_view(&text[1]), vn_buf_view(&text[2]), &options, ret, err);
+                rc = vn_trace_build(vn_buf_view(&text[0]), vn_buf_view(&text[1]), vn_buf_view(&text[2]), &options,
+                                    ret, err);
         for (int i = 0; i < 3; i++)
                 vn_buf_done(&text[i]);
         return rc;
@@ -171,17 +174,20 @@ static void print_summary(const struct vn_fleet *fleet, const struct vn_drive_su
                 json_int_t before = json_integer_value(json_object_get(by_cloud, cloud));
 
                 json_object_set_new(by_cloud, cloud, json_integer(before + (json_int_t)s->routed[i]));
-                json_object_set_new(by_account, vn_fleet_account_name(fleet, i), json_integer((json_int_t)s->routed[i]));
+                json_object_set_new(by_account, vn_fleet_account_name(fleet, i),
+                                    json_integer((json_int_t)s->routed[i]));
         }
-        out = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:s, s:s}",
-                        "invocations", (json_int_t)s->invocations, "failed", (json_int_t)s->failed, "undriven",
-                        (json_int_t)s->undriven, "retried", (json_int_t)s->retried, "unrouted", (json_int_t)s->unrouted,
-                        "routed", by_cloud, "routed_accounts", by_account, "mean_ms", s->mean_ms, "p50_ms", s->p50_ms,
-                        "p95_ms", s->p95_ms, "p99_ms", s->p99_ms, "virtual_s", s->virtual_s, "seconds", s->seconds,
-                        "calls_per_s", s->seconds > 0 ? (double)s->invocations / s->seconds : 0.0, "throttled",
-                        (json_int_t)s->by_status[VN_FLEET_THROTTLED], "reports_accepted", (json_int_t)s->reports.accepted,
-                        "reports_refused", (json_int_t)s->reports.refused, "reports_lost", (json_int_t)s->reports.lost,
-                        "first_problem", s->first_problem, "report_problem", s->reports.last_reason);
+        out = json_pack(
+                "{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:s, "
+                "s:s}",
+                "invocations", (json_int_t)s->invocations, "failed", (json_int_t)s->failed, "undriven",
+                (json_int_t)s->undriven, "retried", (json_int_t)s->retried, "unrouted", (json_int_t)s->unrouted,
+                "routed", by_cloud, "routed_accounts", by_account, "mean_ms", s->mean_ms, "p50_ms", s->p50_ms,
+                "p95_ms", s->p95_ms, "p99_ms", s->p99_ms, "virtual_s", s->virtual_s, "seconds", s->seconds,
+                "calls_per_s", s->seconds > 0 ? (double)s->invocations / s->seconds : 0.0, "throttled",
+                (json_int_t)s->by_status[VN_FLEET_THROTTLED], "reports_accepted", (json_int_t)s->reports.accepted,
+                "reports_refused", (json_int_t)s->reports.refused, "reports_lost", (json_int_t)s->reports.lost,
+                "first_problem", s->first_problem, "report_problem", s->reports.last_reason);
         if (out)
                 json_dumpf(out, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
         printf("\n");
@@ -190,11 +196,14 @@ static void print_summary(const struct vn_fleet *fleet, const struct vn_drive_su
 
 static enum vn_rc drive_world(const struct arguments *a, struct world *w, struct vn_err *err)
 {
-        const struct vn_drive_options options = {.seconds = a->seconds, .seed = a->seed, .tail_us = 2 * VN_US_PER_MIN,
+        const struct vn_drive_options options = {.seconds = a->seconds,
+                                                 .seed = a->seed,
+                                                 .tail_us = 2 * VN_US_PER_MIN,
                                                  .lookahead_us = (int64_t)(a->lookahead_ms * 1e3)};
         const struct vn_drive_ports ports = {port_route, port_report, port_find, port_submit,
                                              port_take,  port_clock,  port_real, w};
-        VN_AUTO(vn_trace) trace = NULL;
+        VN_AUTO(vn_trace)
+        trace = NULL;
         struct vn_drive_summary summary;
 
         VN_TRY(read_trace(a->trace, &trace, err));

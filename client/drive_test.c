@@ -7,19 +7,19 @@
 
 struct fake {
         int64_t real_us, virtual_us;
-        int64_t cost_us;                   /* real time that each look at the fleet takes */
+        int64_t cost_us; /* real time that each look at the fleet takes */
         struct vn_fleet_job *inside[MAX_JOBS];
         size_t count;
-        size_t hold;                       /* looks for which jobs stay inside */
+        size_t hold; /* looks for which jobs stay inside */
         size_t looks;
         int64_t elapsed_us;
-        enum vn_fleet_status status[3];    /* by attempt */
+        enum vn_fleet_status status[3]; /* by attempt */
         size_t routes, submitted, reports, reported_late;
         int64_t last_ask_us;
         bool no_route, server_gone;
         size_t excluded_seen;
-        uint64_t ends[MAX_JOBS];           /* by decision number: when its call ends, in virtual time */
-        bool violated;                     /* virtual time passed the end of a call that was not answered */
+        uint64_t ends[MAX_JOBS]; /* by decision number: when its call ends, in virtual time */
+        bool violated;           /* virtual time passed the end of a call that was not answered */
 };
 
 static enum vn_rc fake_route(void *state, const struct vn_route_ask *asks, size_t count, struct vn_route_answer *ret,
@@ -67,7 +67,8 @@ static void fake_submit(void *state, struct vn_fleet_job *job)
         struct fake *f = state;
 
         CHECK(f->count < MAX_JOBS);
-        f->ends[f->submitted++] = (uint64_t)(job->at_us + f->elapsed_us); /* decisions are numbered in the same order */
+        f->ends[f->submitted++] =
+                (uint64_t)(job->at_us + f->elapsed_us); /* decisions are numbered in the same order */
         f->inside[f->count++] = job;
 }
 
@@ -108,7 +109,8 @@ static int64_t fake_real(void *state)
 
 static struct vn_drive_ports ports_of(struct fake *f)
 {
-        return (struct vn_drive_ports){fake_route, fake_report, fake_find, fake_submit, fake_take, fake_clock, fake_real, f};
+        return (struct vn_drive_ports){fake_route, fake_report, fake_find, fake_submit,
+                                       fake_take,  fake_clock,  fake_real, f};
 }
 
 static struct vn_trace_function functions[2] = {{.name = "fn-00"}, {.name = "fn-01"}};
@@ -116,7 +118,8 @@ static struct vn_trace_function functions[2] = {{.name = "fn-00"}, {.name = "fn-
 static enum vn_rc drive(struct fake *f, struct vn_trace_call *calls, size_t count, double seconds,
                         struct vn_drive_summary *ret)
 {
-        struct vn_trace trace = {functions, 2, calls, count, count ? calls[count - 1].at_us + VN_US_PER_S : VN_US_PER_S};
+        struct vn_trace trace = {functions, 2, calls, count,
+                                 count ? calls[count - 1].at_us + VN_US_PER_S : VN_US_PER_S};
         const struct vn_drive_options options = {.seconds = seconds, .lookahead_us = 20000, .tail_us = VN_US_PER_S};
         const struct vn_drive_ports ports = ports_of(f);
 
@@ -128,7 +131,8 @@ static enum vn_rc drive(struct fake *f, struct vn_trace_call *calls, size_t coun
 static void make_calls(struct vn_trace_call *calls, size_t count, int64_t gap_us)
 {
         for (size_t i = 0; i < count; i++)
-                calls[i] = (struct vn_trace_call){.at_us = (int64_t)i * gap_us, .function = (uint32_t)i % 2, .payload_bytes = 100};
+                calls[i] = (struct vn_trace_call){
+                        .at_us = (int64_t)i * gap_us, .function = (uint32_t)i % 2, .payload_bytes = 100};
 }
 
 TEST(drive_sends_all_calls_in_order_and_never_outruns_one)
@@ -185,7 +189,8 @@ TEST(drive_gives_up_after_three_attempts_and_not_at_all_on_a_functions_own_error
 {
         struct vn_trace_call calls[1];
         struct vn_drive_summary sum;
-        struct fake refused = {.elapsed_us = 40000, .status = {VN_FLEET_THROTTLED, VN_FLEET_UNREACHED, VN_FLEET_THROTTLED}};
+        struct fake refused = {.elapsed_us = 40000,
+                               .status = {VN_FLEET_THROTTLED, VN_FLEET_UNREACHED, VN_FLEET_THROTTLED}};
         struct fake error = {.elapsed_us = 40000, .status = {VN_FLEET_ERROR}};
 
         make_calls(calls, 1, 0);

@@ -63,8 +63,8 @@ static void read_result(const struct vn_cloud_result *result, struct vn_fleet_jo
                       : result->function_error ? VN_FLEET_ERROR
                                                : VN_FLEET_OK;
         if (job->status != VN_FLEET_OK)
-                snprintf(job->problem, sizeof(job->problem), "%s answered %d: %.60s", job->function, result->http_status,
-                         result->response.body.ptr ? result->response.body.ptr : "");
+                snprintf(job->problem, sizeof(job->problem), "%s answered %d: %.60s", job->function,
+                         result->http_status, result->response.body.ptr ? result->response.body.ptr : "");
 }
 
 static void run(struct worker *w, struct vn_fleet_job *job)
@@ -149,7 +149,8 @@ static enum vn_rc open_account(struct vn_fleet *fleet, const char *cloud, json_t
 
         if (fleet->count == VN_FLEET_MAX_ACCOUNTS || !whole) {
                 json_decref(whole);
-                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "more than %d accounts, or out of memory", VN_FLEET_MAX_ACCOUNTS);
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "more than %d accounts, or out of memory",
+                               VN_FLEET_MAX_ACCOUNTS);
         }
         json_object_set_new(whole, "cloud", json_string(cloud));
         for (size_t i = 0; i < sizeof(inherited) / sizeof(inherited[0]); i++)
@@ -179,10 +180,13 @@ static enum vn_rc open_all(struct vn_fleet *fleet, json_t *sim, const struct vn_
         return fleet->count > 0 ? VN_OK : vn_fail(err, VN_INVALID_ARGUMENT, "the ready file names no accounts");
 }
 
-enum vn_rc vn_fleet_open(const char *sim_file, const struct vn_clock *clock, struct vn_fleet **ret, struct vn_err *err)
+enum vn_rc vn_fleet_open(const char *sim_file, const struct vn_clock *clock, struct vn_fleet **ret,
+                         struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(MAX_SIM_FILE_BYTES);
-        VN_AUTO(vn_fleet) fleet = NULL;
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(MAX_SIM_FILE_BYTES);
+        VN_AUTO(vn_fleet)
+        fleet = NULL;
         pthread_condattr_t monotonic;
         json_error_t error;
         json_t *sim;

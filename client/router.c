@@ -44,7 +44,8 @@ static enum vn_rc send_reports(struct vn_router *router, const struct vn_report 
 {
         static const struct vn_grpc_method method = {.path = "/vane.v1.Routing/Report",
                                                      .response = &vane__v1__report_response__descriptor,
-                                                     .timeout_us = PATIENCE_US, .wait_ready = true};
+                                                     .timeout_us = PATIENCE_US,
+                                                     .wait_ready = true};
         Vane__V1__Outcome outcomes[REPORT_BATCH], *list[REPORT_BATCH];
         Vane__V1__ReportRequest request = VANE__V1__REPORT_REQUEST__INIT;
         ProtobufCMessage *answer;
@@ -86,7 +87,8 @@ static void *reporter_main(void *arg)
 
         pthread_mutex_lock(&router->mutex);
         while (!router->stop) {
-                VN_AUTO(vn_arena) arena;
+                VN_AUTO(vn_arena)
+                arena;
                 Vane__V1__ReportResponse *answer = NULL;
                 struct vn_err err = {0};
                 size_t count = router->queued < REPORT_BATCH ? router->queued : REPORT_BATCH;
@@ -104,7 +106,8 @@ static void *reporter_main(void *arg)
                 router->sending = count;
                 pthread_mutex_unlock(&router->mutex);
                 rc = send_reports(router, batch, count, &arena, &answer, &err);
-                for (int i = 0; i < 5 && rc == VN_UNAVAILABLE; i++) { /* a report is accepted once, so again is safe */
+                for (int i = 0; i < 5 && rc == VN_UNAVAILABLE;
+                     i++) { /* a report is accepted once, so again is safe */
                         pause_us(PAUSE_US);
                         rc = send_reports(router, batch, count, &arena, &answer, &err);
                 }
@@ -220,7 +223,8 @@ enum vn_rc vn_router_route(struct vn_router *router, const struct vn_route_ask *
                 if (router->stream && rc == VN_CANCELLED)
                         rc = vn_grpc_finish(router->stream, err); /* the peer's own reason */
                 router->stream = vn_grpc_call_free(router->stream);
-                if (waited_us >= PATIENCE_US || rc == VN_UNAUTHENTICATED || rc == VN_PERMISSION_DENIED || rc == VN_UNIMPLEMENTED)
+                if (waited_us >= PATIENCE_US || rc == VN_UNAUTHENTICATED || rc == VN_PERMISSION_DENIED ||
+                    rc == VN_UNIMPLEMENTED)
                         return rc == VN_OK ? vn_fail(err, VN_UNAVAILABLE, "the route stream ends at once") : rc;
                 pause_us(PAUSE_US);
         }
@@ -228,11 +232,13 @@ enum vn_rc vn_router_route(struct vn_router *router, const struct vn_route_ask *
 
 /* --- life --- */
 
-static enum vn_rc open_channel(struct vn_router *router, const char *server, const char *ca_file, const char *token_file,
-                               struct vn_err *err)
+static enum vn_rc open_channel(struct vn_router *router, const char *server, const char *ca_file,
+                               const char *token_file, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) ca = VN_BUF_INIT(MAX_FILE_BYTES);
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        ca = VN_BUF_INIT(MAX_FILE_BYTES);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(4096);
         struct vn_grpc_options options = {.target = server};
 
         if (!strncmp(server, "https://", 8))
@@ -249,7 +255,8 @@ static enum vn_rc open_channel(struct vn_router *router, const char *server, con
 enum vn_rc vn_router_open(const char *server, const char *ca_file, const char *token_file, struct vn_router **ret,
                           struct vn_err *err)
 {
-        VN_AUTO(vn_router) router = vn_alloc(sizeof(*router));
+        VN_AUTO(vn_router)
+        router = vn_alloc(sizeof(*router));
 
         if (!router)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a router");

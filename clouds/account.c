@@ -49,8 +49,10 @@ enum vn_rc vn_cloud_account_open(const struct json_t *description, const struct 
 enum vn_rc vn_cloud_account_open_file(const char *path, const struct vn_clock *clock, struct vn_cloud_account **ret,
                                       struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(MAX_FILE_BYTES);
-        VN_AUTO(vn_json) description = NULL;
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(MAX_FILE_BYTES);
+        VN_AUTO(vn_json)
+        description = NULL;
         enum vn_rc rc;
 
         VN_TRY(vn_file_read(path, &text, err));

@@ -38,7 +38,8 @@ static enum vn_rc address(struct vn_cloud *cloud, const struct vn_call *call, st
                           struct vn_arena *scratch, struct vn_str *ret_host, struct vn_err *err)
 {
         struct vn_str host = vn_str(call->host), at = cloud->config.endpoint;
-        VN_AUTO(vn_buf) url = VN_BUF_INIT(64 << 10);
+        VN_AUTO(vn_buf)
+        url = VN_BUF_INIT(64 << 10);
 
         if (call->function_host && cloud->config.functions_endpoint.len > 0)
                 at = cloud->config.functions_endpoint;
@@ -66,7 +67,8 @@ static enum vn_rc address(struct vn_cloud *cloud, const struct vn_call *call, st
 static enum vn_rc send_once(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
                             struct vn_err *err)
 {
-        VN_AUTO(vn_arena) scratch;
+        VN_AUTO(vn_arena)
+        scratch;
         struct vn_cloud_request request = {.method = call->method, .body = call->body};
         struct vn_str host;
 
@@ -112,7 +114,8 @@ static int64_t pause_us(struct vn_cloud *cloud, const struct vn_cloud_response *
         else if (after.ptr && vn_http_date_parse(after, &asked) == VN_OK)
                 asked -= vn_now_us(cloud->clock);
         else
-                return (int64_t)vn_rng_below(&cloud->rng, (uint64_t)(span < BACKOFF_MAX_US ? span : BACKOFF_MAX_US) + 1);
+                return (int64_t)vn_rng_below(&cloud->rng,
+                                             (uint64_t)(span < BACKOFF_MAX_US ? span : BACKOFF_MAX_US) + 1);
         asked = asked < 0 ? 0 : asked;
         return asked < RETRY_AFTER_MAX_US ? asked : RETRY_AFTER_MAX_US;
 }
@@ -204,7 +207,8 @@ void vn_call_error_code(const struct vn_cloud_response *response, char ret[64])
 {
         static const char *const names[] = {"error.status", "error.code", "__type", "code", "Code", "error"};
         struct vn_str type = vn_cloud_response_header(response, "x-amzn-errortype");
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_json)
+        root = NULL;
 
         if (type.ptr) {
                 vn_text_copy(ret, 64, vn_str_cut(&type, ':'));
@@ -234,7 +238,8 @@ static enum vn_rc rc_of(int status, const char *code)
 enum vn_rc vn_call_error(struct vn_cloud *cloud, const struct vn_cloud_response *response, struct vn_err *err)
 {
         static const char *const names[] = {"error.message", "message", "Message", "error_description"};
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_json)
+        root = NULL;
         char code[64], text[120];
 
         vn_call_error_code(response, code);
@@ -244,8 +249,8 @@ enum vn_rc vn_call_error(struct vn_cloud *cloud, const struct vn_cloud_response 
         for (char *p = text; *p; p++)
                 if ((unsigned char)*p < 0x20 || *p == 0x7f)
                         *p = ' ';
-        return vn_fail(err, rc_of(response->status, code), "%s answered %d %s%s%s", vn_cloud_kind_name(cloud->config.kind),
-                       response->status, code, text[0] ? ": " : "", text);
+        return vn_fail(err, rc_of(response->status, code), "%s answered %d %s%s%s",
+                       vn_cloud_kind_name(cloud->config.kind), response->status, code, text[0] ? ": " : "", text);
 }
 
 enum vn_rc vn_call_json(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *response,
@@ -261,8 +266,8 @@ enum vn_rc vn_call_json(struct vn_cloud *cloud, const struct vn_call *call, stru
         return vn_json_load(vn_buf_view(&response->body), ret, err);
 }
 
-enum vn_rc vn_link_split(struct vn_str link, struct vn_str *ret_host, struct vn_str *ret_path, struct vn_str *ret_query,
-                         struct vn_err *err)
+enum vn_rc vn_link_split(struct vn_str link, struct vn_str *ret_host, struct vn_str *ret_path,
+                         struct vn_str *ret_query, struct vn_err *err)
 {
         struct vn_str host = host_of(link), rest;
 

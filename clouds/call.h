@@ -3,22 +3,9 @@
 #ifndef VANE_CLOUDS_CALL_H
 #define VANE_CLOUDS_CALL_H
 
-#include <jansson.h>
-
 #include "base/hash.h"
 #include "base/mem.h"
-#include "clouds/observe.h"
-
-typedef json_t *vn_json_auto;
-static inline void vn_json_cleanup(json_t **p)
-{
-        json_decref(*p);
-}
-typedef struct vn_cloud_response vn_response_auto;
-static inline void vn_response_cleanup(struct vn_cloud_response *response)
-{
-        vn_cloud_response_done(response);
-}
+#include "clouds/pick.h"
 
 struct vn_cloud_ops;
 struct vn_cloud_token {
@@ -43,7 +30,7 @@ struct vn_cloud {
         size_t token_count;
         uint64_t *seen; /* open addressing by hash, 0 is free */
         size_t seen_count;
-        struct vn_cloud_header invoke_header; /* borrowed from the caller */
+        struct vn_cloud_header invoke_header;      /* borrowed from the caller */
         char *key_email, *key_pem, *key_token_uri; /* gcp, in the arena */
 };
 
@@ -55,11 +42,12 @@ struct vn_call {
         const char *content_type; /* NULL: none */
         struct vn_cloud_header extra[6];
         size_t extra_count;
-        const char *audience; /* aws: signing name; azure: scope; gcp: NULL access token, else the ID token's audience */
-        bool function_host;   /* host is a function's own: keep it in Host when an endpoint stands in */
-        bool anonymous;       /* no credentials */
-        bool once;            /* never repeat */
-        int64_t timeout_us;   /* 0: 30 s */
+        const char
+                *audience; /* aws: signing name; azure: scope; gcp: NULL access token, else the ID token's audience */
+        bool function_host; /* host is a function's own: keep it in Host when an endpoint stands in */
+        bool anonymous;     /* no credentials */
+        bool once;          /* never repeat */
+        int64_t timeout_us; /* 0: 30 s */
 };
 
 struct vn_cloud_ops {
@@ -88,7 +76,8 @@ enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, stru
 /* The same, but a status other than 2xx becomes an error, and the body is parsed (an empty one gives an empty object). */
 enum vn_rc vn_call_json(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *response,
                         json_t **ret, struct vn_err *err) VN_MUST_USE;
-enum vn_rc vn_call_error(struct vn_cloud *cloud, const struct vn_cloud_response *response, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_call_error(struct vn_cloud *cloud, const struct vn_cloud_response *response,
+                         struct vn_err *err) VN_MUST_USE;
 /* The service's code of an error answer ("PreconditionFailedException"); empty text if there is none. */
 void vn_call_error_code(const struct vn_cloud_response *response, char ret[64]);
 
@@ -102,24 +91,9 @@ void vn_invoke_header(const struct vn_cloud *cloud, struct vn_call *call);
 enum vn_rc vn_bearer(struct vn_cloud_request *request, struct vn_arena *scratch, const struct vn_cloud_token *token,
                      struct vn_err *err) VN_MUST_USE;
 
-enum vn_rc vn_json_load(struct vn_str text, json_t **ret, struct vn_err *err) VN_MUST_USE;
-json_t *vn_json_at(json_t *root, const char *dotted); /* borrowed; NULL if any part is missing */
-struct vn_str vn_json_str(json_t *root, const char *dotted); /* empty if missing or no string */
-double vn_json_pick_number(json_t *root, const char *dotted, double missing); /* also a number in a string */
-/* Copies, cutting what does not fit. */
-void vn_text_copy(char *to, size_t to_bytes, struct vn_str from);
-
-enum vn_rc vn_list_add(struct vn_cloud_list *list, const struct vn_cloud_function *function, struct vn_err *err) VN_MUST_USE;
-enum vn_rc vn_list_unreachable(struct vn_cloud_list *list, struct vn_str location, struct vn_err *err) VN_MUST_USE;
-enum vn_rc vn_price_add(struct vn_cloud_price_list *list, const struct vn_cloud_price *price, struct vn_err *err) VN_MUST_USE;
-/* True at the first sight of an instance by this handle. */
-bool vn_instance_is_new(struct vn_cloud *cloud, const char *function, const char *instance);
-/* Puts (count, errors, throttles) into the minute of start_us; keeps ret ascending. False when full. */
-bool vn_minute_add(struct vn_cloud_minute *ret, size_t cap, size_t *count, int64_t start_us,
-                   const struct vn_cloud_minute *add);
 /* Path and query of an absolute link that a service gave; its host is not followed: credentials go to our own only. */
-enum vn_rc vn_link_split(struct vn_str link, struct vn_str *ret_host, struct vn_str *ret_path, struct vn_str *ret_query,
-                         struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_link_split(struct vn_str link, struct vn_str *ret_host, struct vn_str *ret_path,
+                         struct vn_str *ret_query, struct vn_err *err) VN_MUST_USE;
 /* What an HTTP status of a function's own host means (azure, gcp); other refusals become errors. */
 enum vn_rc vn_function_status(struct vn_cloud *cloud, struct vn_cloud_result *ret, struct vn_err *err) VN_MUST_USE;
 /* Waits between two looks at a running operation; false when max_wait_us is used up. */

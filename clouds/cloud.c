@@ -4,7 +4,8 @@
 
 const char *vn_cloud_kind_name(enum vn_cloud_kind kind)
 {
-        static const char *const names[] = {[VN_CLOUD_AWS] = "aws", [VN_CLOUD_AZURE] = "azure", [VN_CLOUD_GCP] = "gcp"};
+        static const char *const names[] = {
+                [VN_CLOUD_AWS] = "aws", [VN_CLOUD_AZURE] = "azure", [VN_CLOUD_GCP] = "gcp"};
 
         return names[kind];
 }
@@ -88,7 +89,8 @@ static enum vn_rc need(struct vn_str text, const char *what, struct vn_err *err)
 
 static enum vn_rc gcp_key(struct vn_cloud *cloud, struct vn_err *err)
 {
-        VN_AUTO(vn_json) key = NULL;
+        VN_AUTO(vn_json)
+        key = NULL;
         struct vn_str email, pem, uri, project;
         struct vn_cloud_config *c = &cloud->config;
 
@@ -128,9 +130,7 @@ static enum vn_rc check_config(struct vn_cloud *cloud, struct vn_err *err)
                 VN_TRY(need(c->client_id, "client_id", err));
                 VN_TRY(need(c->client_secret, "client_secret", err));
                 return need(c->subscription, "subscription", err);
-        case VN_CLOUD_GCP:
-                cloud->ops = &vn_gcp_ops;
-                return gcp_key(cloud, err);
+        case VN_CLOUD_GCP: cloud->ops = &vn_gcp_ops; return gcp_key(cloud, err);
         }
         return vn_fail(err, VN_INVALID_ARGUMENT, "account: unknown cloud");
 }
@@ -217,8 +217,8 @@ static enum vn_rc check_memory(const struct vn_cloud_function *f, uint32_t memor
         if (f->memory_choice_count > 0)
                 return vn_fail(err, VN_OUT_OF_RANGE, "%s: the plan has no size of %u MB", f->name, memory_mb);
         if (memory_mb < f->memory_min_mb || memory_mb > f->memory_max_mb)
-                return vn_fail(err, VN_OUT_OF_RANGE, "%s: %u MB is outside %u to %u", f->name, memory_mb, f->memory_min_mb,
-                               f->memory_max_mb);
+                return vn_fail(err, VN_OUT_OF_RANGE, "%s: %u MB is outside %u to %u", f->name, memory_mb,
+                               f->memory_min_mb, f->memory_max_mb);
         return VN_OK;
 }
 
@@ -279,8 +279,8 @@ void vn_cloud_result_done(struct vn_cloud_result *result)
         memset(result, 0, sizeof(*result));
 }
 
-enum vn_rc vn_cloud_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                         vn_cloud_invocation_fn each, void *arg, struct vn_err *err)
+enum vn_rc vn_cloud_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                         int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err)
 {
         if (from_us >= to_us)
                 return VN_OK;
@@ -288,7 +288,8 @@ enum vn_rc vn_cloud_logs(struct vn_cloud *cloud, const struct vn_cloud_function 
 }
 
 enum vn_rc vn_cloud_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
-                            int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count, struct vn_err *err)
+                            int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
+                            struct vn_err *err)
 {
         *ret_count = 0;
         if (from_us >= to_us)

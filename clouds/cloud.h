@@ -30,19 +30,20 @@ bool vn_cloud_kind_parse(struct vn_str name, enum vn_cloud_kind *ret);
 /* Borrowed texts; empty where a cloud does not need one. */
 struct vn_cloud_config {
         enum vn_cloud_kind kind;
-        struct vn_str region;                                        /* aws: required; others: a filter, or empty */
+        struct vn_str region;                                          /* aws: required; others: a filter, or empty */
         struct vn_str access_key_id, secret_access_key, session_token; /* aws */
         struct vn_str tenant, client_id, client_secret, subscription;  /* azure */
-        struct vn_str workspace; /* azure: Log Analytics workspace whose AppRequests are read; or */
-        struct vn_str app_id;    /* azure: the Application Insights app whose requests are read */
-        struct vn_str key_json;     /* gcp: content of a service account's key file */
-        struct vn_str project;      /* gcp: empty takes the key file's */
-        struct vn_str endpoint;     /* https://host:port that stands in for all of the cloud's hosts */
+        struct vn_str workspace;          /* azure: Log Analytics workspace whose AppRequests are read; or */
+        struct vn_str app_id;             /* azure: the Application Insights app whose requests are read */
+        struct vn_str key_json;           /* gcp: content of a service account's key file */
+        struct vn_str project;            /* gcp: empty takes the key file's */
+        struct vn_str endpoint;           /* https://host:port that stands in for all of the cloud's hosts */
         struct vn_str functions_endpoint; /* the same for functions' own hosts; empty: endpoint */
 };
 /* Reads the members of one account object (as in vane-sim's ready file): cloud, region, access_key_id, ... */
 struct json_t;
-enum vn_rc vn_cloud_config_from_json(const struct json_t *account, struct vn_cloud_config *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_cloud_config_from_json(const struct json_t *account, struct vn_cloud_config *ret,
+                                     struct vn_err *err) VN_MUST_USE;
 
 struct vn_cloud;
 /* clock and transport must outlive the handle. Nothing is sent yet. */
@@ -55,17 +56,17 @@ uint64_t vn_cloud_call_count(const struct vn_cloud *cloud); /* HTTP requests sen
 
 #define VN_CLOUD_MAX_CHOICES 12
 struct vn_cloud_function {
-        char name[VN_CLOUD_NAME_BYTES];         /* aws FunctionName; gcp last part; azure site name, or site.function */
+        char name[VN_CLOUD_NAME_BYTES]; /* aws FunctionName; gcp last part; azure site name, or site.function */
         char region[VN_CLOUD_REGION_BYTES];
         char resource[VN_CLOUD_RESOURCE_BYTES]; /* ARN, ARM id of the site, projects/P/locations/L/functions/F */
         char runtime[32];
-        char url[VN_CLOUD_URL_BYTES];           /* empty on aws: invoked by API */
-        char guard[VN_CLOUD_GUARD_BYTES];       /* RevisionId; hash of the site as read; updateTime. Empty after a list */
+        char url[VN_CLOUD_URL_BYTES];     /* empty on aws: invoked by API */
+        char guard[VN_CLOUD_GUARD_BYTES]; /* RevisionId; hash of the site as read; updateTime. Empty after a list */
         uint32_t memory_mb, timeout_s;
-        uint32_t concurrency;                   /* requests an instance takes at once; 0: not known */
-        uint32_t max_instances;                 /* 0: not known */
+        uint32_t concurrency;   /* requests an instance takes at once; 0: not known */
+        uint32_t max_instances; /* 0: not known */
         bool memory_tunable;
-        bool busy;                              /* a change is still being carried out */
+        bool busy;                                        /* a change is still being carried out */
         uint32_t memory_choices_mb[VN_CLOUD_MAX_CHOICES]; /* none: any whole MB from min to max */
         size_t memory_choice_count;
         uint32_t memory_min_mb, memory_max_mb;
@@ -81,8 +82,8 @@ enum vn_rc vn_cloud_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, stru
 void vn_cloud_list_done(struct vn_cloud_list *list);
 
 /* `which` needs only what a list gave: name, region, resource. */
-enum vn_rc vn_cloud_read(struct vn_cloud *cloud, const struct vn_cloud_function *which,
-                         struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_cloud_read(struct vn_cloud *cloud, const struct vn_cloud_function *which, struct vn_cloud_function *ret,
+                         struct vn_err *err) VN_MUST_USE;
 /* Changes memory only if the configuration is still as `as_read` (its guard), waits until the cloud has carried it out
  * (at most max_wait_us of real time; DEADLINE_EXCEEDED then), and gives the new configuration with a new guard. */
 enum vn_rc vn_cloud_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,

@@ -21,8 +21,8 @@ struct vn_cloud_invocation {
         uint32_t max_memory_mb;
         int64_t request_bytes, response_bytes; /* -1: not told */
         enum vn_invocation_status status;
-        bool cold;           /* aws: told; azure, gcp: first seen of its instance within this read */
-        double weight;       /* azure itemCount when the cloud samples; else 1 */
+        bool cold;     /* aws: told; azure, gcp: first seen of its instance within this read */
+        double weight; /* azure itemCount when the cloud samples; else 1 */
 };
 typedef enum vn_rc (*vn_cloud_invocation_fn)(void *arg, const struct vn_cloud_invocation *invocation);
 

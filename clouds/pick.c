@@ -254,7 +254,8 @@ void vn_cloud_response_done(struct vn_cloud_response *response)
 bool vn_cloud_response_add_header(struct vn_cloud_response *response, struct vn_str name, struct vn_str value)
 {
         for (size_t i = 0; i < name.len; i++)
-                vn_buf_char(&response->headers, name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? (char)(name.ptr[i] + 32) : name.ptr[i]);
+                vn_buf_char(&response->headers,
+                            name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? (char)(name.ptr[i] + 32) : name.ptr[i]);
         vn_buf_char(&response->headers, '\0');
         vn_buf_str(&response->headers, value);
         return vn_buf_char(&response->headers, '\0');

@@ -12,21 +12,21 @@
 
 static const char *account_name = "";
 
-#define EXPECT(condition, ...)                                                                                        \
-        do {                                                                                                          \
-                if (!(condition)) {                                                                                   \
-                        fprintf(stderr, "%s:%d: %s: %s: ", __FILE__, __LINE__, account_name, #condition);             \
-                        fprintf(stderr, __VA_ARGS__);                                                                 \
-                        fprintf(stderr, "\n");                                                                        \
-                        exit(1);                                                                                      \
-                }                                                                                                     \
+#define EXPECT(condition, ...)                                                                                       \
+        do {                                                                                                         \
+                if (!(condition)) {                                                                                  \
+                        fprintf(stderr, "%s:%d: %s: %s: ", __FILE__, __LINE__, account_name, #condition);            \
+                        fprintf(stderr, __VA_ARGS__);                                                                \
+                        fprintf(stderr, "\n");                                                                       \
+                        exit(1);                                                                                     \
+                }                                                                                                    \
         } while (0)
-#define EXPECT_RC(want, expression)                                                                                   \
-        do {                                                                                                          \
-                struct vn_err *shown_ = &err;                                                                         \
-                err.msg[0] = '\0';                                                                                    \
-                enum vn_rc got_ = (expression);                                                                       \
-                EXPECT(got_ == (want), "got %s: %s", vn_rc_name(got_), shown_->msg);                                  \
+#define EXPECT_RC(want, expression)                                                                                  \
+        do {                                                                                                         \
+                struct vn_err *shown_ = &err;                                                                        \
+                err.msg[0] = '\0';                                                                                   \
+                enum vn_rc got_ = (expression);                                                                      \
+                EXPECT(got_ == (want), "got %s: %s", vn_rc_name(got_), shown_->msg);                                 \
         } while (0)
 
 static struct vn_err err;
@@ -73,18 +73,22 @@ static void check_change(struct vn_cloud *cloud, const struct vn_cloud_function 
         EXPECT_RC(VN_OK, vn_cloud_read(cloud, listed, &before, &err));
         EXPECT(before.guard[0], "no guard");
         if (!before.memory_tunable) {
-                EXPECT_RC(VN_FAILED_PRECONDITION, vn_cloud_set_memory(cloud, &before, 512, VN_US_PER_MIN, &after, &err));
+                EXPECT_RC(VN_FAILED_PRECONDITION,
+                          vn_cloud_set_memory(cloud, &before, 512, VN_US_PER_MIN, &after, &err));
                 return;
         }
         wanted = before.memory_mb == 512 ? 2048 : 512;
         EXPECT_RC(VN_OK, vn_cloud_set_memory(cloud, &before, wanted, VN_US_PER_MIN, &after, &err));
-        EXPECT(after.memory_mb == wanted && strcmp(after.guard, before.guard), "%u MB, guard %s", after.memory_mb, after.guard);
-        EXPECT_RC(VN_ABORTED, vn_cloud_set_memory(cloud, &before, wanted == 512 ? 2048 : 512, VN_US_PER_MIN, &restored, &err));
+        EXPECT(after.memory_mb == wanted && strcmp(after.guard, before.guard), "%u MB, guard %s", after.memory_mb,
+               after.guard);
+        EXPECT_RC(VN_ABORTED,
+                  vn_cloud_set_memory(cloud, &before, wanted == 512 ? 2048 : 512, VN_US_PER_MIN, &restored, &err));
         EXPECT_RC(VN_OK, vn_cloud_read(cloud, listed, &restored, &err));
         EXPECT(restored.memory_mb == wanted, "a stale guard changed the function");
 }
 
-static void check_observed(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us)
+static void check_observed(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                           int64_t to_us)
 {
         struct vn_cloud_minute minutes[120];
         struct seen seen = {0};
@@ -155,7 +159,8 @@ static void check_wrong_secret(json_t *description, const struct vn_clock *clock
         json_object_set_new(wrong, "secret_access_key", json_string("wrong"));
         json_object_set_new(wrong, "client_secret", json_string("wrong"));
         if (json_object_get(wrong, "key_json")) { /* a key id that the project does not know */
-                VN_AUTO(vn_json) key = json_loads(json_string_value(json_object_get(wrong, "key_json")), 0, NULL);
+                VN_AUTO(vn_json)
+                key = json_loads(json_string_value(json_object_get(wrong, "key_json")), 0, NULL);
                 char *text;
 
                 json_object_set_new(key, "client_email", json_string("nobody@example.iam.gserviceaccount.com"));
@@ -173,7 +178,8 @@ static void check_wrong_secret(json_t *description, const struct vn_clock *clock
 int main(int argc, char **argv)
 {
         static const char *const names[] = {"aws", "azure", "gcp"};
-        VN_AUTO(vn_json) sim = argc == 2 ? json_load_file(argv[1], 0, NULL) : NULL;
+        VN_AUTO(vn_json)
+        sim = argc == 2 ? json_load_file(argv[1], 0, NULL) : NULL;
         const struct vn_clock *clock = NULL;
 
         signal(SIGPIPE, SIG_IGN);
@@ -185,7 +191,8 @@ int main(int argc, char **argv)
                 json_t *cloud = json_object_get(sim, names[i]), *account;
                 size_t at;
 
-                json_array_foreach(json_object_get(cloud, "accounts"), at, account) {
+                json_array_foreach(json_object_get(cloud, "accounts"), at, account)
+                {
                         json_object_set(account, "ca_file", json_object_get(cloud, "ca_file"));
                         json_object_set_new(account, "cloud", json_string(names[i]));
                         check_account(account, clock);

@@ -121,7 +121,8 @@ static void add_headers(struct signing *s)
 static enum vn_rc add_path(struct signing *s, struct vn_err *err)
 {
         struct vn_str path = s->request->path, rest = path;
-        VN_AUTO(vn_buf) plain = VN_BUF_INIT(VN_SIGV4_MAX_TEXT_BYTES);
+        VN_AUTO(vn_buf)
+        plain = VN_BUF_INIT(VN_SIGV4_MAX_TEXT_BYTES);
 
         if (path.len == 0)
                 path = VN_STR("/");
@@ -161,17 +162,21 @@ struct param {
 static int param_cmp(const void *a, const void *b)
 {
         const struct param *x = a, *y = b;
-        int by_name = vn_str_cmp(vn_str_n(x->base + x->name_at, x->name_len), vn_str_n(y->base + y->name_at, y->name_len));
+        int by_name =
+                vn_str_cmp(vn_str_n(x->base + x->name_at, x->name_len), vn_str_n(y->base + y->name_at, y->name_len));
 
         if (by_name)
                 return by_name;
-        return vn_str_cmp(vn_str_n(x->base + x->value_at, x->value_len), vn_str_n(y->base + y->value_at, y->value_len));
+        return vn_str_cmp(vn_str_n(x->base + x->value_at, x->value_len),
+                          vn_str_n(y->base + y->value_at, y->value_len));
 }
 
 /* Appends the canonical form of one side of a parameter: decoded, then encoded by the one rule. */
-static enum vn_rc add_param_text(struct vn_buf *text, struct vn_str raw, size_t *ret_at, size_t *ret_len, struct vn_err *err)
+static enum vn_rc add_param_text(struct vn_buf *text, struct vn_str raw, size_t *ret_at, size_t *ret_len,
+                                 struct vn_err *err)
 {
-        VN_AUTO(vn_buf) plain = VN_BUF_INIT(VN_SIGV4_MAX_TEXT_BYTES);
+        VN_AUTO(vn_buf)
+        plain = VN_BUF_INIT(VN_SIGV4_MAX_TEXT_BYTES);
 
         enum vn_rc rc = vn_url_decode(raw, &plain);
         if (rc != VN_OK)
@@ -184,7 +189,8 @@ static enum vn_rc add_param_text(struct vn_buf *text, struct vn_str raw, size_t 
 
 static enum vn_rc add_query(struct vn_buf *out, struct vn_str query, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(VN_SIGV4_MAX_TEXT_BYTES);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(VN_SIGV4_MAX_TEXT_BYTES);
         struct param params[VN_SIGV4_MAX_PARAMS];
         size_t count = 0;
 
@@ -195,7 +201,8 @@ static enum vn_rc add_query(struct vn_buf *out, struct vn_str query, struct vn_e
                 if (value.len == 0)
                         continue;
                 if (count++ == VN_SIGV4_MAX_PARAMS)
-                        return vn_fail(err, VN_INVALID_ARGUMENT, "more than %d query parameters to sign", VN_SIGV4_MAX_PARAMS);
+                        return vn_fail(err, VN_INVALID_ARGUMENT, "more than %d query parameters to sign",
+                                       VN_SIGV4_MAX_PARAMS);
                 name = vn_str_cut(&value, '=');
                 VN_TRY(add_param_text(&text, name, &p->name_at, &p->name_len, err));
                 VN_TRY(add_param_text(&text, value.ptr ? value : VN_STR(""), &p->value_at, &p->value_len, err));
@@ -226,7 +233,8 @@ static void sign_string(struct signing *s)
 {
         struct vn_sigv4_result *r = s->ret;
         uint8_t k[VN_SHA256_BYTES], next[VN_SHA256_BYTES];
-        VN_AUTO(vn_buf) first = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        first = VN_BUF_INIT(4096);
         const struct vn_str parts[] = {vn_str_n(r->date, 8), s->key->region, s->key->service, VN_STR("aws4_request"),
                                        vn_buf_view(&r->string_to_sign)};
 
@@ -385,7 +393,8 @@ static enum vn_rc run(struct signing *s, enum vn_rc (*sign)(struct signing *, st
 }
 
 enum vn_rc vn_sigv4_sign_headers(const struct vn_sigv4_request *request, const struct vn_sigv4_key *key,
-                                 const struct vn_sigv4_options *options, struct vn_sigv4_result *ret, struct vn_err *err)
+                                 const struct vn_sigv4_options *options, struct vn_sigv4_result *ret,
+                                 struct vn_err *err)
 {
         struct signing s = {.request = request, .key = key, .options = options, .ret = ret};
 
@@ -393,7 +402,8 @@ enum vn_rc vn_sigv4_sign_headers(const struct vn_sigv4_request *request, const s
 }
 
 enum vn_rc vn_sigv4_sign_query(const struct vn_sigv4_request *request, const struct vn_sigv4_key *key,
-                               const struct vn_sigv4_options *options, struct vn_sigv4_result *ret, struct vn_err *err)
+                               const struct vn_sigv4_options *options, struct vn_sigv4_result *ret,
+                               struct vn_err *err)
 {
         struct signing s = {.request = request, .key = key, .options = options, .ret = ret};
 

@@ -29,10 +29,10 @@ struct vn_sigv4_key {
 };
 struct vn_sigv4_options {
         int64_t time_us;
-        bool keep_path;          /* sign the path without removing dot segments and double slashes */
-        bool sign_body_header;   /* send and sign x-amz-content-sha256 */
-        bool token_after;        /* send the session token unsigned */
-        uint32_t expires_s;      /* query signing: X-Amz-Expires */
+        bool keep_path;        /* sign the path without removing dot segments and double slashes */
+        bool sign_body_header; /* send and sign x-amz-content-sha256 */
+        bool token_after;      /* send the session token unsigned */
+        uint32_t expires_s;    /* query signing: X-Amz-Expires */
 };
 /* Everything that is worked out on the way; buffers are reset first. */
 struct vn_sigv4_result {

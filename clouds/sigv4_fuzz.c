@@ -8,8 +8,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct vn_sigv4_key key = {VN_STR("A"), VN_STR("S"), VN_STR("T"), VN_STR("r"), VN_STR("s")};
         const struct vn_sigv4_options options = {.time_us = 1, .expires_s = 60};
         struct vn_str rest = vn_str_n(data, size), path = vn_str_cut(&rest, '\0'), query = vn_str_cut(&rest, '\0');
-        struct vn_sigv4_header headers[] = {{VN_STR("host"), VN_STR("h")}, {VN_STR("x"), rest.ptr ? rest : VN_STR("")}};
-        struct vn_sigv4_request request = {VN_STR("GET"), path, query.ptr ? query : VN_STR(""), headers, 2, VN_STR("")};
+        struct vn_sigv4_header headers[] = {{VN_STR("host"), VN_STR("h")},
+                                            {VN_STR("x"), rest.ptr ? rest : VN_STR("")}};
+        struct vn_sigv4_request request = {VN_STR("GET"), path, query.ptr ? query : VN_STR(""),
+                                           headers,       2,    VN_STR("")};
         struct vn_sigv4_result a, b;
         enum vn_rc rc;
 

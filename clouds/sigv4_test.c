@@ -59,7 +59,8 @@ static void read_case(const char *name, const char *file, struct vn_buf *ret)
 
 static void check_case_file(const char *name, const char *file, struct vn_str got)
 {
-        VN_AUTO(vn_buf) want = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        want = VN_BUF_INIT(1 << 20);
 
         read_case(name, file, &want);
         if (!vn_str_eq(vn_buf_view(&want), got))
@@ -79,7 +80,8 @@ static struct vn_str json_text(json_t *object, const char *key)
 
 static void read_context(const char *name, struct suite_case *ret)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 16);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1 << 16);
         json_t *credentials;
         struct vn_str time;
 
@@ -102,8 +104,10 @@ static void read_context(const char *name, struct suite_case *ret)
 
 static void check_signed_query(const char *name, const struct parsed *p, const struct vn_sigv4_result *r)
 {
-        VN_AUTO(vn_buf) want = VN_BUF_INIT(1 << 20);
-        VN_AUTO(vn_buf) got = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        want = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        got = VN_BUF_INIT(1 << 20);
         struct vn_str rest, line;
 
         read_case(name, "query-signed-request.txt", &want);
@@ -117,8 +121,10 @@ static void check_signed_query(const char *name, const struct parsed *p, const s
 
 static void check_case(const char *name)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 20);
-        VN_AUTO(vn_buf) signed_text = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        signed_text = VN_BUF_INIT(1 << 20);
         struct suite_case c = {0};
         struct parsed p;
         struct vn_sigv4_result r;
@@ -186,7 +192,8 @@ static bool name_is_signed(struct vn_str names, struct vn_str name)
 
 static void check_recorded(const char *file)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1 << 20);
         char path[512];
         struct parsed p;
         struct vn_sigv4_header kept[VN_SIGV4_MAX_HEADERS];
@@ -248,8 +255,8 @@ TEST(sigv4_signs_as_the_official_programs_did)
 }
 
 static struct vn_sigv4_header host_header[] = {{{"Host", 4}, {"h", 1}}};
-static const struct vn_sigv4_key test_key = {.access_key_id = {"A", 1}, .secret_access_key = {"S", 1},
-                                             .region = {"r", 1}, .service = {"s", 1}};
+static const struct vn_sigv4_key test_key = {
+        .access_key_id = {"A", 1}, .secret_access_key = {"S", 1}, .region = {"r", 1}, .service = {"s", 1}};
 
 static enum vn_rc sign_with(struct vn_str path, struct vn_str query, size_t headers, bool by_query)
 {
@@ -267,7 +274,8 @@ static enum vn_rc sign_with(struct vn_str path, struct vn_str query, size_t head
 
 TEST(sigv4_refuses_what_it_cannot_sign)
 {
-        VN_AUTO(vn_buf) many = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        many = VN_BUF_INIT(1 << 20);
 
         CHECK_OK(sign_with(VN_STR(""), VN_STR(""), 1, false));
         CHECK_RC(VN_INVALID_ARGUMENT, sign_with(VN_STR("x"), VN_STR(""), 1, false));
@@ -285,7 +293,8 @@ TEST(sigv4_refuses_what_it_cannot_sign)
 
 TEST(sigv4_signature_depends_on_each_part)
 {
-        struct vn_sigv4_request request = {VN_STR("GET"), VN_STR("/a"), VN_STR("b=c"), host_header, 1, VN_STR("body")};
+        struct vn_sigv4_request request = {VN_STR("GET"), VN_STR("/a"), VN_STR("b=c"), host_header, 1,
+                                           VN_STR("body")};
         struct vn_sigv4_options options = {.time_us = VN_US_PER_HOUR};
         struct vn_sigv4_result a, b;
 

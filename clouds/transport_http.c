@@ -16,9 +16,13 @@ static enum vn_rc send_http(void *state, const struct vn_cloud_request *request,
 {
         struct vn_cloud_http *self = state;
         struct vn_http_field fields[VN_CLOUD_MAX_HEADERS];
-        struct vn_http_ask ask = {.method = request->method, .url = request->url, .headers = fields,
-                                  .header_count = request->header_count, .body = request->body,
-                                  .timeout_us = request->timeout_us, .max_response_bytes = VN_CLOUD_MAX_RESPONSE_BYTES};
+        struct vn_http_ask ask = {.method = request->method,
+                                  .url = request->url,
+                                  .headers = fields,
+                                  .header_count = request->header_count,
+                                  .body = request->body,
+                                  .timeout_us = request->timeout_us,
+                                  .max_response_bytes = VN_CLOUD_MAX_RESPONSE_BYTES};
         struct vn_http_answer answer;
         enum vn_rc rc;
 
@@ -46,7 +50,8 @@ static void sleep_real(void *state, int64_t us)
 
 enum vn_rc vn_cloud_http_new(const char *ca_file, struct vn_cloud_http **ret, struct vn_err *err)
 {
-        const struct vn_http_options options = {.ca_file = ca_file, .user_agent = "vane-clouds", .allow_loopback_http = true};
+        const struct vn_http_options options = {
+                .ca_file = ca_file, .user_agent = "vane-clouds", .allow_loopback_http = true};
         struct vn_cloud_http *self = vn_alloc(sizeof(*self));
         enum vn_rc rc;
 

@@ -11,18 +11,20 @@ struct vn_clock_fake wire_clock;
 
 static void keep(struct wire *wire, const struct vn_cloud_request *request)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1 << 20);
 
         CHECK(wire->at < WIRE_MAX_ASKED);
         vn_buf_printf(&text, "%s %s\n", request->method, request->url);
         for (size_t i = 0; i < request->header_count; i++)
-                vn_buf_printf(&text, "%.*s: %.*s\n", VN_FMT(request->headers[i].name), VN_FMT(request->headers[i].value));
+                vn_buf_printf(&text, "%.*s: %.*s\n", VN_FMT(request->headers[i].name),
+                              VN_FMT(request->headers[i].value));
         vn_buf_printf(&text, "\n%.*s", VN_FMT(request->body));
         vn_text_copy(wire->asked[wire->at], sizeof(wire->asked[0]), vn_buf_view(&text));
 }
 
-static enum vn_rc send_scripted(void *state, const struct vn_cloud_request *request, struct vn_cloud_response *response,
-                                struct vn_err *err)
+static enum vn_rc send_scripted(void *state, const struct vn_cloud_request *request,
+                                struct vn_cloud_response *response, struct vn_err *err)
 {
         struct wire *wire = state;
         const struct wire_step *step = &wire->steps[wire->at];
@@ -84,7 +86,8 @@ static struct vn_cloud *open_one(struct wire *wire, const struct vn_cloud_config
 
 struct vn_cloud *wire_aws(struct wire *wire)
 {
-        return open_one(wire, &(struct vn_cloud_config){.kind = VN_CLOUD_AWS, .region = VN_STR("us-east-1"),
+        return open_one(wire, &(struct vn_cloud_config){.kind = VN_CLOUD_AWS,
+                                                        .region = VN_STR("us-east-1"),
                                                         .access_key_id = VN_STR("AKIDEXAMPLE"),
                                                         .secret_access_key = VN_STR("secret"),
                                                         .session_token = VN_STR("TOKEN")});
@@ -92,9 +95,12 @@ struct vn_cloud *wire_aws(struct wire *wire)
 
 struct vn_cloud *wire_azure(struct wire *wire)
 {
-        return open_one(wire, &(struct vn_cloud_config){.kind = VN_CLOUD_AZURE, .region = VN_STR("eastus"),
-                                                        .tenant = VN_STR("t"), .client_id = VN_STR("c"),
-                                                        .client_secret = VN_STR("s&s"), .subscription = VN_STR("sub"),
+        return open_one(wire, &(struct vn_cloud_config){.kind = VN_CLOUD_AZURE,
+                                                        .region = VN_STR("eastus"),
+                                                        .tenant = VN_STR("t"),
+                                                        .client_id = VN_STR("c"),
+                                                        .client_secret = VN_STR("s&s"),
+                                                        .subscription = VN_STR("sub"),
                                                         .workspace = VN_STR("ws")});
 }
 
@@ -124,7 +130,8 @@ const char *wire_gcp_key(void)
 
 struct vn_cloud *wire_gcp(struct wire *wire)
 {
-        return open_one(wire, &(struct vn_cloud_config){.kind = VN_CLOUD_GCP, .region = VN_STR("us-central1"),
+        return open_one(wire, &(struct vn_cloud_config){.kind = VN_CLOUD_GCP,
+                                                        .region = VN_STR("us-central1"),
                                                         .key_json = vn_str(wire_gcp_key())});
 }
 
@@ -158,8 +165,11 @@ TEST(reads_are_retried_with_jitter_and_retry_after)
 
 TEST(retries_end_and_say_why)
 {
-        static const struct wire_step steps[] = {{NULL, 503, NULL, ""}, {NULL, 503, NULL, ""}, {NULL, 503, NULL, ""},
-                                                 {NULL, 503, NULL, ""}, {NULL, 503, NULL, "{\"message\":\"down\"}"}};
+        static const struct wire_step steps[] = {{NULL, 503, NULL, ""},
+                                                 {NULL, 503, NULL, ""},
+                                                 {NULL, 503, NULL, ""},
+                                                 {NULL, 503, NULL, ""},
+                                                 {NULL, 503, NULL, "{\"message\":\"down\"}"}};
         struct wire wire;
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_aws(&wire);
@@ -189,7 +199,8 @@ TEST(a_skewed_clock_is_learnt_from_the_refusal)
         static const struct wire_step steps[] = {
                 {NULL, 403, "Date: Tue, 24 Nov 2026 13:30:00 GMT\n", "{\"message\":\"Signature expired\"}"},
                 {NULL, 200, NULL, "{\"Functions\":[]}"},
-                {NULL, 403, "Date: Tue, 24 Nov 2026 13:30:00 GMT\nx-amzn-ErrorType: InvalidSignatureException\n", "{}"}};
+                {NULL, 403, "Date: Tue, 24 Nov 2026 13:30:00 GMT\nx-amzn-ErrorType: InvalidSignatureException\n",
+                 "{}"}};
         struct wire wire;
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_aws(&wire);
@@ -218,12 +229,16 @@ static void check_error(int status, const char *headers, const char *body, enum 
 
 TEST(errors_of_every_shape_are_told)
 {
-        check_error(404, "x-amzn-ErrorType: ResourceNotFoundException:http://x/\n", "{\"Message\":\"gone\"}", VN_NOT_FOUND,
-                    "ResourceNotFoundException: gone");
-        check_error(412, NULL, "{\"__type\":\"a.b#PreconditionFailedException\",\"message\":\"m\"}", VN_ABORTED, "PreconditionF");
-        check_error(409, NULL, "{\"error\":{\"code\":409,\"status\":\"ABORTED\",\"message\":\"m\"}}", VN_ABORTED, "ABORTED: m");
-        check_error(403, NULL, "{\"error\":{\"code\":\"AuthorizationFailed\",\"message\":\"no\"}}", VN_PERMISSION_DENIED, "no");
-        check_error(400, NULL, "{\"code\":\"BadRequest\",\"message\":\"bare\"}", VN_INVALID_ARGUMENT, "BadRequest: bare");
+        check_error(404, "x-amzn-ErrorType: ResourceNotFoundException:http://x/\n", "{\"Message\":\"gone\"}",
+                    VN_NOT_FOUND, "ResourceNotFoundException: gone");
+        check_error(412, NULL, "{\"__type\":\"a.b#PreconditionFailedException\",\"message\":\"m\"}", VN_ABORTED,
+                    "PreconditionF");
+        check_error(409, NULL, "{\"error\":{\"code\":409,\"status\":\"ABORTED\",\"message\":\"m\"}}", VN_ABORTED,
+                    "ABORTED: m");
+        check_error(403, NULL, "{\"error\":{\"code\":\"AuthorizationFailed\",\"message\":\"no\"}}",
+                    VN_PERMISSION_DENIED, "no");
+        check_error(400, NULL, "{\"code\":\"BadRequest\",\"message\":\"bare\"}", VN_INVALID_ARGUMENT,
+                    "BadRequest: bare");
         check_error(400, NULL, "<html>not json", VN_INVALID_ARGUMENT, "400");
         check_error(400, NULL, "{\"message\":\"a\\u0007b\\nc\"}", VN_INVALID_ARGUMENT, "a b c");
         check_error(200, NULL, "{\"Functions\":", VN_DATA_LOSS, "line 1");
@@ -235,8 +250,10 @@ TEST(an_account_without_credentials_is_refused)
         struct vn_cloud_config config = {.kind = VN_CLOUD_AWS, .region = VN_STR("r"), .access_key_id = VN_STR("k")};
         struct vn_cloud *cloud = NULL;
         struct vn_err err;
-        VN_AUTO(vn_json) account = json_pack("{s:s, s:s, s:i}", "cloud", "azure", "tenant", "t", "client_id", 7);
-        VN_AUTO(vn_json) unknown = json_pack("{s:s}", "cloud", "oracle");
+        VN_AUTO(vn_json)
+        account = json_pack("{s:s, s:s, s:i}", "cloud", "azure", "tenant", "t", "client_id", 7);
+        VN_AUTO(vn_json)
+        unknown = json_pack("{s:s}", "cloud", "oracle");
         struct wire wire;
 
         wire_init(&wire, NULL, 0);
@@ -255,8 +272,12 @@ TEST(an_account_without_credentials_is_refused)
 static enum vn_rc open_each(void)
 {
         const struct vn_cloud_config configs[] = {
-                {.kind = VN_CLOUD_AWS, .region = VN_STR("r"), .access_key_id = VN_STR("k"), .secret_access_key = VN_STR("s")},
-                {.kind = VN_CLOUD_GCP, .key_json = VN_STR("{\"client_email\":\"x\",\"private_key\":\"y\",\"project_id\":\"p\"}")}};
+                {.kind = VN_CLOUD_AWS,
+                 .region = VN_STR("r"),
+                 .access_key_id = VN_STR("k"),
+                 .secret_access_key = VN_STR("s")},
+                {.kind = VN_CLOUD_GCP,
+                 .key_json = VN_STR("{\"client_email\":\"x\",\"private_key\":\"y\",\"project_id\":\"p\"}")}};
 
         for (size_t i = 0; i < 2; i++) {
                 struct wire wire;
@@ -294,7 +315,8 @@ TEST(links_keep_only_path_and_query)
         struct vn_str host, path, query;
 
         CHECK_OK(vn_link_split(VN_STR("https://evil.example:443/a/b?c=d&e"), &host, &path, &query, NULL));
-        CHECK(vn_str_eq(host, VN_STR("evil.example:443")) && vn_str_eq(path, VN_STR("/a/b")) && vn_str_eq(query, VN_STR("c=d&e")));
+        CHECK(vn_str_eq(host, VN_STR("evil.example:443")) && vn_str_eq(path, VN_STR("/a/b")) &&
+              vn_str_eq(query, VN_STR("c=d&e")));
         CHECK_RC(VN_DATA_LOSS, vn_link_split(VN_STR("/a/b"), &host, &path, &query, NULL));
         CHECK_RC(VN_DATA_LOSS, vn_link_split(VN_STR("https://h/a b"), &host, &path, &query, NULL));
         CHECK_RC(VN_DATA_LOSS, vn_link_split(VN_STR("https://"), &host, &path, &query, NULL));

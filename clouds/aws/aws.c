@@ -34,10 +34,11 @@ enum vn_rc vn_aws_authorize(struct vn_cloud *cloud, const struct vn_call *call, 
                             struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err)
 {
         struct vn_sigv4_header headers[VN_CLOUD_MAX_HEADERS];
-        bool pricing = !strcmp(call->audience, "pricing"); /* its API stands in us-east-1 whatever the account's region */
-        const struct vn_sigv4_key key = {cloud->config.access_key_id, cloud->config.secret_access_key,
-                                         cloud->config.session_token, pricing ? VN_STR("us-east-1") : cloud->config.region,
-                                         vn_str(call->audience)};
+        bool pricing =
+                !strcmp(call->audience, "pricing"); /* its API stands in us-east-1 whatever the account's region */
+        const struct vn_sigv4_key key = {
+                cloud->config.access_key_id, cloud->config.secret_access_key, cloud->config.session_token,
+                pricing ? VN_STR("us-east-1") : cloud->config.region, vn_str(call->audience)};
         const struct vn_sigv4_options options = {.time_us = vn_now_us(cloud->clock) + cloud->clock_offset_us,
                                                  .sign_body_header = true};
         struct vn_sigv4_request to_sign = {vn_str(call->method), call->path, call->query, headers, 0, call->body};
@@ -60,8 +61,12 @@ enum vn_rc vn_aws_authorize(struct vn_cloud *cloud, const struct vn_call *call, 
 enum vn_rc vn_aws_target(struct vn_cloud *cloud, const char *service, const char *host, const char *content_type,
                          const char *target, json_t *body, json_t **ret, struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        struct vn_call call = {.method = "POST", .host = host, .path = VN_STR("/"), .content_type = content_type,
+        VN_AUTO(vn_response)
+        response;
+        struct vn_call call = {.method = "POST",
+                               .host = host,
+                               .path = VN_STR("/"),
+                               .content_type = content_type,
                                .audience = service};
         char *text = json_dumps(body, JSON_COMPACT);
         enum vn_rc rc;
@@ -71,7 +76,8 @@ enum vn_rc vn_aws_target(struct vn_cloud *cloud, const char *service, const char
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a request");
         call.extra[call.extra_count++] = (struct vn_cloud_header){VN_STR("X-Amz-Target"), vn_str(target)};
         if (!strcmp(service, "monitoring"))
-                call.extra[call.extra_count++] = (struct vn_cloud_header){VN_STR("X-Amzn-Query-Mode"), VN_STR("true")};
+                call.extra[call.extra_count++] =
+                        (struct vn_cloud_header){VN_STR("X-Amzn-Query-Mode"), VN_STR("true")};
         call.body = vn_str(text);
         rc = vn_call_json(cloud, &call, &response, ret, err);
         free(text);
@@ -97,13 +103,18 @@ static void read_function(struct vn_cloud *cloud, json_t *item, struct vn_cloud_
         ret->busy = vn_str_eq(status, VN_STR("InProgress")) || vn_str_eq(state, VN_STR("Pending"));
 }
 
-static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *marker, struct vn_cloud_list *ret, struct vn_err *err)
+static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *marker, struct vn_cloud_list *ret,
+                            struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) page = NULL;
-        VN_AUTO(vn_buf) query = VN_BUF_INIT(8192);
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        page = NULL;
+        VN_AUTO(vn_buf)
+        query = VN_BUF_INIT(8192);
         char host[128];
-        struct vn_call call = {.method = "GET", .host = host, .path = VN_STR("/2015-03-31/functions"), .audience = "lambda"};
+        struct vn_call call = {
+                .method = "GET", .host = host, .path = VN_STR("/2015-03-31/functions"), .audience = "lambda"};
         json_t *item, *items;
         struct vn_str next;
         size_t i;
@@ -122,7 +133,8 @@ static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *marker, struc
         items = json_object_get(page, "Functions");
         if (!json_is_array(items))
                 return vn_fail(err, VN_DATA_LOSS, "aws: the list has no Functions");
-        json_array_foreach(items, i, item) {
+        json_array_foreach(items, i, item)
+        {
                 struct vn_cloud_function function = {0};
 
                 read_function(cloud, item, &function);
@@ -138,7 +150,8 @@ static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *marker, struc
 
 static enum vn_rc aws_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) marker = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        marker = VN_BUF_INIT(4096);
 
         for (int page = 0; page < MAX_PAGES; page++) {
                 VN_TRY(list_page(cloud, &marker, ret, err));
@@ -153,12 +166,19 @@ static enum vn_rc aws_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, st
 static enum vn_rc configuration(struct vn_cloud *cloud, const char *name, struct vn_str body,
                                 struct vn_cloud_function *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) answer = NULL;
-        VN_AUTO(vn_buf) path = VN_BUF_INIT(4096);
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        answer = NULL;
+        VN_AUTO(vn_buf)
+        path = VN_BUF_INIT(4096);
         char host[128];
-        struct vn_call call = {.method = body.len > 0 ? "PUT" : "GET", .host = host, .body = body, .audience = "lambda",
-                               .content_type = body.len > 0 ? "application/json" : NULL, .once = body.len > 0};
+        struct vn_call call = {.method = body.len > 0 ? "PUT" : "GET",
+                               .host = host,
+                               .body = body,
+                               .audience = "lambda",
+                               .content_type = body.len > 0 ? "application/json" : NULL,
+                               .once = body.len > 0};
 
         vn_cloud_response_init(&response);
         vn_aws_host(cloud, "lambda", host);
@@ -174,8 +194,8 @@ static enum vn_rc configuration(struct vn_cloud *cloud, const char *name, struct
         return VN_OK;
 }
 
-static enum vn_rc aws_read(struct vn_cloud *cloud, const struct vn_cloud_function *which, struct vn_cloud_function *ret,
-                           struct vn_err *err)
+static enum vn_rc aws_read(struct vn_cloud *cloud, const struct vn_cloud_function *which,
+                           struct vn_cloud_function *ret, struct vn_err *err)
 {
         return configuration(cloud, which->name, VN_STR(""), ret, err);
 }
@@ -183,7 +203,8 @@ static enum vn_rc aws_read(struct vn_cloud *cloud, const struct vn_cloud_functio
 static enum vn_rc aws_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
                                  int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) body = VN_BUF_INIT(512);
+        VN_AUTO(vn_buf)
+        body = VN_BUF_INIT(512);
         struct vn_wait wait = {.max_us = max_wait_us};
 
         vn_buf_printf(&body, "{\"MemorySize\":%u,\"RevisionId\":", memory_mb);
@@ -198,8 +219,8 @@ static enum vn_rc aws_set_memory(struct vn_cloud *cloud, const struct vn_cloud_f
                 VN_TRY(aws_read(cloud, as_read, ret, err));
         }
         if (ret->memory_mb != memory_mb)
-                return vn_fail(err, VN_ABORTED, "aws: %s has %u MB after the change to %u", as_read->name, ret->memory_mb,
-                               memory_mb);
+                return vn_fail(err, VN_ABORTED, "aws: %s has %u MB after the change to %u", as_read->name,
+                               ret->memory_mb, memory_mb);
         return VN_OK;
 }
 

@@ -5,7 +5,8 @@
 #include "clouds/call.h"
 
 enum vn_rc vn_aws_authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
-                            struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err) VN_MUST_USE;
+                            struct vn_cloud_request *request, struct vn_arena *scratch,
+                            struct vn_err *err) VN_MUST_USE;
 /* "SERVICE.REGION.amazonaws.com". */
 void vn_aws_host(const struct vn_cloud *cloud, const char *service, char ret[128]);
 /* POST / with an X-Amz-Target, as Logs, CloudWatch and Pricing want it. */
@@ -13,8 +14,8 @@ enum vn_rc vn_aws_target(struct vn_cloud *cloud, const char *service, const char
                          const char *target, json_t *body, json_t **ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_aws_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
                          struct vn_cloud_result *ret, struct vn_err *err) VN_MUST_USE;
-enum vn_rc vn_aws_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                       vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_aws_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                       int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_aws_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                           int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                           struct vn_err *err) VN_MUST_USE;

@@ -2,14 +2,21 @@
 #include "clouds/aws/aws.h"
 #include "clouds/wire_test.h"
 
-#define CONFIG(mb, revision, status)                                                                                  \
-        "{\"FunctionName\":\"f\",\"FunctionArn\":\"arn:aws:lambda:us-east-1:111111111111:function:f\",\"Runtime\":\"nodejs20.x\"," \
-        "\"MemorySize\":" mb ",\"Timeout\":3,\"RevisionId\":\"" revision "\",\"State\":\"Active\",\"LastUpdateStatus\":\"" status "\"}"
+#define CONFIG(mb, revision, status)                                                                                 \
+        "{\"FunctionName\":\"f\",\"FunctionArn\":\"arn:aws:lambda:us-east-1:111111111111:function:f\",\"Runtime\":"  \
+        "\"nodejs20.x\","                                                                                            \
+        "\"MemorySize\":" mb ",\"Timeout\":3,\"RevisionId\":\"" revision                                             \
+        "\",\"State\":\"Active\",\"LastUpdateStatus\":\"" status "\"}"
 
 static struct vn_cloud_function function_f(void)
 {
-        struct vn_cloud_function f = {.name = "f", .guard = "r1", .memory_mb = 128, .memory_tunable = true,
-                                      .memory_min_mb = 128, .memory_max_mb = 10240, .timeout_s = 3};
+        struct vn_cloud_function f = {.name = "f",
+                                      .guard = "r1",
+                                      .memory_mb = 128,
+                                      .memory_tunable = true,
+                                      .memory_min_mb = 128,
+                                      .memory_max_mb = 10240,
+                                      .timeout_s = 3};
         return f;
 }
 
@@ -59,9 +66,10 @@ TEST(aws_memory_change_is_guarded_and_waited_for)
 
 TEST(aws_lost_guard_changes_nothing)
 {
-        static const struct wire_step steps[] = {
-                {"PUT /configuration", 412, "x-amzn-ErrorType: PreconditionFailedException\n",
-                 "{\"Type\":\"User\",\"Message\":\"The Revision Id provided does not match the latest Revision Id.\"}"}};
+        static const struct wire_step steps[] = {{"PUT /configuration", 412,
+                                                  "x-amzn-ErrorType: PreconditionFailedException\n",
+                                                  "{\"Type\":\"User\",\"Message\":\"The Revision Id provided does "
+                                                  "not match the latest Revision Id.\"}"}};
         struct wire wire;
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_aws(&wire);
@@ -81,11 +89,13 @@ TEST(aws_lost_answer_is_settled_by_reading)
 {
         static const struct wire_step made[] = {{"PUT /configuration", 0, NULL, NULL},
                                                 {"GET /configuration", 200, NULL, CONFIG("256", "r2", "Successful")}};
-        static const struct wire_step not_made[] = {{"PUT /configuration", 0, NULL, NULL},
-                                                    {"GET /configuration", 200, NULL, CONFIG("128", "r1", "Successful")},
-                                                    {"PUT /configuration", 200, NULL, CONFIG("256", "r2", "Successful")}};
-        static const struct wire_step other[] = {{"PUT /configuration", 0, NULL, NULL},
-                                                 {"GET /configuration", 200, NULL, CONFIG("512", "r9", "Successful")}};
+        static const struct wire_step not_made[] = {
+                {"PUT /configuration", 0, NULL, NULL},
+                {"GET /configuration", 200, NULL, CONFIG("128", "r1", "Successful")},
+                {"PUT /configuration", 200, NULL, CONFIG("256", "r2", "Successful")}};
+        static const struct wire_step other[] = {
+                {"PUT /configuration", 0, NULL, NULL},
+                {"GET /configuration", 200, NULL, CONFIG("512", "r9", "Successful")}};
         struct vn_cloud_function f = function_f(), got;
         struct wire wire;
 
@@ -97,24 +107,28 @@ TEST(aws_lost_answer_is_settled_by_reading)
                 else
                         WIRE_INIT(&wire, other);
                 struct vn_cloud *cloud = wire_aws(&wire);
-                CHECK_RC(i < 2 ? VN_OK : VN_UNAVAILABLE, vn_cloud_set_memory(cloud, &f, 256, VN_US_PER_MIN, &got, NULL));
+                CHECK_RC(i < 2 ? VN_OK : VN_UNAVAILABLE,
+                         vn_cloud_set_memory(cloud, &f, 256, VN_US_PER_MIN, &got, NULL));
                 wire_check_done(&wire);
                 vn_cloud_free(cloud);
         }
 }
 
 /* START, END and REPORT lines of a real cold start, base64. */
-#define TAIL_TEXT                                                                                                     \
-        "START RequestId: 6f747a18 Version: $LATEST\nEND RequestId: 6f747a18\nREPORT RequestId: 6f747a18\t"           \
-        "Duration: 3.01 ms\tBilled Duration: 4 ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB\tInit Duration: 110.10 ms\t\n"
+#define TAIL_TEXT                                                                                                    \
+        "START RequestId: 6f747a18 Version: $LATEST\nEND RequestId: 6f747a18\nREPORT RequestId: 6f747a18\t"          \
+        "Duration: 3.01 ms\tBilled Duration: 4 ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB\tInit Duration: "     \
+        "110.10 ms\t\n"
 
 TEST(aws_invoke_reads_the_log_tail)
 {
-        VN_AUTO(vn_buf) headers = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        headers = VN_BUF_INIT(4096);
         vn_buf_text(&headers, "X-Amz-Log-Result: ");
         vn_buf_base64(&headers, TAIL_TEXT, strlen(TAIL_TEXT));
         vn_buf_text(&headers, "\nX-Other: 80000\n");
-        const struct wire_step steps[] = {{"POST /2015-03-31/functions/f/invocations", 200, headers.ptr, "{\"ok\":1}"}};
+        const struct wire_step steps[] = {
+                {"POST /2015-03-31/functions/f/invocations", 200, headers.ptr, "{\"ok\":1}"}};
         struct wire wire;
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_aws(&wire);
@@ -135,11 +149,12 @@ TEST(aws_invoke_reads_the_log_tail)
 
 TEST(aws_invoke_is_never_repeated)
 {
-        static const struct wire_step steps[] = {{"POST /invocations", 0, NULL, NULL},
-                                                 {"POST /invocations", 429, NULL, "{\"Reason\":\"ConcurrentInvocationLimitExceeded\"}"},
-                                                 {"POST /invocations", 200, "X-Amz-Function-Error: Unhandled\n",
-                                                  "{\"errorMessage\":\"x Task timed out after 1.00 seconds\"}"},
-                                                 {"POST /invocations", 502, NULL, ""}};
+        static const struct wire_step steps[] = {
+                {"POST /invocations", 0, NULL, NULL},
+                {"POST /invocations", 429, NULL, "{\"Reason\":\"ConcurrentInvocationLimitExceeded\"}"},
+                {"POST /invocations", 200, "X-Amz-Function-Error: Unhandled\n",
+                 "{\"errorMessage\":\"x Task timed out after 1.00 seconds\"}"},
+                {"POST /invocations", 502, NULL, ""}};
         struct wire wire;
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_aws(&wire);
@@ -178,10 +193,13 @@ TEST(aws_logs_go_on_through_empty_pages)
         static const struct wire_step steps[] = {
                 {"POST https://logs.us-east-1.amazonaws.com/", 200, NULL, "{\"events\":[],\"nextToken\":\"t1\"}"},
                 {"POST logs", 200, NULL,
-                 "{\"events\":[{\"logStreamName\":\"2026/11/24/[$LATEST]abc\",\"timestamp\":1795521601000,\"message\":"
-                 "\"REPORT RequestId: q\\tDuration: 100.00 ms\\tBilled Duration: 100 ms\\tMemory Size: 128 MB\\tMax Memory Used: 36 MB\\t\\n\"},"
+                 "{\"events\":[{\"logStreamName\":\"2026/11/24/"
+                 "[$LATEST]abc\",\"timestamp\":1795521601000,\"message\":"
+                 "\"REPORT RequestId: q\\tDuration: 100.00 ms\\tBilled Duration: 100 ms\\tMemory Size: 128 MB\\tMax "
+                 "Memory Used: 36 MB\\t\\n\"},"
                  "{\"timestamp\":1795521601000,\"message\":\"REPORT of the quarter\"},"
-                 "{\"timestamp\":1795521699000,\"message\":\"REPORT RequestId: z\\tDuration: 1 ms\\tBilled Duration: 1 ms\\tMemory Size: 1 MB\\t\"}]}"}};
+                 "{\"timestamp\":1795521699000,\"message\":\"REPORT RequestId: z\\tDuration: 1 ms\\tBilled Duration: "
+                 "1 ms\\tMemory Size: 1 MB\\t\"}]}"}};
         struct wire wire;
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_aws(&wire);
@@ -205,10 +223,13 @@ TEST(aws_metrics_leave_out_missing_minutes)
 {
         static const struct wire_step steps[] = {
                 {"POST https://monitoring.us-east-1.amazonaws.com/", 200, NULL,
-                 "{\"MetricDataResults\":[{\"Id\":\"calls\",\"Timestamps\":[1795521600,1795521720],\"Values\":[5,7],\"StatusCode\":\"PartialData\"}],\"NextToken\":\"n\"}"},
+                 "{\"MetricDataResults\":[{\"Id\":\"calls\",\"Timestamps\":[1795521600,1795521720],\"Values\":[5,7],"
+                 "\"StatusCode\":\"PartialData\"}],\"NextToken\":\"n\"}"},
                 {"POST monitoring", 200, NULL,
-                 "{\"MetricDataResults\":[{\"Id\":\"errors\",\"Timestamps\":[1795521720],\"Values\":[2]},{\"Id\":\"throttles\",\"Timestamps\":[],\"Values\":[]}]}"},
-                {"POST monitoring", 200, NULL, "{\"MetricDataResults\":[{\"Id\":\"calls\",\"Timestamps\":[1],\"Values\":[]}]}"}};
+                 "{\"MetricDataResults\":[{\"Id\":\"errors\",\"Timestamps\":[1795521720],\"Values\":[2]},{\"Id\":"
+                 "\"throttles\",\"Timestamps\":[],\"Values\":[]}]}"},
+                {"POST monitoring", 200, NULL,
+                 "{\"MetricDataResults\":[{\"Id\":\"calls\",\"Timestamps\":[1],\"Values\":[]}]}"}};
         struct wire wire;
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_aws(&wire);
@@ -216,7 +237,8 @@ TEST(aws_metrics_leave_out_missing_minutes)
         struct vn_cloud_minute minutes[4];
         size_t count;
 
-        CHECK_OK(vn_cloud_metrics(cloud, &f, wire_clock.time_us, wire_clock.time_us + VN_US_PER_HOUR, minutes, 4, &count, NULL));
+        CHECK_OK(vn_cloud_metrics(cloud, &f, wire_clock.time_us, wire_clock.time_us + VN_US_PER_HOUR, minutes, 4,
+                                  &count, NULL));
         CHECK_INT(2, count);
         CHECK_NEAR(7, minutes[1].calls, 0);
         CHECK_NEAR(2, minutes[1].errors, 0);
@@ -224,22 +246,27 @@ TEST(aws_metrics_leave_out_missing_minutes)
         vn_cloud_free(cloud);
 }
 
-#define PRICE(group, dimensions)                                                                                      \
-        "{\\\"product\\\":{\\\"attributes\\\":{\\\"group\\\":\\\"" group "\\\",\\\"regionCode\\\":\\\"us-east-1\\\"}},"   \
+#define PRICE(group, dimensions)                                                                                     \
+        "{\\\"product\\\":{\\\"attributes\\\":{\\\"group\\\":\\\"" group                                             \
+        "\\\",\\\"regionCode\\\":\\\"us-east-1\\\"}},"                                                               \
         "\\\"terms\\\":{\\\"OnDemand\\\":{\\\"X.Y\\\":{\\\"priceDimensions\\\":{" dimensions "}}}}}"
-#define TIER(name, from, usd)                                                                                         \
+#define TIER(name, from, usd)                                                                                        \
         "\\\"" name "\\\":{\\\"beginRange\\\":\\\"" from "\\\",\\\"pricePerUnit\\\":{\\\"USD\\\":\\\"" usd "\\\"}}"
 
 TEST(aws_prices_keep_every_tier)
 {
         static const struct wire_step steps[] = {
                 {"POST https://api.pricing.us-east-1.amazonaws.com/", 200, NULL,
-                 "{\"PriceList\":[\"" PRICE("AWS-Lambda-Duration", TIER("b", "6000000000", "0.0000150000") "," TIER("a", "0", "0.0000166667")) "\"],"
-                 "\"NextToken\":\"n\"}"},
+                 "{\"PriceList\":[\"" PRICE("AWS-Lambda-Duration",
+                                            TIER("b", "6000000000", "0.0000150000") "," TIER(
+                                                    "a", "0", "0.0000166667")) "\"],"
+                                                                               "\"NextToken\":\"n\"}"},
                 {"POST pricing", 200, NULL,
-                 "{\"PriceList\":[\"" PRICE("AWS-Lambda-Requests", TIER("a", "0", "0.0000002000")) "\",\"" PRICE("AWS-Lambda-Edge", TIER("a", "0", "9")) "\"]}"}};
+                 "{\"PriceList\":[\"" PRICE("AWS-Lambda-Requests", TIER("a", "0", "0.0000002000")) "\",\"" PRICE(
+                         "AWS-Lambda-Edge", TIER("a", "0", "9")) "\"]}"}};
         static const struct wire_step bad[] = {
-                {"POST pricing", 200, NULL, "{\"PriceList\":[\"" PRICE("AWS-Lambda-Requests", TIER("a", "0", "free")) "\"]}"},
+                {"POST pricing", 200, NULL,
+                 "{\"PriceList\":[\"" PRICE("AWS-Lambda-Requests", TIER("a", "0", "free")) "\"]}"},
                 {"POST pricing", 200, NULL, "{\"PriceList\":[]}"}};
         struct vn_cloud_price_list prices;
         struct wire wire;

@@ -6,7 +6,8 @@
 /* The log's last 4 KB come back with the answer; its REPORT line is the last one, so it is always there. */
 static void read_log_tail(const struct vn_cloud_response *response, struct vn_cloud_result *ret)
 {
-        VN_AUTO(vn_buf) log = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        log = VN_BUF_INIT(16384);
         struct vn_str tail = vn_cloud_response_header(response, "x-amz-log-result"), rest;
 
         if (!tail.ptr || vn_base64_decode(tail, &log) != VN_OK)
@@ -27,9 +28,14 @@ static void read_log_tail(const struct vn_cloud_response *response, struct vn_cl
 enum vn_rc vn_aws_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
                          struct vn_cloud_result *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) path = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        path = VN_BUF_INIT(4096);
         char host[128];
-        struct vn_call call = {.method = "POST", .host = host, .body = payload, .audience = "lambda", .once = true,
+        struct vn_call call = {.method = "POST",
+                               .host = host,
+                               .body = payload,
+                               .audience = "lambda",
+                               .once = true,
                                .content_type = "application/octet-stream"};
 
         vn_aws_host(cloud, "lambda", host);
@@ -86,14 +92,18 @@ static enum vn_rc log_event(const struct log_read *read, json_t *event)
                 return VN_OK;
         invocation.time_us = end_us - invocation.duration_us;
         memcpy(invocation.function, read->function->name, sizeof(invocation.function));
-        vn_text_copy(invocation.instance, sizeof(invocation.instance), instance_of(vn_json_str(event, "logStreamName")));
+        vn_text_copy(invocation.instance, sizeof(invocation.instance),
+                     instance_of(vn_json_str(event, "logStreamName")));
         return read->each(read->arg, &invocation);
 }
 
-static enum vn_rc log_page(struct vn_cloud *cloud, const struct log_read *read, struct vn_buf *token, struct vn_err *err)
+static enum vn_rc log_page(struct vn_cloud *cloud, const struct log_read *read, struct vn_buf *token,
+                           struct vn_err *err)
 {
-        VN_AUTO(vn_json) body = NULL;
-        VN_AUTO(vn_json) page = NULL;
+        VN_AUTO(vn_json)
+        body = NULL;
+        VN_AUTO(vn_json)
+        page = NULL;
         char host[128], group[VN_CLOUD_NAME_BYTES + 16];
         json_t *event;
         size_t i;
@@ -101,24 +111,24 @@ static enum vn_rc log_page(struct vn_cloud *cloud, const struct log_read *read, 
         vn_aws_host(cloud, "logs", host);
         snprintf(group, sizeof(group), "/aws/lambda/%s", read->function->name);
         body = json_pack("{s:s, s:I, s:I, s:s}", "logGroupName", group, "startTime",
-                         (json_int_t)(read->from_us / VN_US_PER_MS), "endTime", (json_int_t)(read->to_us / VN_US_PER_MS),
-                         "filterPattern", "?REPORT ?\"platform.report\"");
+                         (json_int_t)(read->from_us / VN_US_PER_MS), "endTime",
+                         (json_int_t)(read->to_us / VN_US_PER_MS), "filterPattern", "?REPORT ?\"platform.report\"");
         if (!body || (token->len > 0 && json_object_set_new(body, "nextToken", json_string(token->ptr))))
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a request");
-        VN_TRY(vn_aws_target(cloud, "logs", host, "application/x-amz-json-1.1", "Logs_20140328.FilterLogEvents", body, &page,
-                             err));
-        json_array_foreach(json_object_get(page, "events"), i, event)
-                VN_TRY(log_event(read, event));
+        VN_TRY(vn_aws_target(cloud, "logs", host, "application/x-amz-json-1.1", "Logs_20140328.FilterLogEvents", body,
+                             &page, err));
+        json_array_foreach(json_object_get(page, "events"), i, event) VN_TRY(log_event(read, event));
         vn_buf_reset(token);
         vn_buf_str(token, vn_json_str(page, "nextToken"));
         return vn_buf_check(token, err);
 }
 
-enum vn_rc vn_aws_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                       vn_cloud_invocation_fn each, void *arg, struct vn_err *err)
+enum vn_rc vn_aws_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                       int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err)
 {
         const struct log_read read = {function, from_us, to_us, each, arg};
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(16384);
 
         if (!function)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "aws: logs are read function by function");
@@ -138,20 +148,22 @@ enum vn_rc vn_aws_logs(struct vn_cloud *cloud, const struct vn_cloud_function *f
 static json_t *metric_query(const char *id, const char *metric, const char *function)
 {
         return json_pack("{s:s, s:{s:{s:s, s:s, s:[{s:s, s:s}]}, s:i, s:s}, s:b}", "Id", id, "MetricStat", "Metric",
-                         "Namespace", "AWS/Lambda", "MetricName", metric, "Dimensions", "Name", "FunctionName", "Value",
-                         function, "Period", 60, "Stat", "Sum", "ReturnData", 1);
+                         "Namespace", "AWS/Lambda", "MetricName", metric, "Dimensions", "Name", "FunctionName",
+                         "Value", function, "Period", 60, "Stat", "Sum", "ReturnData", 1);
 }
 
-static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t cap, size_t *count, struct vn_err *err)
+static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t cap, size_t *count,
+                             struct vn_err *err)
 {
         struct vn_str id = vn_json_str(series, "Id");
         json_t *times = json_object_get(series, "Timestamps"), *values = json_object_get(series, "Values"), *time;
         size_t i;
 
         if (json_array_size(times) != json_array_size(values))
-                return vn_fail(err, VN_DATA_LOSS, "aws: a metric has %zu times and %zu values", json_array_size(times),
-                               json_array_size(values));
-        json_array_foreach(times, i, time) {
+                return vn_fail(err, VN_DATA_LOSS, "aws: a metric has %zu times and %zu values",
+                               json_array_size(times), json_array_size(values));
+        json_array_foreach(times, i, time)
+        {
                 double value = json_number_value(json_array_get(values, i)), seconds = json_number_value(time);
                 struct vn_cloud_minute add = {0};
 
@@ -166,19 +178,23 @@ static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t
         return VN_OK;
 }
 
-enum vn_rc vn_aws_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                          struct vn_cloud_minute *ret, size_t cap, size_t *ret_count, struct vn_err *err)
+enum vn_rc vn_aws_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                          int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
+                          struct vn_err *err)
 {
-        VN_AUTO(vn_json) body = json_pack(
-                "{s:[o,o,o], s:I, s:I, s:s}", "MetricDataQueries", metric_query("calls", "Invocations", function->name),
-                metric_query("errors", "Errors", function->name), metric_query("throttles", "Throttles", function->name),
-                "StartTime", (json_int_t)(from_us / VN_US_PER_S), "EndTime", (json_int_t)(to_us / VN_US_PER_S), "ScanBy",
-                "TimestampAscending");
+        VN_AUTO(vn_json)
+        body = json_pack("{s:[o,o,o], s:I, s:I, s:s}", "MetricDataQueries",
+                         metric_query("calls", "Invocations", function->name),
+                         metric_query("errors", "Errors", function->name),
+                         metric_query("throttles", "Throttles", function->name), "StartTime",
+                         (json_int_t)(from_us / VN_US_PER_S), "EndTime", (json_int_t)(to_us / VN_US_PER_S), "ScanBy",
+                         "TimestampAscending");
         char host[128];
 
         vn_aws_host(cloud, "monitoring", host);
         for (int i = 0; body && i < MAX_PAGES; i++) {
-                VN_AUTO(vn_json) page = NULL;
+                VN_AUTO(vn_json)
+                page = NULL;
                 json_t *series, *next;
                 size_t at;
 

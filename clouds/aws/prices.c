@@ -17,15 +17,16 @@ static const struct {
 };
 
 /* Prices come as decimal text and are parsed as such; a list that leaves one out is an error, not a price of zero. */
-static enum vn_rc add_dimension(json_t *dimension, size_t group, struct vn_str region, struct vn_cloud_price_list *ret,
-                                struct vn_err *err)
+static enum vn_rc add_dimension(json_t *dimension, size_t group, struct vn_str region,
+                                struct vn_cloud_price_list *ret, struct vn_err *err)
 {
         struct vn_cloud_price price = {.meter = groups[group].meter};
         struct vn_str usd = vn_json_str(dimension, "pricePerUnit.USD"), from = vn_json_str(dimension, "beginRange");
 
         if (vn_str_to_double(usd, &price.usd_per_unit) != VN_OK || price.usd_per_unit < 0 ||
             vn_str_to_double(from, &price.from_units) != VN_OK || price.from_units < 0)
-                return vn_fail(err, VN_DATA_LOSS, "aws: a price of %s has no USD amount or range", groups[group].group);
+                return vn_fail(err, VN_DATA_LOSS, "aws: a price of %s has no USD amount or range",
+                               groups[group].group);
         vn_text_copy(price.plan, sizeof(price.plan), vn_str(groups[group].plan));
         vn_text_copy(price.arch, sizeof(price.arch), vn_str(groups[group].arch));
         vn_text_copy(price.region, sizeof(price.region), region);
@@ -35,7 +36,8 @@ static enum vn_rc add_dimension(json_t *dimension, size_t group, struct vn_str r
 static enum vn_rc add_product(struct vn_cloud *cloud, struct vn_str text, struct vn_cloud_price_list *ret,
                               struct vn_err *err)
 {
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_json)
+        root = NULL;
         struct vn_str group, region;
         const char *offer_key, *dimension_key;
         json_t *offer, *dimension;
@@ -69,23 +71,28 @@ static int price_cmp(const void *a, const void *b)
 
 enum vn_rc vn_aws_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_json) body = json_pack("{s:s, s:[{s:s, s:s, s:s%}], s:s, s:i}", "ServiceCode", "AWSLambda", "Filters",
-                                          "Type", "TERM_MATCH", "Field", "regionCode", "Value", cloud->config.region.ptr,
-                                          cloud->config.region.len, "FormatVersion", "aws_v1", "MaxResults", 100);
+        VN_AUTO(vn_json)
+        body = json_pack("{s:s, s:[{s:s, s:s, s:s%}], s:s, s:i}", "ServiceCode", "AWSLambda", "Filters", "Type",
+                         "TERM_MATCH", "Field", "regionCode", "Value", cloud->config.region.ptr,
+                         cloud->config.region.len, "FormatVersion", "aws_v1", "MaxResults", 100);
 
         for (int i = 0; body && i < MAX_PAGES; i++) {
-                VN_AUTO(vn_json) page = NULL;
+                VN_AUTO(vn_json)
+                page = NULL;
                 json_t *item, *next;
                 size_t at;
 
-                VN_TRY(vn_aws_target(cloud, "pricing", "api.pricing.us-east-1.amazonaws.com", "application/x-amz-json-1.1",
-                                     "AWSPriceListService.GetProducts", body, &page, err));
+                VN_TRY(vn_aws_target(cloud, "pricing", "api.pricing.us-east-1.amazonaws.com",
+                                     "application/x-amz-json-1.1", "AWSPriceListService.GetProducts", body, &page,
+                                     err));
                 json_array_foreach(json_object_get(page, "PriceList"), at, item) /* JSON in JSON */
-                        VN_TRY(add_product(cloud, vn_str_n(json_string_value(item), json_string_length(item)), ret, err));
+                        VN_TRY(add_product(cloud, vn_str_n(json_string_value(item), json_string_length(item)), ret,
+                                           err));
                 next = json_object_get(page, "NextToken");
                 if (!json_is_string(next)) {
                         if (ret->count == 0)
-                                return vn_fail(err, VN_NOT_FOUND, "aws: no Lambda prices for %.*s", VN_FMT(cloud->config.region));
+                                return vn_fail(err, VN_NOT_FOUND, "aws: no Lambda prices for %.*s",
+                                               VN_FMT(cloud->config.region));
                         qsort(ret->prices, ret->count, sizeof(ret->prices[0]), price_cmp);
                         return VN_OK;
                 }

@@ -96,7 +96,8 @@ static enum vn_rc parse_text(struct vn_str line, struct vn_cloud_invocation *ret
 
 static enum vn_rc parse_json(struct vn_str text, struct vn_cloud_invocation *ret)
 {
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_json)
+        root = NULL;
         struct vn_str id, status;
         double duration, billed, memory, init, most;
 

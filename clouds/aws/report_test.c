@@ -2,10 +2,13 @@
 #include "clouds/aws/aws.h"
 #include "tests/test.h"
 
-#define COLD                                                                                                          \
-        "REPORT RequestId: 8f5d\tDuration: 3.01 ms\tBilled Duration: 4 ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB\t" \
+#define COLD                                                                                                         \
+        "REPORT RequestId: 8f5d\tDuration: 3.01 ms\tBilled Duration: 4 ms\tMemory Size: 128 MB\tMax Memory Used: "   \
+        "36 MB\t"                                                                                                    \
         "Init Duration: 110.10 ms\t\n"
-#define WARM "REPORT RequestId: 8f5e\tDuration: 2.90 ms\tBilled Duration: 3 ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB\t\n"
+#define WARM                                                                                                         \
+        "REPORT RequestId: 8f5e\tDuration: 2.90 ms\tBilled Duration: 3 ms\tMemory Size: 128 MB\tMax Memory Used: "   \
+        "36 MB\t\n"
 
 TEST(report_lines_recorded_on_aws)
 {
@@ -26,11 +29,18 @@ TEST(report_lines_with_a_status)
 {
         struct vn_cloud_invocation got = {0};
 
-        CHECK_OK(vn_aws_report_parse(VN_STR("REPORT RequestId: a\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB\tStatus: timeout"), &got));
+        CHECK_OK(vn_aws_report_parse(VN_STR("REPORT RequestId: a\tDuration: 3000.00 ms\tBilled Duration: 3000 "
+                                            "ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB\tStatus: timeout"),
+                                     &got));
         CHECK(got.status == VN_INVOCATION_TIMEOUT);
-        CHECK_OK(vn_aws_report_parse(VN_STR("REPORT RequestId: a\tDuration: 3.00 ms\tBilled Duration: 3 ms\tMemory Size: 128 MB\tStatus: error\tError Type: Runtime.ExitError"), &got));
+        CHECK_OK(vn_aws_report_parse(VN_STR("REPORT RequestId: a\tDuration: 3.00 ms\tBilled Duration: 3 ms\tMemory "
+                                            "Size: 128 MB\tStatus: error\tError Type: Runtime.ExitError"),
+                                     &got));
         CHECK(got.status == VN_INVOCATION_ERROR);
-        CHECK_OK(vn_aws_report_parse(VN_STR("REPORT RequestId: a\tDuration: 3.00 ms\tBilled Duration: 3 ms\tMemory Size: 128 MB\tRestore Duration: 500.00 ms\tBilled Restore Duration: 1 ms"), &got));
+        CHECK_OK(vn_aws_report_parse(
+                VN_STR("REPORT RequestId: a\tDuration: 3.00 ms\tBilled Duration: 3 ms\tMemory Size: 128 MB\tRestore "
+                       "Duration: 500.00 ms\tBilled Restore Duration: 1 ms"),
+                &got));
         CHECK(got.cold && got.init_us == 500000);
 }
 
@@ -38,8 +48,11 @@ TEST(report_as_json)
 {
         struct vn_cloud_invocation got = {0};
 
-        CHECK_OK(vn_aws_report_parse(VN_STR("{\"time\":\"2026\",\"type\":\"platform.report\",\"record\":{\"requestId\":\"r\",\"status\":\"success\",\"metrics\":"
-                                            "{\"durationMs\":12.5,\"billedDurationMs\":13,\"memorySizeMB\":256,\"maxMemoryUsedMB\":70,\"initDurationMs\":99}}}"), &got));
+        CHECK_OK(vn_aws_report_parse(VN_STR("{\"time\":\"2026\",\"type\":\"platform.report\",\"record\":{"
+                                            "\"requestId\":\"r\",\"status\":\"success\",\"metrics\":"
+                                            "{\"durationMs\":12.5,\"billedDurationMs\":13,\"memorySizeMB\":256,"
+                                            "\"maxMemoryUsedMB\":70,\"initDurationMs\":99}}}"),
+                                     &got));
         CHECK_INT(12500, got.duration_us);
         CHECK_INT(256, got.memory_mb);
         CHECK(got.cold && got.status == VN_INVOCATION_OK);

@@ -9,11 +9,17 @@
 static enum vn_rc fetch_token(struct vn_cloud *cloud, const char *scope, const struct vn_cloud_token **ret,
                               struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) answer = NULL;
-        VN_AUTO(vn_buf) path = VN_BUF_INIT(512);
-        VN_AUTO(vn_buf) form = VN_BUF_INIT(8192);
-        struct vn_call call = {.method = "POST", .host = "login.microsoftonline.com", .anonymous = true,
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        answer = NULL;
+        VN_AUTO(vn_buf)
+        path = VN_BUF_INIT(512);
+        VN_AUTO(vn_buf)
+        form = VN_BUF_INIT(8192);
+        struct vn_call call = {.method = "POST",
+                               .host = "login.microsoftonline.com",
+                               .anonymous = true,
                                .content_type = "application/x-www-form-urlencoded"};
         double seconds;
         enum vn_rc rc;
@@ -48,9 +54,12 @@ static enum vn_rc fetch_token(struct vn_cloud *cloud, const char *scope, const s
 static enum vn_rc fetch_key(struct vn_cloud *cloud, const char *audience, const struct vn_cloud_token **ret,
                             struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) answer = NULL;
-        VN_AUTO(vn_buf) path = VN_BUF_INIT(1024);
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        answer = NULL;
+        VN_AUTO(vn_buf)
+        path = VN_BUF_INIT(1024);
         struct vn_str key;
 
         vn_cloud_response_init(&response);
@@ -86,11 +95,15 @@ enum vn_rc vn_azure_authorize(struct vn_cloud *cloud, const struct vn_call *call
         return VN_OK;
 }
 
-enum vn_rc vn_azure_arm(struct vn_cloud *cloud, const char *method, struct vn_str path, struct vn_str query, json_t *body,
-                        struct vn_cloud_response *response, json_t **ret, struct vn_err *err)
+enum vn_rc vn_azure_arm(struct vn_cloud *cloud, const char *method, struct vn_str path, struct vn_str query,
+                        json_t *body, struct vn_cloud_response *response, json_t **ret, struct vn_err *err)
 {
-        struct vn_call call = {.method = method, .host = VN_AZURE_ARM_HOST, .path = path, .query = query,
-                               .audience = VN_AZURE_ARM_SCOPE, .once = body != NULL};
+        struct vn_call call = {.method = method,
+                               .host = VN_AZURE_ARM_HOST,
+                               .path = path,
+                               .query = query,
+                               .audience = VN_AZURE_ARM_SCOPE,
+                               .once = body != NULL};
         char *text = NULL;
         enum vn_rc rc;
 
@@ -111,10 +124,17 @@ enum vn_rc vn_azure_arm(struct vn_cloud *cloud, const char *method, struct vn_st
 /* What a change must not overwrite. Left out: what moves by itself (state, addresses, usage). */
 static enum vn_rc guard_of(json_t *site, char ret[VN_CLOUD_GUARD_BYTES], struct vn_err *err)
 {
-        static const char *const parts[] = {"kind", "tags", "identity", "properties.functionAppConfig",
-                                            "properties.siteConfig", "properties.serverFarmId", "properties.httpsOnly",
-                                            "properties.publicNetworkAccess", "properties.lastModifiedTimeUtc"};
-        VN_AUTO(vn_json) all = json_array();
+        static const char *const parts[] = {"kind",
+                                            "tags",
+                                            "identity",
+                                            "properties.functionAppConfig",
+                                            "properties.siteConfig",
+                                            "properties.serverFarmId",
+                                            "properties.httpsOnly",
+                                            "properties.publicNetworkAccess",
+                                            "properties.lastModifiedTimeUtc"};
+        VN_AUTO(vn_json)
+        all = json_array();
         uint8_t hash[VN_SHA256_BYTES];
         char *text = NULL;
 
@@ -135,8 +155,10 @@ static enum vn_rc guard_of(json_t *site, char ret[VN_CLOUD_GUARD_BYTES], struct 
 enum vn_rc vn_azure_get_site(struct vn_cloud *cloud, const char *resource, json_t **ret,
                              char ret_guard[VN_CLOUD_GUARD_BYTES], struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) site = NULL;
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        site = NULL;
 
         vn_cloud_response_init(&response);
         if (resource[0] != '/')
@@ -158,7 +180,8 @@ static void read_site(json_t *site, struct vn_cloud_function *ret)
         vn_text_copy(ret->name, sizeof(ret->name), vn_json_str(site, "name"));
         vn_text_copy(ret->region, sizeof(ret->region), vn_json_str(site, "location"));
         vn_text_copy(ret->resource, sizeof(ret->resource), vn_json_str(site, "id"));
-        vn_text_copy(ret->runtime, sizeof(ret->runtime), vn_json_str(site, "properties.functionAppConfig.runtime.name"));
+        vn_text_copy(ret->runtime, sizeof(ret->runtime),
+                     vn_json_str(site, "properties.functionAppConfig.runtime.name"));
         ret->concurrency = concurrency >= 1 && concurrency <= 1000 ? (uint32_t)concurrency : 0;
         ret->max_instances = instances >= 1 && instances <= 1e6 ? (uint32_t)instances : 0;
         ret->memory_tunable = memory > 0 && memory <= 1 << 20;
@@ -187,8 +210,10 @@ static void fold_region(char *region)
 static enum vn_rc site_functions(struct vn_cloud *cloud, const struct vn_cloud_function *base, struct vn_str host,
                                  struct vn_cloud_list *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) page = NULL;
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        page = NULL;
         char path[VN_CLOUD_RESOURCE_BYTES + 16];
         json_t *items, *item;
         size_t i;
@@ -197,9 +222,11 @@ static enum vn_rc site_functions(struct vn_cloud *cloud, const struct vn_cloud_f
         snprintf(path, sizeof(path), "%s/functions", base->resource);
         VN_TRY(vn_azure_arm(cloud, "GET", vn_str(path), VN_AZURE_API, NULL, &response, &page, err));
         items = json_object_get(page, "value");
-        json_array_foreach(items, i, item) {
+        json_array_foreach(items, i, item)
+        {
                 struct vn_cloud_function function = *base;
-                struct vn_str name = vn_json_str(item, "properties.name"), url = vn_json_str(item, "properties.invoke_url_template");
+                struct vn_str name = vn_json_str(item, "properties.name"),
+                              url = vn_json_str(item, "properties.invoke_url_template");
 
                 if (name.len == 0) { /* the resource's name is site/function */
                         name = vn_json_str(item, "name");
@@ -214,7 +241,8 @@ static enum vn_rc site_functions(struct vn_cloud *cloud, const struct vn_cloud_f
                 if (url.len > 0)
                         vn_text_copy(function.url, sizeof(function.url), url);
                 else
-                        snprintf(function.url, sizeof(function.url), "https://%.*s/api/%.*s", VN_FMT(host), VN_FMT(name));
+                        snprintf(function.url, sizeof(function.url), "https://%.*s/api/%.*s", VN_FMT(host),
+                                 VN_FMT(name));
                 VN_TRY(vn_list_add(ret, &function, err));
         }
         return VN_OK;
@@ -232,7 +260,8 @@ static bool is_function_app(json_t *site)
 /* One item of the list: lists leave functionAppConfig out, so a site without it is read by itself. */
 static enum vn_rc list_site(struct vn_cloud *cloud, json_t *item, struct vn_cloud_list *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_json) full = NULL;
+        VN_AUTO(vn_json)
+        full = NULL;
         struct vn_cloud_function base = {0};
         char guard[VN_CLOUD_GUARD_BYTES];
 
@@ -253,14 +282,18 @@ static enum vn_rc list_site(struct vn_cloud *cloud, json_t *item, struct vn_clou
 
 static enum vn_rc azure_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) path = VN_BUF_INIT(4096);
-        VN_AUTO(vn_buf) query = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        path = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        query = VN_BUF_INIT(16384);
 
         vn_buf_printf(&path, "/subscriptions/%.*s/providers/Microsoft.Web/sites", VN_FMT(cloud->config.subscription));
         vn_buf_str(&query, VN_AZURE_API);
         for (int i = 0; i < MAX_PAGES; i++) {
-                VN_AUTO(vn_response) response;
-                VN_AUTO(vn_json) page = NULL;
+                VN_AUTO(vn_response)
+                response;
+                VN_AUTO(vn_json)
+                page = NULL;
                 struct vn_str link, host, next_path, next_query;
                 json_t *item;
                 size_t at;
@@ -268,11 +301,11 @@ static enum vn_rc azure_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, 
                 vn_cloud_response_init(&response);
                 VN_TRY(vn_buf_check(&path, err));
                 VN_TRY(vn_buf_check(&query, err));
-                VN_TRY(vn_azure_arm(cloud, "GET", vn_buf_view(&path), vn_buf_view(&query), NULL, &response, &page, err));
+                VN_TRY(vn_azure_arm(cloud, "GET", vn_buf_view(&path), vn_buf_view(&query), NULL, &response, &page,
+                                    err));
                 if (!json_is_array(json_object_get(page, "value")))
                         return vn_fail(err, VN_DATA_LOSS, "azure: the list has no value");
-                json_array_foreach(json_object_get(page, "value"), at, item)
-                        VN_TRY(list_site(cloud, item, ret, err));
+                json_array_foreach(json_object_get(page, "value"), at, item) VN_TRY(list_site(cloud, item, ret, err));
                 link = vn_json_str(page, "nextLink");
                 if (link.len == 0)
                         return VN_OK;
@@ -289,7 +322,8 @@ static enum vn_rc azure_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, 
 enum vn_rc vn_azure_read(struct vn_cloud *cloud, const struct vn_cloud_function *which, struct vn_cloud_function *ret,
                          struct vn_err *err)
 {
-        VN_AUTO(vn_json) site = NULL;
+        VN_AUTO(vn_json)
+        site = NULL;
         struct vn_cloud_list functions = {.complete = true};
         struct vn_cloud_function base = {0};
         enum vn_rc rc;
@@ -311,17 +345,23 @@ enum vn_rc vn_azure_read(struct vn_cloud *cloud, const struct vn_cloud_function 
         return rc;
 }
 
-static enum vn_rc azure_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
-                               struct vn_cloud_result *ret, struct vn_err *err)
+static enum vn_rc azure_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                               struct vn_str payload, struct vn_cloud_result *ret, struct vn_err *err)
 {
         char host[VN_CLOUD_URL_BYTES], audience[VN_CLOUD_URL_BYTES + 8];
-        struct vn_call call = {.method = "POST", .host = host, .body = payload, .audience = audience, .once = true,
-                               .content_type = "application/octet-stream", .function_host = true};
+        struct vn_call call = {.method = "POST",
+                               .host = host,
+                               .body = payload,
+                               .audience = audience,
+                               .once = true,
+                               .content_type = "application/octet-stream",
+                               .function_host = true};
         struct vn_str url_host;
 
         VN_TRY(vn_link_split(vn_str(function->url), &url_host, &call.path, &call.query, err));
         vn_text_copy(host, sizeof(host), url_host);
-        if (snprintf(audience, sizeof(audience), VN_AZURE_KEY_AUDIENCE "%s", function->resource) >= VN_CLOUD_URL_BYTES)
+        if (snprintf(audience, sizeof(audience), VN_AZURE_KEY_AUDIENCE "%s", function->resource) >=
+            VN_CLOUD_URL_BYTES)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "azure: the resource id of %s is too long", function->name);
         call.timeout_us = (function->timeout_s ? function->timeout_s + 30 : 260) * VN_US_PER_S;
         vn_invoke_header(cloud, &call);

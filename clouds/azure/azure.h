@@ -10,10 +10,12 @@
 #define VN_AZURE_KEY_AUDIENCE "key:"
 
 enum vn_rc vn_azure_authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
-                              struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err) VN_MUST_USE;
+                              struct vn_cloud_request *request, struct vn_arena *scratch,
+                              struct vn_err *err) VN_MUST_USE;
 /* One ARM call on a resource path; body NULL for none. */
-enum vn_rc vn_azure_arm(struct vn_cloud *cloud, const char *method, struct vn_str path, struct vn_str query, json_t *body,
-                        struct vn_cloud_response *response, json_t **ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_azure_arm(struct vn_cloud *cloud, const char *method, struct vn_str path, struct vn_str query,
+                        json_t *body, struct vn_cloud_response *response, json_t **ret,
+                        struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_azure_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
                                int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
 /* The site as ARM has it, and the hash that serves as its guard. */

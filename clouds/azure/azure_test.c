@@ -2,30 +2,49 @@
 #include "clouds/azure/azure.h"
 #include "clouds/wire_test.h"
 
-#define RES "/subscriptions/34adfa4f-cedf-4dc0-ba29-b6d1a69ab345/resourceGroups/testrg123/providers/Microsoft.Web/sites/sitef6141"
-#define TOKEN {"POST https://login.microsoftonline.com/t/oauth2/v2.0/token", 200, NULL, "{\"access_token\":\"TOK\",\"expires_in\":3599}"}
-#define FUNCTIONS {"GET " RES "/functions?api-version=2024-04-01", 200, NULL,                                          \
-                   "{\"value\":[{\"name\":\"sitef6141/hello\",\"properties\":{\"name\":\"hello\",\"invoke_url_template\":\"https://sitef6141.azurewebsites.net/api/hello\"}}]}"}
+#define RES                                                                                                          \
+        "/subscriptions/34adfa4f-cedf-4dc0-ba29-b6d1a69ab345/resourceGroups/testrg123/providers/Microsoft.Web/"      \
+        "sites/sitef6141"
+#define TOKEN                                                                                                        \
+        {                                                                                                            \
+                "POST https://login.microsoftonline.com/t/oauth2/v2.0/token", 200, NULL,                             \
+                        "{\"access_token\":\"TOK\",\"expires_in\":3599}"                                             \
+        }
+#define FUNCTIONS                                                                                                    \
+        {                                                                                                            \
+                "GET " RES "/functions?api-version=2024-04-01", 200, NULL,                                           \
+                        "{\"value\":[{\"name\":\"sitef6141/"                                                         \
+                        "hello\",\"properties\":{\"name\":\"hello\",\"invoke_url_template\":\"https://"              \
+                        "sitef6141.azurewebsites.net/api/hello\"}}]}"                                                \
+        }
 
 /* The example's answer of 200 as text, with another memory if asked. */
 static char *site_text(int memory_mb, const char *modified)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 20);
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_json)
+        root = NULL;
         json_t *site;
 
-        CHECK_OK(vn_file_read(test_data("clouds/azure/rest-api-specs/CreateOrUpdateFunctionAppFlexConsumptionWithDetails.json"), &text, NULL));
+        CHECK_OK(vn_file_read(
+                test_data("clouds/azure/rest-api-specs/CreateOrUpdateFunctionAppFlexConsumptionWithDetails.json"),
+                &text, NULL));
         CHECK_OK(vn_json_load(vn_buf_view(&text), &root, NULL));
         site = vn_json_at(root, "responses.200.body");
         CHECK(site);
-        CHECK(!json_object_set_new(vn_json_at(site, "properties.functionAppConfig.scaleAndConcurrency"), "instanceMemoryMB", json_integer(memory_mb)));
+        CHECK(!json_object_set_new(vn_json_at(site, "properties.functionAppConfig.scaleAndConcurrency"),
+                                   "instanceMemoryMB", json_integer(memory_mb)));
         CHECK(!json_object_set_new(vn_json_at(site, "properties"), "lastModifiedTimeUtc", json_string(modified)));
         return json_dumps(site, JSON_COMPACT);
 }
 
 static struct vn_cloud_function site_function(void)
 {
-        struct vn_cloud_function f = {.name = "sitef6141", .resource = RES, .region = "eastus", .memory_tunable = true,
+        struct vn_cloud_function f = {.name = "sitef6141",
+                                      .resource = RES,
+                                      .region = "eastus",
+                                      .memory_tunable = true,
                                       .url = "https://sitef6141.azurewebsites.net/api/hello"};
         return f;
 }
@@ -33,14 +52,20 @@ static struct vn_cloud_function site_function(void)
 TEST(azure_lists_function_apps_only_and_reads_what_the_list_leaves_out)
 {
         char *site = site_text(2048, "a");
-        const struct wire_step steps[] = {
-                TOKEN,
-                {"GET https://management.azure.com/subscriptions/sub/providers/Microsoft.Web/sites?api-version=2024-04-01", 200, NULL,
-                 "{\"value\":[{\"id\":\"/x\",\"name\":\"web\",\"kind\":\"app\"},{\"id\":\"/y\",\"name\":\"flow\",\"kind\":\"functionapp,workflowapp\"}],"
-                 "\"nextLink\":\"https://elsewhere.example/page?$skip=2\"}"},
-                {"GET https://management.azure.com/page?$skip=2", 200, NULL,
-                 "{\"value\":[{\"id\":\"" RES "\",\"name\":\"sitef6141\",\"kind\":\"FunctionApp,linux\",\"location\":\"East US\",\"properties\":{}}]}"},
-                {"GET " RES "?api-version", 200, NULL, site}, FUNCTIONS};
+        const struct wire_step steps[] = {TOKEN,
+                                          {"GET "
+                                           "https://management.azure.com/subscriptions/sub/providers/Microsoft.Web/"
+                                           "sites?api-version=2024-04-01",
+                                           200, NULL,
+                                           "{\"value\":[{\"id\":\"/x\",\"name\":\"web\",\"kind\":\"app\"},{\"id\":\"/"
+                                           "y\",\"name\":\"flow\",\"kind\":\"functionapp,workflowapp\"}],"
+                                           "\"nextLink\":\"https://elsewhere.example/page?$skip=2\"}"},
+                                          {"GET https://management.azure.com/page?$skip=2", 200, NULL,
+                                           "{\"value\":[{\"id\":\"" RES
+                                           "\",\"name\":\"sitef6141\",\"kind\":\"FunctionApp,linux\",\"location\":"
+                                           "\"East US\",\"properties\":{}}]}"},
+                                          {"GET " RES "?api-version", 200, NULL, site},
+                                          FUNCTIONS};
         struct wire wire;
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_azure(&wire);
@@ -65,12 +90,16 @@ TEST(azure_change_keeps_the_rest_and_follows_the_operation)
 {
         char *before = site_text(2048, "a"), *after = site_text(4096, "b");
         const struct wire_step steps[] = {
-                TOKEN, {"GET " RES, 200, NULL, before}, FUNCTIONS, /* read */
+                TOKEN,
                 {"GET " RES, 200, NULL, before},
-                {"PUT " RES, 202, "Azure-AsyncOperation: https://management.azure.com/op/1?api-version=x\nRetry-After: 2\n", before},
+                FUNCTIONS, /* read */
+                {"GET " RES, 200, NULL, before},
+                {"PUT " RES, 202,
+                 "Azure-AsyncOperation: https://management.azure.com/op/1?api-version=x\nRetry-After: 2\n", before},
                 {"GET https://management.azure.com/op/1?api-version=x", 200, NULL, "{\"status\":\"InProgress\"}"},
                 {"GET /op/1", 200, NULL, "{\"status\":\"Succeeded\"}"},
-                {"GET " RES, 200, NULL, after}, FUNCTIONS};
+                {"GET " RES, 200, NULL, after},
+                FUNCTIONS};
         struct vn_cloud_function f = site_function(), read, got;
         struct wire wire;
         WIRE_INIT(&wire, steps);
@@ -95,7 +124,8 @@ TEST(azure_change_keeps_the_rest_and_follows_the_operation)
 TEST(azure_change_by_another_aborts_before_the_put)
 {
         char *before = site_text(2048, "a"), *other = site_text(512, "b");
-        const struct wire_step steps[] = {TOKEN, {"GET " RES, 200, NULL, before}, FUNCTIONS, {"GET " RES, 200, NULL, other}};
+        const struct wire_step steps[] = {
+                TOKEN, {"GET " RES, 200, NULL, before}, FUNCTIONS, {"GET " RES, 200, NULL, other}};
         struct vn_cloud_function f = site_function(), read, got;
         struct wire wire;
         WIRE_INIT(&wire, steps);
@@ -114,12 +144,17 @@ TEST(azure_change_that_fails_or_hangs_is_told)
 {
         char *before = site_text(2048, "a");
         const struct wire_step steps[] = {
-                TOKEN, {"GET " RES, 200, NULL, before}, FUNCTIONS, {"GET " RES, 200, NULL, before},
+                TOKEN,
+                {"GET " RES, 200, NULL, before},
+                FUNCTIONS,
+                {"GET " RES, 200, NULL, before},
                 {"PUT " RES, 202, "Azure-AsyncOperation: https://management.azure.com/op/1\n", ""},
                 {"GET /op/1", 200, NULL, "{\"status\":\"Failed\",\"error\":{\"code\":\"x\",\"message\":\"quota\"}}"},
                 {"GET " RES, 200, NULL, before},
                 {"PUT " RES, 202, "Location: https://management.azure.com/op/2\n", ""},
-                {"GET /op/2", 202, NULL, ""}, {"GET /op/2", 202, NULL, ""}, {"GET /op/2", 202, NULL, ""}};
+                {"GET /op/2", 202, NULL, ""},
+                {"GET /op/2", 202, NULL, ""},
+                {"GET /op/2", 202, NULL, ""}};
         struct vn_cloud_function f = site_function(), read, got;
         struct vn_err err;
         struct wire wire;
@@ -138,11 +173,16 @@ TEST(azure_change_that_fails_or_hangs_is_told)
 TEST(azure_invoke_uses_the_host_key_and_renews_it)
 {
         static const struct wire_step steps[] = {
-                TOKEN, {"POST https://management.azure.com" RES "/host/default/listkeys", 200, NULL, "{\"masterKey\":\"m\",\"functionKeys\":{\"default\":\"k1\"}}"},
+                TOKEN,
+                {"POST https://management.azure.com" RES "/host/default/listkeys", 200, NULL,
+                 "{\"masterKey\":\"m\",\"functionKeys\":{\"default\":\"k1\"}}"},
                 {"POST https://sitef6141.azurewebsites.net/api/hello", 401, NULL, ""},
-                {"POST /host/default/listkeys", 200, NULL, "{\"masterKey\":\"m\",\"functionKeys\":{\"default\":\"k2\"}}"},
+                {"POST /host/default/listkeys", 200, NULL,
+                 "{\"masterKey\":\"m\",\"functionKeys\":{\"default\":\"k2\"}}"},
                 {"POST https://sitef6141.azurewebsites.net/api/hello", 200, NULL, "hi"},
-                {"POST /api/hello", 500, NULL, ""}, {"POST /api/hello", 429, NULL, ""}, {"POST /api/hello", 503, NULL, ""},
+                {"POST /api/hello", 500, NULL, ""},
+                {"POST /api/hello", 429, NULL, ""},
+                {"POST /api/hello", 503, NULL, ""},
                 {"POST /api/hello", 418, NULL, ""}};
         struct vn_cloud_function f = site_function();
         struct vn_cloud_result result;
@@ -176,8 +216,9 @@ static enum vn_rc take_first(void *arg, const struct vn_cloud_invocation *invoca
         return VN_OK;
 }
 
-#define COLUMNS                                                                                                       \
-        "\"columns\":[{\"name\":\"TimeGenerated\"},{\"name\":\"Id\"},{\"name\":\"AppRoleName\"},{\"name\":\"AppRoleInstance\"}," \
+#define COLUMNS                                                                                                      \
+        "\"columns\":[{\"name\":\"TimeGenerated\"},{\"name\":\"Id\"},{\"name\":\"AppRoleName\"},{\"name\":"          \
+        "\"AppRoleInstance\"},"                                                                                      \
         "{\"name\":\"DurationMs\"},{\"name\":\"Success\"},{\"name\":\"ResultCode\"},{\"name\":\"ItemCount\"}]"
 
 TEST(azure_logs_by_kql)
@@ -213,8 +254,10 @@ TEST(azure_logs_by_kql)
 
 TEST(azure_metrics_recorded_answers)
 {
-        VN_AUTO(vn_buf) daily = VN_BUF_INIT(1 << 16);
-        VN_AUTO(vn_buf) unknown = VN_BUF_INIT(1 << 16);
+        VN_AUTO(vn_buf)
+        daily = VN_BUF_INIT(1 << 16);
+        VN_AUTO(vn_buf)
+        unknown = VN_BUF_INIT(1 << 16);
         struct vn_cloud_minute minutes[4];
         struct vn_cloud_function f = site_function();
         struct vn_err err;
@@ -225,12 +268,19 @@ TEST(azure_metrics_recorded_answers)
         CHECK_OK(vn_file_read(test_data("clouds/azure/custodian/metric_unknown_400.json"), &unknown, NULL));
         const struct wire_step steps[] = {
                 TOKEN,
-                {"GET " RES "/providers/Microsoft.Insights/metrics?api-version=2018-01-01&timespan=2026-11-24T12%3A00%3A00", 200, NULL,
-                 "{\"interval\":\"PT1M\",\"value\":[{\"name\":{\"value\":\"OnDemandFunctionExecutionCount\"},\"timeseries\":[{\"data\":["
-                 "{\"timeStamp\":\"2026-11-24T12:00:00Z\",\"total\":5.0},{\"timeStamp\":\"2026-11-24T12:01:00Z\"}]}]},"
-                 "{\"name\":{\"value\":\"OnDemandFunctionExecutionUnits\"},\"timeseries\":[{\"data\":[{\"timeStamp\":\"2026-11-24T12:00:00Z\",\"total\":2048000}]}]},"
-                 "{\"name\":{\"value\":\"Http5xx\"},\"timeseries\":[{\"data\":[{\"timeStamp\":\"2026-11-24T12:00:00Z\",\"total\":1}]}]}]}"},
-                {NULL, 200, NULL, daily.ptr}, {NULL, 400, NULL, unknown.ptr}};
+                {"GET " RES
+                 "/providers/Microsoft.Insights/metrics?api-version=2018-01-01&timespan=2026-11-24T12%3A00%3A00",
+                 200, NULL,
+                 "{\"interval\":\"PT1M\",\"value\":[{\"name\":{\"value\":\"OnDemandFunctionExecutionCount\"},"
+                 "\"timeseries\":[{\"data\":["
+                 "{\"timeStamp\":\"2026-11-24T12:00:00Z\",\"total\":5.0},{\"timeStamp\":\"2026-11-24T12:01:00Z\"}]}]}"
+                 ","
+                 "{\"name\":{\"value\":\"OnDemandFunctionExecutionUnits\"},\"timeseries\":[{\"data\":[{\"timeStamp\":"
+                 "\"2026-11-24T12:00:00Z\",\"total\":2048000}]}]},"
+                 "{\"name\":{\"value\":\"Http5xx\"},\"timeseries\":[{\"data\":[{\"timeStamp\":\"2026-11-24T12:00:"
+                 "00Z\",\"total\":1}]}]}]}"},
+                {NULL, 200, NULL, daily.ptr},
+                {NULL, 400, NULL, unknown.ptr}};
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_azure(&wire);
         int64_t now = wire_clock.time_us;
@@ -242,24 +292,32 @@ TEST(azure_metrics_recorded_answers)
         CHECK_NEAR(2, minutes[0].billed_gb_s, 0);
         CHECK_RC(VN_OUT_OF_RANGE, vn_cloud_metrics(cloud, &f, now, now + VN_US_PER_HOUR, minutes, 4, &count, &err));
         CHECK(strstr(err.msg, "P1D")); /* the service coarsened the interval */
-        CHECK_RC(VN_INVALID_ARGUMENT, vn_cloud_metrics(cloud, &f, now, now + VN_US_PER_HOUR, minutes, 4, &count, &err));
+        CHECK_RC(VN_INVALID_ARGUMENT,
+                 vn_cloud_metrics(cloud, &f, now, now + VN_US_PER_HOUR, minutes, 4, &count, &err));
         CHECK(strstr(err.msg, "BadRequest: Failed to find metric"));
         vn_cloud_free(cloud);
 }
 
-#define ITEM(meter, unit, from, price)                                                                                \
-        "{\"currencyCode\":\"USD\",\"type\":\"Consumption\",\"meterName\":\"" meter "\",\"unitOfMeasure\":\"" unit           \
+#define ITEM(meter, unit, from, price)                                                                               \
+        "{\"currencyCode\":\"USD\",\"type\":\"Consumption\",\"meterName\":\"" meter "\",\"unitOfMeasure\":\"" unit   \
         "\",\"tierMinimumUnits\":" from ",\"retailPrice\":" price "}"
 
 TEST(azure_prices_by_tier_and_unit)
 {
         static const struct wire_step steps[] = {
-                {"GET https://prices.azure.com/api/retail/prices?api-version=2023-01-01-preview&$filter=serviceName%20eq%20%27Functions%27", 200, NULL,
-                 "{\"Items\":[" ITEM("Standard Execution Time", "1 GB Second", "400000", "0.000016") "," ITEM("Standard Execution Time", "1 GB Second", "0", "0")
-                 "],\"NextPageLink\":\"https://prices.azure.com:443/api/retail/prices?$skip=2\"}"},
+                {"GET "
+                 "https://prices.azure.com/api/retail/"
+                 "prices?api-version=2023-01-01-preview&$filter=serviceName%20eq%20%27Functions%27",
+                 200, NULL,
+                 "{\"Items\":[" ITEM("Standard Execution Time", "1 GB Second", "400000", "0.000016") "," ITEM(
+                         "Standard Execution Time", "1 GB Second", "0",
+                         "0") "],\"NextPageLink\":\"https://prices.azure.com:443/api/retail/prices?$skip=2\"}"},
                 {"GET https://prices.azure.com/api/retail/prices?$skip=2", 200, NULL,
-                 "{\"Items\":[" ITEM("Standard Total Executions", "10", "100000", "0.000002") "," ITEM("On Demand Execution Time", "1 GB Second", "0", "0.000026")
-                 "," ITEM("Always Ready Baseline Execution Time", "1 GB Second", "0", "9") "," ITEM("Premium vCPU Duration", "1 Hour", "0", "9") "],\"NextPageLink\":null}"},
+                 "{\"Items\":[" ITEM("Standard Total Executions", "10", "100000", "0.000002") "," ITEM(
+                         "On Demand Execution Time", "1 GB Second", "0",
+                         "0.000026") "," ITEM("Always Ready Baseline Execution Time", "1 GB Second", "0",
+                                              "9") "," ITEM("Premium vCPU Duration", "1 Hour", "0",
+                                                            "9") "],\"NextPageLink\":null}"},
                 {NULL, 200, NULL, "{\"Items\":[" ITEM("Standard Execution Time", "some", "0", "1") "]}"}};
         struct vn_cloud_price_list prices;
         struct wire wire;
@@ -282,9 +340,14 @@ TEST(azure_prices_by_tier_and_unit)
 
 TEST(azure_token_is_cached_until_five_minutes_before_its_end)
 {
-        static const struct wire_step steps[] = {TOKEN, {"GET sites", 200, NULL, "{\"value\":[]}"}, {"GET sites", 200, NULL, "{\"value\":[]}"},
-                                                 TOKEN, {"GET sites", 200, NULL, "{\"value\":[]}"},
-                                                 {"POST token", 400, NULL, "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid secret\"}"}};
+        static const struct wire_step steps[] = {
+                TOKEN,
+                {"GET sites", 200, NULL, "{\"value\":[]}"},
+                {"GET sites", 200, NULL, "{\"value\":[]}"},
+                TOKEN,
+                {"GET sites", 200, NULL, "{\"value\":[]}"},
+                {"POST token", 400, NULL,
+                 "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid secret\"}"}};
         struct vn_cloud_list list;
         struct vn_err err;
         struct wire wire;

@@ -6,10 +6,27 @@
 /* Members that ARM reports and does not take. App settings are not in the answer of GET and are kept by the service
  * when siteConfig does not name them. */
 static const char *const read_only[] = {
-        "state", "hostNames", "repositorySiteName", "usageState", "enabledHostNames", "availabilityState",
-        "lastModifiedTimeUtc", "trafficManagerHostNames", "targetSwapSlot", "outboundIpAddresses",
-        "possibleOutboundIpAddresses", "suspendedTill", "maxNumberOfWorkers", "resourceGroup", "isDefaultContainer",
-        "defaultHostName", "slotSwapStatus", "inProgressOperationId", "hostNameSslStates", "sku", "containerSize",
+        "state",
+        "hostNames",
+        "repositorySiteName",
+        "usageState",
+        "enabledHostNames",
+        "availabilityState",
+        "lastModifiedTimeUtc",
+        "trafficManagerHostNames",
+        "targetSwapSlot",
+        "outboundIpAddresses",
+        "possibleOutboundIpAddresses",
+        "suspendedTill",
+        "maxNumberOfWorkers",
+        "resourceGroup",
+        "isDefaultContainer",
+        "defaultHostName",
+        "slotSwapStatus",
+        "inProgressOperationId",
+        "hostNameSslStates",
+        "sku",
+        "containerSize",
 };
 
 static json_t *put_body(json_t *site, uint32_t memory_mb)
@@ -22,7 +39,8 @@ static json_t *put_body(json_t *site, uint32_t memory_mb)
                 return NULL;
         }
         for (size_t i = 0; i < sizeof(outer) / sizeof(outer[0]); i++)
-                if (json_object_get(site, outer[i]) && json_object_set(body, outer[i], json_object_get(site, outer[i])))
+                if (json_object_get(site, outer[i]) &&
+                    json_object_set(body, outer[i], json_object_get(site, outer[i])))
                         goto fail;
         for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++)
                 json_object_del(properties, read_only[i]);
@@ -38,7 +56,8 @@ fail:
 static enum vn_rc look(struct vn_cloud *cloud, struct vn_str link, bool is_status, struct vn_cloud_response *response,
                        bool *ret_done, struct vn_err *err)
 {
-        VN_AUTO(vn_json) answer = NULL;
+        VN_AUTO(vn_json)
+        answer = NULL;
         struct vn_str host, path, query, status;
 
         VN_TRY(vn_link_split(link, &host, &path, &query, err));
@@ -51,13 +70,16 @@ static enum vn_rc look(struct vn_cloud *cloud, struct vn_str link, bool is_statu
         *ret_done = vn_str_eq_nocase(status, VN_STR("Succeeded"));
         if (vn_str_eq_nocase(status, VN_STR("Failed")) || vn_str_eq_nocase(status, VN_STR("Canceled")))
                 return vn_fail(err, VN_ABORTED, "azure: the change ended as %.*s: %.*s", VN_FMT(status),
-                               (int)vn_json_str(answer, "error.message").len, vn_json_str(answer, "error.message").ptr);
+                               (int)vn_json_str(answer, "error.message").len,
+                               vn_json_str(answer, "error.message").ptr);
         return VN_OK;
 }
 
-static enum vn_rc follow(struct vn_cloud *cloud, struct vn_cloud_response *response, int64_t max_wait_us, struct vn_err *err)
+static enum vn_rc follow(struct vn_cloud *cloud, struct vn_cloud_response *response, int64_t max_wait_us,
+                         struct vn_err *err)
 {
-        VN_AUTO(vn_buf) link = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        link = VN_BUF_INIT(8192);
         struct vn_wait wait = {.max_us = max_wait_us};
         struct vn_str at = vn_cloud_response_header(response, "azure-asyncoperation");
         bool is_status = at.ptr != NULL, done = false;
@@ -79,10 +101,14 @@ static enum vn_rc follow(struct vn_cloud *cloud, struct vn_cloud_response *respo
 enum vn_rc vn_azure_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
                                int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) site = NULL;
-        VN_AUTO(vn_json) body = NULL;
-        VN_AUTO(vn_json) answer = NULL;
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        site = NULL;
+        VN_AUTO(vn_json)
+        body = NULL;
+        VN_AUTO(vn_json)
+        answer = NULL;
         char guard[VN_CLOUD_GUARD_BYTES];
 
         vn_cloud_response_init(&response);
@@ -96,7 +122,7 @@ enum vn_rc vn_azure_set_memory(struct vn_cloud *cloud, const struct vn_cloud_fun
         VN_TRY(follow(cloud, &response, max_wait_us, err));
         VN_TRY(vn_azure_read(cloud, as_read, ret, err));
         if (ret->memory_mb != memory_mb)
-                return vn_fail(err, VN_ABORTED, "azure: %s has %u MB after the change to %u", as_read->name, ret->memory_mb,
-                               memory_mb);
+                return vn_fail(err, VN_ABORTED, "azure: %s has %u MB after the change to %u", as_read->name,
+                               ret->memory_mb, memory_mb);
         return VN_OK;
 }

@@ -8,11 +8,24 @@
 #define UNITS_PER_GB_S 1024000.0 /* execution units are MB-milliseconds */
 
 /* The same facts have one set of names in a workspace (AppRequests) and another in Application Insights (requests). */
-enum column { COL_TIME, COL_ID, COL_ROLE, COL_NAME, COL_INSTANCE, COL_MS, COL_SUCCESS, COL_CODE, COL_ITEMS, COL_COUNT };
-static const char *const workspace_names[COL_COUNT] = {"TimeGenerated", "Id", "AppRoleName", "Name", "AppRoleInstance",
-                                                       "DurationMs", "Success", "ResultCode", "ItemCount"};
-static const char *const app_names[COL_COUNT] = {"timestamp", "id", "cloud_RoleName", "name", "cloud_RoleInstance",
-                                                 "duration", "success", "resultCode", "itemCount"};
+enum column {
+        COL_TIME,
+        COL_ID,
+        COL_ROLE,
+        COL_NAME,
+        COL_INSTANCE,
+        COL_MS,
+        COL_SUCCESS,
+        COL_CODE,
+        COL_ITEMS,
+        COL_COUNT
+};
+static const char *const workspace_names[COL_COUNT] = {"TimeGenerated",   "Id",         "AppRoleName", "Name",
+                                                       "AppRoleInstance", "DurationMs", "Success",     "ResultCode",
+                                                       "ItemCount"};
+static const char *const app_names[COL_COUNT] = {"timestamp",          "id",       "cloud_RoleName", "name",
+                                                 "cloud_RoleInstance", "duration", "success",        "resultCode",
+                                                 "itemCount"};
 
 struct kql {
         const char *table, *host, *scope;
@@ -31,12 +44,13 @@ static enum vn_rc kql_target(struct vn_cloud *cloud, struct kql *ret, struct vn_
                 return VN_OK;
         }
         if (c->app_id.len > 0) {
-                *ret = (struct kql){"requests", "api.applicationinsights.io", "https://api.applicationinsights.io/.default",
-                                    app_names, ""};
+                *ret = (struct kql){"requests", "api.applicationinsights.io",
+                                    "https://api.applicationinsights.io/.default", app_names, ""};
                 snprintf(ret->path, sizeof(ret->path), "/v1/apps/%.*s/query", VN_FMT(c->app_id));
                 return VN_OK;
         }
-        return vn_fail(err, VN_FAILED_PRECONDITION, "azure: the account names neither workspace nor app_id to read logs from");
+        return vn_fail(err, VN_FAILED_PRECONDITION,
+                       "azure: the account names neither workspace nor app_id to read logs from");
 }
 
 static struct vn_str cell(json_t *row, const int at[COL_COUNT], enum column column)
@@ -74,13 +88,14 @@ static enum vn_invocation_status status_of(double code, bool success)
         return success ? VN_INVOCATION_OK : VN_INVOCATION_ERROR;
 }
 
-static enum vn_rc read_row(struct vn_cloud *cloud, json_t *row, const int at[COL_COUNT], struct vn_cloud_invocation *ret,
-                           struct vn_err *err)
+static enum vn_rc read_row(struct vn_cloud *cloud, json_t *row, const int at[COL_COUNT],
+                           struct vn_cloud_invocation *ret, struct vn_err *err)
 {
         struct vn_str time = cell(row, at, COL_TIME), id = cell(row, at, COL_ID);
         double ms = cell_number(row, at, COL_MS, -1), items = cell_number(row, at, COL_ITEMS, 1);
 
-        if (vn_time_parse(time.ptr, time.len, &ret->time_us) != VN_OK || !(ms >= 0 && ms <= 86400000) || !(items >= 1 && items <= 1e6))
+        if (vn_time_parse(time.ptr, time.len, &ret->time_us) != VN_OK || !(ms >= 0 && ms <= 86400000) ||
+            !(items >= 1 && items <= 1e6))
                 return vn_fail(err, VN_DATA_LOSS, "azure: a request row lacks time or duration");
         ret->duration_us = (int64_t)(ms * 1000 + 0.5);
         ret->id_hash = vn_hash64(id.ptr, id.len, 2);
@@ -115,8 +130,8 @@ static void write_query(const struct kql *kql, const struct log_read *read, int6
 
         vn_time_format(from_us, from);
         vn_time_format(read->to_us, to);
-        vn_buf_printf(ret, "%s | where %s >= datetime(%s) and %s < datetime(%s)", kql->table, kql->names[COL_TIME], from,
-                      kql->names[COL_TIME], to);
+        vn_buf_printf(ret, "%s | where %s >= datetime(%s) and %s < datetime(%s)", kql->table, kql->names[COL_TIME],
+                      from, kql->names[COL_TIME], to);
         if (read->function) {
                 struct vn_str role = role_of(read->function);
 
@@ -135,10 +150,15 @@ static void write_query(const struct kql *kql, const struct log_read *read, int6
 static enum vn_rc run_query(struct vn_cloud *cloud, const struct kql *kql, struct vn_str query, json_t **ret,
                             struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) body = json_pack("{s:s%}", "query", query.ptr, query.len);
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        body = json_pack("{s:s%}", "query", query.ptr, query.len);
         char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-        struct vn_call call = {.method = "POST", .host = kql->host, .path = vn_str(kql->path), .audience = kql->scope,
+        struct vn_call call = {.method = "POST",
+                               .host = kql->host,
+                               .path = vn_str(kql->path),
+                               .audience = kql->scope,
                                .content_type = "application/json"};
         enum vn_rc rc;
 
@@ -161,21 +181,23 @@ static enum vn_rc find_columns(const struct kql *kql, json_t *table, int ret[COL
 
         for (int c = 0; c < COL_COUNT; c++)
                 ret[c] = -1;
-        json_array_foreach(json_object_get(table, "columns"), i, column)
-                for (int c = 0; c < COL_COUNT; c++)
-                        if (vn_str_eq(vn_json_str(column, "name"), vn_str(kql->names[c])))
-                                ret[c] = (int)i;
+        json_array_foreach(json_object_get(table, "columns"), i,
+                           column) for (int c = 0; c < COL_COUNT;
+                                        c++) if (vn_str_eq(vn_json_str(column, "name"), vn_str(kql->names[c])))
+                ret[c] = (int)i;
         if (ret[COL_TIME] < 0 || ret[COL_MS] < 0 || ret[COL_ROLE] < 0)
                 return vn_fail(err, VN_DATA_LOSS, "azure: the log answer lacks its columns");
         return VN_OK;
 }
 
 /* One page; moves *from_us on. Rows at the page's last instant come again: the reader drops them by id. */
-static enum vn_rc log_page(struct vn_cloud *cloud, const struct kql *kql, const struct log_read *read, int64_t *from_us,
-                           bool *ret_more, struct vn_err *err)
+static enum vn_rc log_page(struct vn_cloud *cloud, const struct kql *kql, const struct log_read *read,
+                           int64_t *from_us, bool *ret_more, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) query = VN_BUF_INIT(8192);
-        VN_AUTO(vn_json) answer = NULL;
+        VN_AUTO(vn_buf)
+        query = VN_BUF_INIT(8192);
+        VN_AUTO(vn_json)
+        answer = NULL;
         int64_t first_us = *from_us;
         json_t *table, *row;
         int at[COL_COUNT];
@@ -187,7 +209,8 @@ static enum vn_rc log_page(struct vn_cloud *cloud, const struct kql *kql, const 
         table = json_array_get(json_object_get(answer, "tables"), 0);
         VN_TRY(find_columns(kql, table, at, err));
         rows = json_array_size(json_object_get(table, "rows"));
-        json_array_foreach(json_object_get(table, "rows"), i, row) {
+        json_array_foreach(json_object_get(table, "rows"), i, row)
+        {
                 struct vn_cloud_invocation invocation = {.billed_us = -1, .request_bytes = -1, .response_bytes = -1};
 
                 VN_TRY(read_row(cloud, row, at, &invocation, err));
@@ -200,8 +223,8 @@ static enum vn_rc log_page(struct vn_cloud *cloud, const struct kql *kql, const 
         return VN_OK;
 }
 
-enum vn_rc vn_azure_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                         vn_cloud_invocation_fn each, void *arg, struct vn_err *err)
+enum vn_rc vn_azure_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                         int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err)
 {
         const struct log_read read = {function, to_us, each, arg};
         struct kql kql;
@@ -213,18 +236,22 @@ enum vn_rc vn_azure_logs(struct vn_cloud *cloud, const struct vn_cloud_function 
         return more ? vn_fail(err, VN_OUT_OF_RANGE, "azure: more than %d pages of log", MAX_PAGES) : VN_OK;
 }
 
-static enum vn_rc add_series(json_t *metric, struct vn_cloud_minute *ret, size_t cap, size_t *count, struct vn_err *err)
+static enum vn_rc add_series(json_t *metric, struct vn_cloud_minute *ret, size_t cap, size_t *count,
+                             struct vn_err *err)
 {
         struct vn_str name = vn_json_str(metric, "name.value");
         bool errors = vn_str_eq_nocase(name, VN_STR("Http5xx")), units = vn_str_ends(name, VN_STR("ExecutionUnits"));
         json_t *series, *point;
         size_t i, j;
 
-        json_array_foreach(json_object_get(metric, "timeseries"), i, series) {
-                json_array_foreach(json_object_get(series, "data"), j, point) {
+        json_array_foreach(json_object_get(metric, "timeseries"), i, series)
+        {
+                json_array_foreach(json_object_get(series, "data"), j, point)
+                {
                         struct vn_str time = vn_json_str(point, "timeStamp");
                         double total = vn_json_pick_number(point, "total", -1);
-                        struct vn_cloud_minute add = {.calls = errors || units ? 0 : total, .errors = errors ? total : 0,
+                        struct vn_cloud_minute add = {.calls = errors || units ? 0 : total,
+                                                      .errors = errors ? total : 0,
                                                       .billed_gb_s = units ? total / UNITS_PER_GB_S : 0};
                         int64_t at_us;
 
@@ -239,12 +266,16 @@ static enum vn_rc add_series(json_t *metric, struct vn_cloud_minute *ret, size_t
         return VN_OK;
 }
 
-enum vn_rc vn_azure_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                            struct vn_cloud_minute *ret, size_t cap, size_t *ret_count, struct vn_err *err)
+enum vn_rc vn_azure_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                            int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
+                            struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) answer = NULL;
-        VN_AUTO(vn_buf) query = VN_BUF_INIT(1024);
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        answer = NULL;
+        VN_AUTO(vn_buf)
+        query = VN_BUF_INIT(1024);
         char path[VN_CLOUD_RESOURCE_BYTES + 64], from[VN_TIME_TEXT_BYTES], to[VN_TIME_TEXT_BYTES], span[80];
         json_t *metric;
         size_t i;
@@ -257,7 +288,8 @@ enum vn_rc vn_azure_metrics(struct vn_cloud *cloud, const struct vn_cloud_functi
         vn_buf_text(&query, "api-version=2018-01-01&timespan=");
         vn_buf_url_encode(&query, vn_str(span), false);
         vn_buf_text(&query, "&interval=PT1M&metricnames=");
-        vn_buf_url_encode(&query, function->memory_tunable ? VN_STR(SKU_FLEX_METRICS) : VN_STR(SKU_OTHER_METRICS), false);
+        vn_buf_url_encode(&query, function->memory_tunable ? VN_STR(SKU_FLEX_METRICS) : VN_STR(SKU_OTHER_METRICS),
+                          false);
         vn_buf_text(&query, "&aggregation=Total");
         VN_TRY(vn_buf_check(&query, err));
         VN_TRY(vn_azure_arm(cloud, "GET", vn_str(path), vn_buf_view(&query), NULL, &response, &answer, err));

@@ -28,8 +28,10 @@ static double units_sold(struct vn_str unit)
 static enum vn_rc add_item(struct vn_cloud *cloud, json_t *item, struct vn_cloud_price_list *ret, struct vn_err *err)
 {
         bool time = has(item, "meterName", "Execution Time"), calls = has(item, "meterName", "Total Executions");
-        bool flex = has(item, "meterName", "On Demand") || has(item, "skuName", "Flex") || has(item, "productName", "Flex");
-        double usd = vn_json_pick_number(item, "retailPrice", -1), units = units_sold(vn_json_str(item, "unitOfMeasure"));
+        bool flex = has(item, "meterName", "On Demand") || has(item, "skuName", "Flex") ||
+                    has(item, "productName", "Flex");
+        double usd = vn_json_pick_number(item, "retailPrice", -1),
+               units = units_sold(vn_json_str(item, "unitOfMeasure"));
         struct vn_cloud_price price = {.meter = time ? VN_METER_GB_SECOND : VN_METER_REQUEST};
 
         if ((!time && !calls) || has(item, "meterName", "Always Ready") || !has(item, "type", "Consumption"))
@@ -60,10 +62,15 @@ static int price_cmp(const void *a, const void *b)
 static enum vn_rc price_page(struct vn_cloud *cloud, struct vn_buf *path, struct vn_buf *query,
                              struct vn_cloud_price_list *ret, bool *ret_more, struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) page = NULL;
-        struct vn_call call = {.method = "GET", .host = "prices.azure.com", .path = vn_buf_view(path),
-                               .query = vn_buf_view(query), .anonymous = true};
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        page = NULL;
+        struct vn_call call = {.method = "GET",
+                               .host = "prices.azure.com",
+                               .path = vn_buf_view(path),
+                               .query = vn_buf_view(query),
+                               .anonymous = true};
         struct vn_str link, host, next_path, next_query;
         json_t *item;
         size_t i;
@@ -72,8 +79,7 @@ static enum vn_rc price_page(struct vn_cloud *cloud, struct vn_buf *path, struct
         VN_TRY(vn_buf_check(path, err));
         VN_TRY(vn_buf_check(query, err));
         VN_TRY(vn_call_json(cloud, &call, &response, &page, err));
-        json_array_foreach(json_object_get(page, "Items"), i, item)
-                VN_TRY(add_item(cloud, item, ret, err));
+        json_array_foreach(json_object_get(page, "Items"), i, item) VN_TRY(add_item(cloud, item, ret, err));
         link = vn_json_str(page, "NextPageLink");
         *ret_more = link.len > 0;
         if (!*ret_more)
@@ -88,8 +94,10 @@ static enum vn_rc price_page(struct vn_cloud *cloud, struct vn_buf *path, struct
 
 enum vn_rc vn_azure_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) path = VN_BUF_INIT(4096);
-        VN_AUTO(vn_buf) query = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        path = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        query = VN_BUF_INIT(16384);
         bool more = true;
         char filter[160];
 
@@ -103,7 +111,8 @@ enum vn_rc vn_azure_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *r
         for (int page = 0; more && page < MAX_PAGES; page++)
                 VN_TRY(price_page(cloud, &path, &query, ret, &more, err));
         if (ret->count == 0)
-                return vn_fail(err, VN_NOT_FOUND, "azure: no Functions prices for %.*s", VN_FMT(cloud->config.region));
+                return vn_fail(err, VN_NOT_FOUND, "azure: no Functions prices for %.*s",
+                               VN_FMT(cloud->config.region));
         qsort(ret->prices, ret->count, sizeof(ret->prices[0]), price_cmp);
         return VN_OK;
 }

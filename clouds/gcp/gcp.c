@@ -4,10 +4,11 @@
 #define API_HOST "cloudfunctions.googleapis.com"
 #define MAX_PAGES 200
 
-enum vn_rc vn_gcp_call(struct vn_cloud *cloud, const char *method, const char *host, struct vn_str path, struct vn_str query,
-                       json_t *body, bool once, json_t **ret, struct vn_err *err)
+enum vn_rc vn_gcp_call(struct vn_cloud *cloud, const char *method, const char *host, struct vn_str path,
+                       struct vn_str query, json_t *body, bool once, json_t **ret, struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
+        VN_AUTO(vn_response)
+        response;
         struct vn_call call = {.method = method, .host = host, .path = path, .query = query, .once = once};
         char *text = NULL;
         enum vn_rc rc;
@@ -93,11 +94,15 @@ static enum vn_rc read_function(json_t *item, struct vn_cloud_function *ret, str
         return VN_OK;
 }
 
-static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *token, struct vn_cloud_list *ret, struct vn_err *err)
+static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *token, struct vn_cloud_list *ret,
+                            struct vn_err *err)
 {
-        VN_AUTO(vn_json) page = NULL;
-        VN_AUTO(vn_buf) path = VN_BUF_INIT(1024);
-        VN_AUTO(vn_buf) query = VN_BUF_INIT(16384);
+        VN_AUTO(vn_json)
+        page = NULL;
+        VN_AUTO(vn_buf)
+        path = VN_BUF_INIT(1024);
+        VN_AUTO(vn_buf)
+        query = VN_BUF_INIT(16384);
         json_t *item;
         size_t i;
 
@@ -110,7 +115,8 @@ static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *token, struct
         VN_TRY(vn_buf_check(&path, err));
         VN_TRY(vn_buf_check(&query, err));
         VN_TRY(vn_gcp_call(cloud, "GET", API_HOST, vn_buf_view(&path), vn_buf_view(&query), NULL, false, &page, err));
-        json_array_foreach(json_object_get(page, "functions"), i, item) {
+        json_array_foreach(json_object_get(page, "functions"), i, item)
+        {
                 struct vn_cloud_function function = {0};
 
                 VN_TRY(read_function(item, &function, err));
@@ -127,7 +133,8 @@ static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *token, struct
 
 static enum vn_rc gcp_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(8192);
 
         for (int page = 0; page < MAX_PAGES; page++) {
                 VN_TRY(list_page(cloud, &token, ret, err));
@@ -138,10 +145,11 @@ static enum vn_rc gcp_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, st
         return VN_OK;
 }
 
-static enum vn_rc gcp_read(struct vn_cloud *cloud, const struct vn_cloud_function *which, struct vn_cloud_function *ret,
-                           struct vn_err *err)
+static enum vn_rc gcp_read(struct vn_cloud *cloud, const struct vn_cloud_function *which,
+                           struct vn_cloud_function *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_json) item = NULL;
+        VN_AUTO(vn_json)
+        item = NULL;
         char path[VN_CLOUD_RESOURCE_BYTES + 8];
 
         snprintf(path, sizeof(path), "/v2/%s", which->resource);
@@ -171,15 +179,18 @@ static enum vn_rc follow(struct vn_cloud *cloud, json_t **operation, int64_t max
         }
         if (vn_json_at(*operation, "error"))
                 return vn_fail(err, VN_ABORTED, "gcp: the change failed with code %.0f: %.120s",
-                               vn_json_pick_number(*operation, "error.code", 0), vn_json_str(*operation, "error.message").ptr);
+                               vn_json_pick_number(*operation, "error.code", 0),
+                               vn_json_str(*operation, "error.message").ptr);
         return VN_OK;
 }
 
 static enum vn_rc gcp_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
                                  int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_json) body = NULL;
-        VN_AUTO(vn_json) operation = NULL;
+        VN_AUTO(vn_json)
+        body = NULL;
+        VN_AUTO(vn_json)
+        operation = NULL;
         char path[VN_CLOUD_RESOURCE_BYTES + 8], quantity[32];
 
         /* There is no etag: the last update's time is compared, one round trip before the write. */
@@ -191,13 +202,13 @@ static enum vn_rc gcp_set_memory(struct vn_cloud *cloud, const struct vn_cloud_f
         body = json_pack("{s:s, s:{s:s}}", "name", as_read->resource, "serviceConfig", "availableMemory", quantity);
         if (!body)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a request");
-        VN_TRY(vn_gcp_call(cloud, "PATCH", API_HOST, vn_str(path), VN_STR("updateMask=serviceConfig.availableMemory"), body,
-                           true, &operation, err));
+        VN_TRY(vn_gcp_call(cloud, "PATCH", API_HOST, vn_str(path), VN_STR("updateMask=serviceConfig.availableMemory"),
+                           body, true, &operation, err));
         VN_TRY(follow(cloud, &operation, max_wait_us, err));
         VN_TRY(gcp_read(cloud, as_read, ret, err));
         if (ret->memory_mb != memory_mb)
-                return vn_fail(err, VN_ABORTED, "gcp: %s has %u MB after the change to %u", as_read->name, ret->memory_mb,
-                               memory_mb);
+                return vn_fail(err, VN_ABORTED, "gcp: %s has %u MB after the change to %u", as_read->name,
+                               ret->memory_mb, memory_mb);
         return VN_OK;
 }
 
@@ -205,8 +216,13 @@ static enum vn_rc gcp_invoke(struct vn_cloud *cloud, const struct vn_cloud_funct
                              struct vn_cloud_result *ret, struct vn_err *err)
 {
         char host[VN_CLOUD_URL_BYTES];
-        struct vn_call call = {.method = "POST", .host = host, .body = payload, .audience = function->url, .once = true,
-                               .content_type = "application/octet-stream", .function_host = true};
+        struct vn_call call = {.method = "POST",
+                               .host = host,
+                               .body = payload,
+                               .audience = function->url,
+                               .once = true,
+                               .content_type = "application/octet-stream",
+                               .function_host = true};
         struct vn_str url_host;
 
         VN_TRY(vn_link_split(vn_str(function->url), &url_host, &call.path, &call.query, err));

@@ -5,7 +5,8 @@
 #include "clouds/call.h"
 
 enum vn_rc vn_gcp_authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
-                            struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err) VN_MUST_USE;
+                            struct vn_cloud_request *request, struct vn_arena *scratch,
+                            struct vn_err *err) VN_MUST_USE;
 /* Appends one signed JWT (RS256): for an access token with scope, for an ID token with target_audience. */
 enum vn_rc vn_gcp_jwt(const char *email, const char *key_pem, const char *token_uri, const char *target_audience,
                       int64_t now_us, struct vn_buf *ret, struct vn_err *err) VN_MUST_USE;
@@ -13,8 +14,8 @@ enum vn_rc vn_gcp_call(struct vn_cloud *cloud, const char *method, const char *h
                        struct vn_str query, json_t *body, bool once, json_t **ret, struct vn_err *err) VN_MUST_USE;
 /* A Kubernetes quantity as Cloud Functions writes memory ("256M", "512Mi", "1Gi"): 0 if it is none. */
 uint32_t vn_gcp_memory_mb(struct vn_str quantity);
-enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                       vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                       int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                           int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                           struct vn_err *err) VN_MUST_USE;

@@ -7,14 +7,21 @@
 #include "clouds/wire_test.h"
 
 #define F "projects/p/locations/us-central1/functions/f"
-#define TOKEN {"POST https://oauth2.googleapis.com/token", 200, NULL, "{\"access_token\":\"ACC\",\"expires_in\":3599,\"token_type\":\"Bearer\"}"}
-#define FUNCTION(memory, updated)                                                                                     \
-        "{\"name\":\"" F "\",\"environment\":\"GEN_2\",\"state\":\"ACTIVE\",\"updateTime\":\"" updated "\",\"buildConfig\":{\"runtime\":\"nodejs20\"}," \
-        "\"serviceConfig\":{\"availableMemory\":\"" memory "\",\"timeoutSeconds\":60,\"maxInstanceRequestConcurrency\":8,\"uri\":\"https://f-abc-uc.a.run.app\"}}"
+#define TOKEN                                                                                                        \
+        {                                                                                                            \
+                "POST https://oauth2.googleapis.com/token", 200, NULL,                                               \
+                        "{\"access_token\":\"ACC\",\"expires_in\":3599,\"token_type\":\"Bearer\"}"                   \
+        }
+#define FUNCTION(memory, updated)                                                                                    \
+        "{\"name\":\"" F "\",\"environment\":\"GEN_2\",\"state\":\"ACTIVE\",\"updateTime\":\"" updated               \
+        "\",\"buildConfig\":{\"runtime\":\"nodejs20\"},"                                                             \
+        "\"serviceConfig\":{\"availableMemory\":\"" memory                                                           \
+        "\",\"timeoutSeconds\":60,\"maxInstanceRequestConcurrency\":8,\"uri\":\"https://f-abc-uc.a.run.app\"}}"
 
 static struct vn_cloud_function function_f(void)
 {
-        struct vn_cloud_function f = {.name = "f", .resource = F, .region = "us-central1", .url = "https://f-abc-uc.a.run.app"};
+        struct vn_cloud_function f = {
+                .name = "f", .resource = F, .region = "us-central1", .url = "https://f-abc-uc.a.run.app"};
         return f;
 }
 
@@ -37,9 +44,12 @@ TEST(gcp_memory_quantities)
 /* The claims of the JWT in a recorded token request, after checking its signature with the account's own key. */
 static json_t *claims_of(const char *asked)
 {
-        VN_AUTO(vn_buf) claims = VN_BUF_INIT(8192);
-        VN_AUTO(vn_buf) signature = VN_BUF_INIT(8192);
-        VN_AUTO(vn_json) key_file = NULL;
+        VN_AUTO(vn_buf)
+        claims = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        signature = VN_BUF_INIT(8192);
+        VN_AUTO(vn_json)
+        key_file = NULL;
         json_t *root = NULL;
         struct vn_str jwt = vn_str(strstr(asked, "assertion=") + strlen("assertion=")), rest = jwt, payload;
         EVP_MD_CTX *context = EVP_MD_CTX_new();
@@ -67,8 +77,10 @@ TEST(gcp_lists_all_locations_and_names_the_unreachable)
 {
         static const struct wire_step steps[] = {
                 TOKEN,
-                {"GET https://cloudfunctions.googleapis.com/v2/projects/p/locations/-/functions?pageSize=1000", 200, NULL,
-                 "{\"functions\":[" FUNCTION("256M", "t1") "],\"nextPageToken\":\"a=b\",\"unreachable\":[\"us-east7\"]}"},
+                {"GET https://cloudfunctions.googleapis.com/v2/projects/p/locations/-/functions?pageSize=1000", 200,
+                 NULL,
+                 "{\"functions\":[" FUNCTION("256M",
+                                             "t1") "],\"nextPageToken\":\"a=b\",\"unreachable\":[\"us-east7\"]}"},
                 {"GET pageSize=1000&pageToken=a%3Db", 200, NULL,
                  "{\"functions\":[{\"name\":\"projects/p/locations/europe-west1/functions/g\",\"state\":3}]}"},
                 {"GET functions", 200, NULL, "{\"functions\":[{\"name\":\"nonsense\"}]}"},
@@ -90,7 +102,8 @@ TEST(gcp_lists_all_locations_and_names_the_unreachable)
         CHECK_RC(VN_DATA_LOSS, vn_cloud_list(cloud, &list, NULL));
         CHECK_OK(vn_cloud_list(cloud, &list, NULL));
         CHECK_INT(0, list.count);
-        VN_AUTO(vn_json) claims = claims_of(wire.asked[0]);
+        VN_AUTO(vn_json)
+        claims = claims_of(wire.asked[0]);
         CHECK(vn_str_eq(vn_json_str(claims, "iss"), VN_STR("sa@p.iam.gserviceaccount.com")));
         CHECK(vn_str_eq(vn_json_str(claims, "aud"), VN_STR("https://oauth2.googleapis.com/token")));
         CHECK(vn_json_pick_number(claims, "exp", 0) - vn_json_pick_number(claims, "iat", 0) == 3600);
@@ -101,15 +114,20 @@ TEST(gcp_lists_all_locations_and_names_the_unreachable)
 TEST(gcp_change_compares_masks_and_follows)
 {
         static const struct wire_step steps[] = {
-                TOKEN, {"GET /v2/" F, 200, NULL, FUNCTION("256M", "t1")}, /* read */
+                TOKEN,
+                {"GET /v2/" F, 200, NULL, FUNCTION("256M", "t1")}, /* read */
                 {"GET /v2/" F, 200, NULL, FUNCTION("256M", "t1")},
-                {"PATCH /v2/" F "?updateMask=serviceConfig.availableMemory", 200, NULL, "{\"name\":\"projects/p/locations/l/operations/o\",\"done\":false}"},
-                {"GET /v2/projects/p/locations/l/operations/o", 200, NULL, "{\"name\":\"projects/p/locations/l/operations/o\"}"},
-                {"GET /operations/o", 200, NULL, "{\"name\":\"projects/p/locations/l/operations/o\",\"done\":true,\"response\":{}}"},
+                {"PATCH /v2/" F "?updateMask=serviceConfig.availableMemory", 200, NULL,
+                 "{\"name\":\"projects/p/locations/l/operations/o\",\"done\":false}"},
+                {"GET /v2/projects/p/locations/l/operations/o", 200, NULL,
+                 "{\"name\":\"projects/p/locations/l/operations/o\"}"},
+                {"GET /operations/o", 200, NULL,
+                 "{\"name\":\"projects/p/locations/l/operations/o\",\"done\":true,\"response\":{}}"},
                 {"GET /v2/" F, 200, NULL, FUNCTION("512Mi", "t2")},
                 {"GET /v2/" F, 200, NULL, FUNCTION("512Mi", "t3")},
                 {"GET /v2/" F, 200, NULL, FUNCTION("512Mi", "t2")},
-                {"PATCH /v2/" F, 200, NULL, "{\"name\":\"o\",\"done\":true,\"error\":{\"code\":3,\"message\":\"build failed\"}}"}};
+                {"PATCH /v2/" F, 200, NULL,
+                 "{\"name\":\"o\",\"done\":true,\"error\":{\"code\":3,\"message\":\"build failed\"}}"}};
         struct vn_cloud_function f = function_f(), read, got;
         struct vn_err err;
         struct wire wire;
@@ -133,7 +151,8 @@ TEST(gcp_invoke_with_an_id_token_for_the_service)
 {
         /* exp 1795525200 = 13:00 */
         static const struct wire_step steps[] = {
-                {"POST https://oauth2.googleapis.com/token", 200, NULL, "{\"id_token\":\"e30.eyJleHAiOjE3OTU1MjUyMDB9.c2ln\"}"},
+                {"POST https://oauth2.googleapis.com/token", 200, NULL,
+                 "{\"id_token\":\"e30.eyJleHAiOjE3OTU1MjUyMDB9.c2ln\"}"},
                 {"POST https://f-abc-uc.a.run.app/", 200, "X-Vane: 1\n", "ok"},
                 {"POST https://f-abc-uc.a.run.app/", 429, NULL, "<html>no available instance"},
                 {"POST token", 200, NULL, "{\"id_token\":\"e30.eyJleHAiOjE3OTU1MjUyMDB9.c2ln\"}"},
@@ -157,7 +176,8 @@ TEST(gcp_invoke_with_an_id_token_for_the_service)
         CHECK(result.timed_out && result.function_error);
         vn_cloud_result_done(&result);
         CHECK_RC(VN_UNAUTHENTICATED, vn_cloud_invoke(cloud, &f, VN_STR("x"), &result, NULL));
-        VN_AUTO(vn_json) claims = claims_of(wire.asked[0]);
+        VN_AUTO(vn_json)
+        claims = claims_of(wire.asked[0]);
         CHECK(vn_str_eq(vn_json_str(claims, "target_audience"), VN_STR("https://f-abc-uc.a.run.app")));
         CHECK(!vn_json_at(claims, "scope"));
         wire_check_done(&wire);
@@ -175,15 +195,19 @@ static enum vn_rc take(void *arg, const struct vn_cloud_invocation *invocation)
         return VN_OK;
 }
 
-#define ENTRY(id, second, status, latency)                                                                            \
-        "{\"insertId\":\"" id "\",\"timestamp\":\"2026-11-24T12:00:" second "Z\",\"labels\":{\"instanceId\":\"i\"},"      \
-        "\"resource\":{\"labels\":{\"service_name\":\"f\"}},\"httpRequest\":{\"status\":" status ",\"latency\":\"" latency "\",\"requestSize\":\"120\"}}"
+#define ENTRY(id, second, status, latency)                                                                           \
+        "{\"insertId\":\"" id "\",\"timestamp\":\"2026-11-24T12:00:" second "Z\",\"labels\":{\"instanceId\":\"i\"}," \
+        "\"resource\":{\"labels\":{\"service_name\":\"f\"}},\"httpRequest\":{\"status\":" status                     \
+        ",\"latency\":\"" latency "\",\"requestSize\":\"120\"}}"
 
 TEST(gcp_logs_go_on_through_empty_pages)
 {
         static const struct wire_step steps[] = {
-                TOKEN, {"POST https://logging.googleapis.com/v2/entries:list", 200, NULL, "{\"nextPageToken\":\"n\"}"},
-                {"POST entries:list", 200, NULL, "{\"entries\":[" ENTRY("a", "01.25", "200", "0.123456s") "," ENTRY("b", "02", "500", "1s") "," ENTRY("c", "03", "429", "") "]}"},
+                TOKEN,
+                {"POST https://logging.googleapis.com/v2/entries:list", 200, NULL, "{\"nextPageToken\":\"n\"}"},
+                {"POST entries:list", 200, NULL,
+                 "{\"entries\":[" ENTRY("a", "01.25", "200", "0.123456s") "," ENTRY("b", "02", "500", "1s") "," ENTRY(
+                         "c", "03", "429", "") "]}"},
                 {"POST entries:list", 200, NULL, "{\"entries\":[" ENTRY("a", "01", "200", "fast") "]}"}};
         struct vn_cloud_invocation items[4] = {0};
         struct vn_cloud_function f = function_f();
@@ -210,11 +234,16 @@ TEST(gcp_metrics_sum_series_newest_first)
 {
         static const struct wire_step steps[] = {
                 TOKEN,
-                {"GET https://monitoring.googleapis.com/v3/projects/p/timeSeries?filter=metric.type%3D%22run.googleapis.com%2Frequest_count%22", 200, NULL,
-                 "{\"timeSeries\":[{\"metric\":{\"labels\":{\"response_code\":\"200\",\"response_code_class\":\"2xx\"}},\"points\":["
+                {"GET "
+                 "https://monitoring.googleapis.com/v3/projects/p/"
+                 "timeSeries?filter=metric.type%3D%22run.googleapis.com%2Frequest_count%22",
+                 200, NULL,
+                 "{\"timeSeries\":[{\"metric\":{\"labels\":{\"response_code\":\"200\",\"response_code_class\":"
+                 "\"2xx\"}},\"points\":["
                  "{\"interval\":{\"endTime\":\"2026-11-24T12:02:00Z\"},\"value\":{\"int64Value\":\"7\"}},"
                  "{\"interval\":{\"endTime\":\"2026-11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"5\"}}]},"
-                 "{\"metric\":{\"labels\":{\"response_code\":\"500\"}},\"points\":[{\"interval\":{\"endTime\":\"2026-11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"2\"}}]}]}"}};
+                 "{\"metric\":{\"labels\":{\"response_code\":\"500\"}},\"points\":[{\"interval\":{\"endTime\":\"2026-"
+                 "11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"2\"}}]}]}"}};
         struct vn_cloud_minute minutes[4];
         struct vn_cloud_function f = function_f();
         struct wire wire;
@@ -232,25 +261,31 @@ TEST(gcp_metrics_sum_series_newest_first)
         vn_cloud_free(cloud);
 }
 
-#define SKU(text, unit, from, units, nanos)                                                                           \
-        "{\"description\":\"" text "\",\"category\":{\"usageType\":\"OnDemand\"},\"serviceRegions\":[\"us-central1\"],\"pricingInfo\":[" \
-        "{\"pricingExpression\":{\"usageUnit\":\"" unit "\",\"tieredRates\":[{\"startUsageAmount\":" from                    \
+#define SKU(text, unit, from, units, nanos)                                                                          \
+        "{\"description\":\"" text                                                                                   \
+        "\",\"category\":{\"usageType\":\"OnDemand\"},\"serviceRegions\":[\"us-central1\"],\"pricingInfo\":["        \
+        "{\"pricingExpression\":{\"usageUnit\":\"" unit "\",\"tieredRates\":[{\"startUsageAmount\":" from            \
         ",\"unitPrice\":{\"currencyCode\":\"USD\",\"units\":\"" units "\",\"nanos\":" nanos "}}]}}]}"
 
 TEST(gcp_prices_from_the_catalog)
 {
-        VN_AUTO(vn_buf) compute = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        compute = VN_BUF_INIT(1 << 20);
         struct vn_cloud_price_list prices;
         struct wire wire;
 
         CHECK_OK(vn_file_read(test_data("clouds/gcp/opencost/skus.json"), &compute, NULL));
         const struct wire_step steps[] = {
                 TOKEN,
-                {"GET https://cloudbilling.googleapis.com/v1/services/152E-C115-5142/skus?currencyCode=USD", 200, NULL,
-                 "{\"skus\":[" SKU("CPU Allocation Time", "s", "0", "0", "24000") "," SKU("Memory Allocation Time", "GiBy.s", "0", "0", "2500") "],\"nextPageToken\":\"n\"}"},
+                {"GET https://cloudbilling.googleapis.com/v1/services/152E-C115-5142/skus?currencyCode=USD", 200,
+                 NULL,
+                 "{\"skus\":[" SKU("CPU Allocation Time", "s", "0", "0", "24000") "," SKU(
+                         "Memory Allocation Time", "GiBy.s", "0", "0", "2500") "],\"nextPageToken\":\"n\"}"},
                 {"GET pageToken=n", 200, NULL,
-                 "{\"skus\":[" SKU("Requests", "count", "2000000", "0", "400") "," SKU("Min Instance CPU Allocation Time", "s", "0", "9", "0") "]}"},
-                {"GET skus", 200, NULL, compute.ptr}, {"GET pageToken=APKCS1", 200, NULL, "{}"}};
+                 "{\"skus\":[" SKU("Requests", "count", "2000000", "0",
+                                   "400") "," SKU("Min Instance CPU Allocation Time", "s", "0", "9", "0") "]}"},
+                {"GET skus", 200, NULL, compute.ptr},
+                {"GET pageToken=APKCS1", 200, NULL, "{}"}};
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_gcp(&wire);
 

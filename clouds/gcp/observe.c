@@ -14,7 +14,8 @@ static bool seconds_text(struct vn_str text, int64_t *ret_us)
 {
         double seconds;
 
-        if (!vn_str_ends(text, VN_STR("s")) || vn_str_to_double(vn_str_n(text.ptr, text.len - 1), &seconds) != VN_OK ||
+        if (!vn_str_ends(text, VN_STR("s")) ||
+            vn_str_to_double(vn_str_n(text.ptr, text.len - 1), &seconds) != VN_OK ||
             !(seconds >= 0 && seconds <= 86400))
                 return false;
         *ret_us = (int64_t)(seconds * 1e6 + 0.5);
@@ -32,7 +33,8 @@ static enum vn_rc log_entry(struct vn_cloud *cloud, const struct log_read *read,
         /* A refused request has no latency; a served one must. */
         if (!seconds_text(vn_json_str(entry, "httpRequest.latency"), &invocation.duration_us) && status != 429)
                 return vn_fail(err, VN_DATA_LOSS, "gcp: a request's log entry lacks its latency");
-        vn_text_copy(invocation.function, sizeof(invocation.function), vn_json_str(entry, "resource.labels.service_name"));
+        vn_text_copy(invocation.function, sizeof(invocation.function),
+                     vn_json_str(entry, "resource.labels.service_name"));
         vn_text_copy(invocation.instance, sizeof(invocation.instance), vn_json_str(entry, "labels.instanceId"));
         invocation.id_hash = vn_hash64(id.ptr, id.len, 3);
         invocation.request_bytes = (int64_t)vn_json_pick_number(entry, "httpRequest.requestSize", -1);
@@ -47,40 +49,45 @@ static enum vn_rc log_entry(struct vn_cloud *cloud, const struct log_read *read,
         return read->each(read->arg, &invocation);
 }
 
-static enum vn_rc log_page(struct vn_cloud *cloud, const struct log_read *read, const char *filter, struct vn_buf *token,
-                           struct vn_err *err)
+static enum vn_rc log_page(struct vn_cloud *cloud, const struct log_read *read, const char *filter,
+                           struct vn_buf *token, struct vn_err *err)
 {
-        VN_AUTO(vn_json) body = NULL;
-        VN_AUTO(vn_json) page = NULL;
+        VN_AUTO(vn_json)
+        body = NULL;
+        VN_AUTO(vn_json)
+        page = NULL;
         char resource[VN_CLOUD_NAME_BYTES];
         json_t *entry;
         size_t i;
 
         snprintf(resource, sizeof(resource), "projects/%.*s", VN_FMT(cloud->config.project));
-        body = json_pack("{s:[s], s:s, s:s, s:i}", "resourceNames", resource, "filter", filter, "orderBy", "timestamp asc",
-                         "pageSize", 1000);
+        body = json_pack("{s:[s], s:s, s:s, s:i}", "resourceNames", resource, "filter", filter, "orderBy",
+                         "timestamp asc", "pageSize", 1000);
         if (!body || (token->len > 0 && json_object_set_new(body, "pageToken", json_string(token->ptr))))
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a request");
-        VN_TRY(vn_gcp_call(cloud, "POST", "logging.googleapis.com", VN_STR("/v2/entries:list"), VN_STR(""), body, false, &page,
-                           err));
-        json_array_foreach(json_object_get(page, "entries"), i, entry)
-                VN_TRY(log_entry(cloud, read, entry, err));
+        VN_TRY(vn_gcp_call(cloud, "POST", "logging.googleapis.com", VN_STR("/v2/entries:list"), VN_STR(""), body,
+                           false, &page, err));
+        json_array_foreach(json_object_get(page, "entries"), i, entry) VN_TRY(log_entry(cloud, read, entry, err));
         vn_buf_reset(token); /* an empty page with a token means: go on */
         vn_buf_str(token, vn_json_str(page, "nextPageToken"));
         return vn_buf_check(token, err);
 }
 
-enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                       vn_cloud_invocation_fn each, void *arg, struct vn_err *err)
+enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                       int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err)
 {
         const struct log_read read = {function, each, arg};
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(16384);
-        VN_AUTO(vn_buf) filter = VN_BUF_INIT(2048);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        filter = VN_BUF_INIT(2048);
         char from[VN_TIME_TEXT_BYTES], to[VN_TIME_TEXT_BYTES];
 
         vn_time_format(from_us, from);
         vn_time_format(to_us, to);
-        vn_buf_printf(&filter, "resource.type=\"cloud_run_revision\" AND logName=\"projects/%.*s/logs/run.googleapis.com%%2Frequests\"",
+        vn_buf_printf(&filter,
+                      "resource.type=\"cloud_run_revision\" AND "
+                      "logName=\"projects/%.*s/logs/run.googleapis.com%%2Frequests\"",
                       VN_FMT(cloud->config.project));
         vn_buf_printf(&filter, " AND timestamp>=\"%s\" AND timestamp<\"%s\"", from, to);
         if (function)
@@ -94,14 +101,16 @@ enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *f
         return vn_fail(err, VN_OUT_OF_RANGE, "gcp: more than %d pages of log", MAX_PAGES);
 }
 
-static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t cap, size_t *count, struct vn_err *err)
+static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t cap, size_t *count,
+                             struct vn_err *err)
 {
         double code = vn_json_pick_number(series, "metric.labels.response_code", 0);
         struct vn_str class = vn_json_str(series, "metric.labels.response_code_class");
         json_t *point;
         size_t i;
 
-        json_array_foreach(json_object_get(series, "points"), i, point) {
+        json_array_foreach(json_object_get(series, "points"), i, point)
+        {
                 struct vn_str end = vn_json_str(point, "interval.endTime");
                 double value = vn_json_pick_number(point, "value.int64Value", -1);
                 struct vn_cloud_minute add = {.calls = code == 429 ? 0 : value,
@@ -117,28 +126,35 @@ static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t
         return VN_OK;
 }
 
-enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
-                          struct vn_cloud_minute *ret, size_t cap, size_t *ret_count, struct vn_err *err)
+enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                          int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
+                          struct vn_err *err)
 {
-        VN_AUTO(vn_buf) path = VN_BUF_INIT(512);
-        VN_AUTO(vn_buf) query = VN_BUF_INIT(4096);
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        path = VN_BUF_INIT(512);
+        VN_AUTO(vn_buf)
+        query = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(8192);
         char from[VN_TIME_TEXT_BYTES], to[VN_TIME_TEXT_BYTES], filter[512];
 
         vn_time_format(from_us, from);
         vn_time_format(to_us, to);
         vn_buf_printf(&path, "/v3/projects/%.*s/timeSeries", VN_FMT(cloud->config.project));
         snprintf(filter, sizeof(filter),
-                 "metric.type=\"run.googleapis.com/request_count\" AND resource.labels.service_name=\"%s\"", function->name);
+                 "metric.type=\"run.googleapis.com/request_count\" AND resource.labels.service_name=\"%s\"",
+                 function->name);
         for (int i = 0; i < MAX_PAGES; i++) {
-                VN_AUTO(vn_json) page = NULL;
+                VN_AUTO(vn_json)
+                page = NULL;
                 json_t *series;
                 size_t at;
 
                 vn_buf_reset(&query);
                 vn_buf_text(&query, "filter=");
                 vn_buf_url_encode(&query, vn_str(filter), false);
-                vn_buf_printf(&query, "&interval.startTime=%s&interval.endTime=%s&aggregation.alignmentPeriod=60s", from, to);
+                vn_buf_printf(&query, "&interval.startTime=%s&interval.endTime=%s&aggregation.alignmentPeriod=60s",
+                              from, to);
                 vn_buf_text(&query, "&aggregation.perSeriesAligner=ALIGN_SUM&view=FULL");
                 if (token.len > 0) {
                         vn_buf_text(&query, "&pageToken=");
@@ -146,8 +162,8 @@ enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
                 }
                 VN_TRY(vn_buf_check(&path, err));
                 VN_TRY(vn_buf_check(&query, err));
-                VN_TRY(vn_gcp_call(cloud, "GET", "monitoring.googleapis.com", vn_buf_view(&path), vn_buf_view(&query), NULL,
-                                   false, &page, err));
+                VN_TRY(vn_gcp_call(cloud, "GET", "monitoring.googleapis.com", vn_buf_view(&path), vn_buf_view(&query),
+                                   NULL, false, &page, err));
                 json_array_foreach(json_object_get(page, "timeSeries"), at, series)
                         VN_TRY(add_series(series, ret, cap, ret_count, err));
                 vn_buf_reset(&token);

@@ -20,7 +20,7 @@ static bool has_word(struct vn_str description, const char *const *words, size_t
 /* What the catalog sells besides plain request-based use of a service. */
 static bool is_other_product(struct vn_str description)
 {
-        static const char *const words[] = {"min instance", "idle", "job",     "instance-based", "commit",
+        static const char *const words[] = {"min instance", "idle",    "job",    "instance-based", "commit",
                                             "gpu",          "network", "worker", "egress",         "always"};
 
         return has_word(description, words, sizeof(words) / sizeof(words[0]));
@@ -50,7 +50,8 @@ static bool in_region(struct vn_cloud *cloud, json_t *sku)
 
         if (cloud->config.region.len == 0)
                 return true;
-        json_array_foreach(json_object_get(sku, "serviceRegions"), i, region) {
+        json_array_foreach(json_object_get(sku, "serviceRegions"), i, region)
+        {
                 struct vn_str name = vn_str(json_string_value(region));
 
                 if (vn_str_eq(name, cloud->config.region) || vn_str_eq(name, VN_STR("global")))
@@ -65,9 +66,11 @@ static enum vn_rc add_rates(struct vn_cloud *cloud, json_t *expression, enum vn_
         json_t *rate;
         size_t i;
 
-        json_array_foreach(json_object_get(expression, "tieredRates"), i, rate) {
+        json_array_foreach(json_object_get(expression, "tieredRates"), i, rate)
+        {
                 struct vn_cloud_price price = {.meter = meter};
-                double units = vn_json_pick_number(rate, "unitPrice.units", 0); /* int64 as text, or left out when zero */
+                double units =
+                        vn_json_pick_number(rate, "unitPrice.units", 0); /* int64 as text, or left out when zero */
                 double nanos = vn_json_pick_number(rate, "unitPrice.nanos", 0);
 
                 price.from_units = vn_json_pick_number(rate, "startUsageAmount", 0);
@@ -88,8 +91,8 @@ static enum vn_rc add_sku(struct vn_cloud *cloud, json_t *sku, struct vn_cloud_p
         struct vn_str usage = vn_json_str(sku, "category.usageType");
         enum vn_cloud_meter meter;
 
-        if (!in_region(cloud, sku) || is_other_product(vn_json_str(sku, "description")) || !meter_of(sku, expression, &meter) ||
-            (usage.len > 0 && !vn_str_eq(usage, VN_STR("OnDemand"))))
+        if (!in_region(cloud, sku) || is_other_product(vn_json_str(sku, "description")) ||
+            !meter_of(sku, expression, &meter) || (usage.len > 0 && !vn_str_eq(usage, VN_STR("OnDemand"))))
                 return VN_OK;
         return add_rates(cloud, expression, meter, ret, err);
 }
@@ -105,11 +108,14 @@ static int price_cmp(const void *a, const void *b)
 
 enum vn_rc vn_gcp_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) query = VN_BUF_INIT(16384);
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        query = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(8192);
 
         for (int i = 0; i < MAX_PAGES; i++) {
-                VN_AUTO(vn_json) page = NULL;
+                VN_AUTO(vn_json)
+                page = NULL;
                 json_t *sku;
                 size_t at;
 
@@ -120,17 +126,18 @@ enum vn_rc vn_gcp_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret
                         vn_buf_url_encode(&query, vn_buf_view(&token), false);
                 }
                 VN_TRY(vn_buf_check(&query, err));
-                VN_TRY(vn_gcp_call(cloud, "GET", "cloudbilling.googleapis.com", VN_STR("/v1/services/" CLOUD_RUN "/skus"),
-                                   vn_buf_view(&query), NULL, false, &page, err));
-                json_array_foreach(json_object_get(page, "skus"), at, sku)
-                        VN_TRY(add_sku(cloud, sku, ret, err));
+                VN_TRY(vn_gcp_call(cloud, "GET", "cloudbilling.googleapis.com",
+                                   VN_STR("/v1/services/" CLOUD_RUN "/skus"), vn_buf_view(&query), NULL, false, &page,
+                                   err));
+                json_array_foreach(json_object_get(page, "skus"), at, sku) VN_TRY(add_sku(cloud, sku, ret, err));
                 vn_buf_reset(&token);
                 vn_buf_str(&token, vn_json_str(page, "nextPageToken"));
                 VN_TRY(vn_buf_check(&token, err));
                 if (token.len > 0)
                         continue;
                 if (ret->count == 0)
-                        return vn_fail(err, VN_NOT_FOUND, "gcp: no Cloud Run prices for %.*s", VN_FMT(cloud->config.region));
+                        return vn_fail(err, VN_NOT_FOUND, "gcp: no Cloud Run prices for %.*s",
+                                       VN_FMT(cloud->config.region));
                 qsort(ret->prices, ret->count, sizeof(ret->prices[0]), price_cmp);
                 return VN_OK;
         }

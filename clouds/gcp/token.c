@@ -33,8 +33,10 @@ enum vn_rc vn_gcp_jwt(const char *email, const char *key_pem, const char *token_
                       int64_t now_us, struct vn_buf *ret, struct vn_err *err)
 {
         static const char header[] = "{\"alg\":\"RS256\",\"typ\":\"JWT\"}";
-        VN_AUTO(vn_buf) claims = VN_BUF_INIT(8192);
-        VN_AUTO(vn_buf) signature = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        claims = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        signature = VN_BUF_INIT(4096);
         long long now_s = (long long)(now_us / VN_US_PER_S);
         size_t start;
 
@@ -63,8 +65,10 @@ enum vn_rc vn_gcp_jwt(const char *email, const char *key_pem, const char *token_
 /* An ID token's answer has no expires_in: its own exp claim tells. */
 static int64_t id_token_end_us(struct vn_str token, int64_t missing_us)
 {
-        VN_AUTO(vn_buf) claims = VN_BUF_INIT(16384);
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_buf)
+        claims = VN_BUF_INIT(16384);
+        VN_AUTO(vn_json)
+        root = NULL;
         struct vn_str payload;
         double exp;
 
@@ -76,8 +80,8 @@ static int64_t id_token_end_us(struct vn_str token, int64_t missing_us)
         return exp > 0 && exp < 1e11 ? (int64_t)exp * VN_US_PER_S : missing_us;
 }
 
-static enum vn_rc store(struct vn_cloud *cloud, const char *audience, json_t *answer, const struct vn_cloud_token **ret,
-                        struct vn_err *err)
+static enum vn_rc store(struct vn_cloud *cloud, const char *audience, json_t *answer,
+                        const struct vn_cloud_token **ret, struct vn_err *err)
 {
         int64_t now = vn_now_us(cloud->clock);
         struct vn_str token;
@@ -85,7 +89,8 @@ static enum vn_rc store(struct vn_cloud *cloud, const char *audience, json_t *an
 
         if (audience[0]) {
                 token = vn_json_str(answer, "id_token");
-                return vn_token_store(cloud, audience, token, id_token_end_us(token, now + LIFE_S * VN_US_PER_S), ret, err);
+                return vn_token_store(cloud, audience, token, id_token_end_us(token, now + LIFE_S * VN_US_PER_S), ret,
+                                      err);
         }
         token = vn_json_str(answer, "access_token");
         seconds = vn_json_pick_number(answer, "expires_in", 0);
@@ -94,13 +99,19 @@ static enum vn_rc store(struct vn_cloud *cloud, const char *audience, json_t *an
         return vn_token_store(cloud, audience, token, now + (int64_t)(seconds * (double)VN_US_PER_S), ret, err);
 }
 
-static enum vn_rc fetch(struct vn_cloud *cloud, const char *audience, const struct vn_cloud_token **ret, struct vn_err *err)
+static enum vn_rc fetch(struct vn_cloud *cloud, const char *audience, const struct vn_cloud_token **ret,
+                        struct vn_err *err)
 {
-        VN_AUTO(vn_response) response;
-        VN_AUTO(vn_json) answer = NULL;
-        VN_AUTO(vn_buf) form = VN_BUF_INIT(16384);
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        answer = NULL;
+        VN_AUTO(vn_buf)
+        form = VN_BUF_INIT(16384);
         char host[VN_CLOUD_URL_BYTES];
-        struct vn_call call = {.method = "POST", .host = host, .anonymous = true,
+        struct vn_call call = {.method = "POST",
+                               .host = host,
+                               .anonymous = true,
                                .content_type = "application/x-www-form-urlencoded"};
         struct vn_str uri_host;
         enum vn_rc rc;
