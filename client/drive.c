@@ -52,7 +52,7 @@ static enum vn_rc push(struct drive *d, struct call *call, struct vn_err *err)
 
         if (i == d->heap_cap) {
                 size_t cap = d->heap_cap ? d->heap_cap * 2 : 64;
-                struct call **bigger = vn_realloc(d->heap, cap * sizeof(*bigger));
+                struct call **bigger = vn_realloc(d->heap, cap * sizeof(struct call *));
 
                 if (!bigger)
                         return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for events");
@@ -383,6 +383,13 @@ static int i64_cmp(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
+static double quantile_ms(const struct drive *d, size_t percent)
+{
+        size_t rank = d->sum->invocations * percent / 100;
+
+        return (double)d->elapsed_us[rank] / 1e3;
+}
+
 static void sum_up(struct drive *d)
 {
         size_t n = d->sum->invocations;
@@ -396,9 +403,9 @@ static void sum_up(struct drive *d)
         for (size_t i = 0; i < n; i++)
                 total += (double)d->elapsed_us[i];
         d->sum->mean_ms = total / (double)n / 1e3;
-        d->sum->p50_ms = (double)d->elapsed_us[n * 50 / 100] / 1e3;
-        d->sum->p95_ms = (double)d->elapsed_us[n * 95 / 100] / 1e3;
-        d->sum->p99_ms = (double)d->elapsed_us[n * 99 / 100] / 1e3;
+        d->sum->p50_ms = quantile_ms(d, 50);
+        d->sum->p95_ms = quantile_ms(d, 95);
+        d->sum->p99_ms = quantile_ms(d, 99);
 }
 
 enum vn_rc vn_drive(const struct vn_trace *trace, int64_t start_us, const struct vn_drive_options *options,

@@ -112,13 +112,14 @@ enum vn_rc vn_token_store(struct vn_cloud *cloud, const char *audience, struct v
 enum vn_rc vn_bearer(struct vn_cloud_request *request, struct vn_arena *scratch, const struct vn_cloud_token *token,
                      struct vn_err *err)
 {
-        size_t len = strlen("Bearer ") + token->len;
-        char *value = vn_arena_alloc(scratch, len + 1);
+        static const char scheme[] = "Bearer ";
+        size_t prefix = sizeof(scheme) - 1, len = prefix + token->len;
+        char *value = vn_arena_alloc(scratch, len + 1); /* zeroed, so terminated */
 
         if (!value)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a token");
-        memcpy(value, "Bearer ", strlen("Bearer "));
-        memcpy(value + strlen("Bearer "), token->text, token->len);
+        memcpy(value, scheme, sizeof(scheme));
+        memcpy(value + prefix, token->text, token->len);
         vn_request_header(request, VN_STR("Authorization"), vn_str_n(value, len));
         return VN_OK;
 }

@@ -113,7 +113,7 @@ enum vn_rc vn_azure_set_memory(struct vn_cloud *cloud, const struct vn_cloud_fun
 
         vn_cloud_response_init(&response);
         VN_TRY(vn_azure_get_site(cloud, as_read->resource, &site, guard, err));
-        if (strcmp(guard, as_read->guard))
+        if (strcmp(guard, as_read->guard) != 0)
                 return vn_fail(err, VN_ABORTED, "azure: %s was changed by somebody else", as_read->name);
         body = put_body(site, memory_mb);
         if (!body)

@@ -195,7 +195,7 @@ static enum vn_rc gcp_set_memory(struct vn_cloud *cloud, const struct vn_cloud_f
 
         /* There is no etag: the last update's time is compared, one round trip before the write. */
         VN_TRY(gcp_read(cloud, as_read, ret, err));
-        if (strcmp(ret->guard, as_read->guard))
+        if (strcmp(ret->guard, as_read->guard) != 0)
                 return vn_fail(err, VN_ABORTED, "gcp: %s was changed by somebody else", as_read->name);
         snprintf(quantity, sizeof(quantity), "%uMi", memory_mb);
         snprintf(path, sizeof(path), "/v2/%s", as_read->resource);
