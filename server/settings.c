@@ -5,6 +5,7 @@
 
 const struct vn_config_row vn_settings_rows[] = {
 #define VN_CONFIG(field, key, type, ...) VN_CONFIG_ROW(struct vn_server_config, field, key, type, __VA_ARGS__)
+#include "base/log.h"
 #include "server/config.def"
 #undef VN_CONFIG
 };
@@ -38,11 +39,11 @@ bool vn_settings_reload(const char *path, struct vn_server *server)
         p->server = server;
         p->config = server->config; /* only the control loop writes it, and only through here */
         if (vn_config_reload(vn_settings_rows, vn_settings_row_count, path, &p->config, sizeof p->config, &err) != VN_OK) {
-                fprintf(stderr, "vaned: configuration not reloaded: %s\n", err.msg);
+                VN_LOG(CONFIG_REFUSED, "%s", err.msg);
                 vn_free(p);
         } else {
                 vn_loop_post(server->control, &p->task);
-                fprintf(stderr, "vaned: configuration reloaded\n");
+                VN_LOG(CONFIG_RELOADED, "file=%s", path);
         }
         return true;
 }

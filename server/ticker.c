@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "server/explain/explain.h"
 #include "server/rounds/rounds.h"
 #include "server/routing/routing.h"
@@ -34,7 +35,7 @@ static void tick(void *arg)
                 struct vn_err err;
                 server->ticker->next_retention_us = now_us + RETENTION_EVERY_US;
                 if (vn_telemetry_retain(server, &err) != VN_OK)
-                        fprintf(stderr, "vaned: old windows stay for now: %s\n", err.msg);
+                        VN_LOG(WINDOWS_KEPT, "%s", err.msg);
         }
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "proto/vane_descriptors.h"
 #include "server/explain/explain.h"
 #include "server/http_misc.h"
@@ -150,6 +151,7 @@ int main(int argc, char **argv)
         if (argc != 3 || strcmp(argv[1], "--config"))
                 return usage(argc == 2 && !strcmp(argv[1], "--help") ? stdout : stderr, argc == 2 ? 0 : 2);
         vn_fault_init();
+        vn_log_init("vaned", VN_LOG_INFO, VN_LOG_TEXT);
         /* Signals are taken by sigwait below and by no thread that starts later. */
         sigset_t signals;
         sigemptyset(&signals);
@@ -171,14 +173,14 @@ int main(int argc, char **argv)
         }
         if (rc == VN_OK) {
                 vn_people_show_links(&server);
-                fprintf(stderr, "vaned: ready on http://127.0.0.1:%u and https://%s:%u\n", server.http_port,
-                        server.config.https_host, server.https_port);
+                VN_LOG(START, "http=http://127.0.0.1:%u https=https://%s:%u version=%s", server.http_port,
+                       server.config.https_host, server.https_port, VANE_VERSION);
                 int signal_number = 0;
                 do
                         sigwait(&signals, &signal_number);
                 while (signal_number == SIGHUP && vn_settings_reload(argv[2], &server));
         } else {
-                fprintf(stderr, "vaned: %s\n", err.msg);
+                VN_LOG(FATAL, "%s", err.msg);
         }
         stop(&server);
         return rc == VN_OK ? 0 : 1;

@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "server/rounds/internal.h"
 
 #include <stdio.h>
@@ -458,7 +459,7 @@ void vn_rounds_computed(struct vn_server *server, uint64_t number, struct vn_mod
         enum vn_rc rc = close_round(server, r, better ? "promoted" : candidate ? "refused" : "failed", note,
                                     better ? candidate : NULL, &err);
         if (rc != VN_OK) {
-                fprintf(stderr, "vaned: round %llu stays open: %s\n", (unsigned long long)number, err.msg);
+                VN_LOG(ROUND_KEPT, "round=%llu stays open: %s", (unsigned long long)number, err.msg);
                 vn_model_free(candidate);
                 return;
         }
@@ -487,7 +488,7 @@ void vn_rounds_tick(struct vn_server *server, int64_t now_us)
         if (!r) {
                 if (now_us >= rounds->next_us && online_accounts(server) >= server->config.round_quorum &&
                     vn_rounds_begin(server, now_us, &err) != VN_OK)
-                        fprintf(stderr, "vaned: no round begins: %s\n", err.msg);
+                        VN_LOG(ROUND_KEPT, "no round begins: %s", err.msg);
                 return;
         }
         bool all = r->update_count >= r->quorum && r->update_count >= online_accounts(server);
@@ -495,7 +496,7 @@ void vn_rounds_tick(struct vn_server *server, int64_t now_us)
                 return;
         if (r->update_count < r->quorum) {
                 if (close_round(server, r, "failed", "too few updates at the deadline", NULL, &err) != VN_OK)
-                        fprintf(stderr, "vaned: a round does not end: %s\n", err.msg);
+                        VN_LOG(ROUND_KEPT, "a round does not end: %s", err.msg);
                 return;
         }
         rounds->computing = true;

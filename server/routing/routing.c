@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "server/routing/internal.h"
 
 #include <stdio.h>
@@ -323,7 +324,7 @@ void vn_routing_tick(struct vn_server *server, int64_t now_us)
         routing->dirty = false;
         routing->last_publish_wall_us = wall_us;
         if (publish(server, now_us, &err) != VN_OK)
-                fprintf(stderr, "vaned: views stay as they are: %s\n", err.msg);
+                VN_LOG(VIEWS_KEPT, "%s", err.msg);
 }
 
 static enum vn_rc loop_init(struct vn_server *server, struct vn_route_loop *loop, uint32_t number, struct vn_err *err)

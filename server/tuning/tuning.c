@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "decide/build.h"
 #include "server/policy_table.h"
 #include "server/record.h"
@@ -407,7 +408,7 @@ static void look_for_proposals(struct vn_server *server)
                         if (t.result != VN_TUNE_APPLY)
                                 continue;
                         if (propose(server, a, f, s, &t, &err) != VN_OK) {
-                                fprintf(stderr, "vaned: no proposals for now: %s\n", err.msg);
+                                VN_LOG(TUNING_KEPT, "no proposals for now: %s", err.msg);
                                 return;
                         }
                         made++;
@@ -455,7 +456,7 @@ static void judge(struct vn_server *server, struct vn_proposal *p, int64_t now_u
                         send_command(server, p, true);
         }
         if (rc != VN_OK)
-                fprintf(stderr, "vaned: a proposal stays as it is: %s\n", err.msg);
+                VN_LOG(TUNING_KEPT, "a proposal stays as it is: %s", err.msg);
 }
 
 void vn_tuning_tick(struct vn_server *server, int64_t now_us)
