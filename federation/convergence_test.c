@@ -7,7 +7,7 @@
 #include "tests/test.h"
 
 enum { CLIENTS = 12, DIM = 60, CLASSES = 10, PARAMETERS = (DIM + 1) * CLASSES, MAX_ROWS = 220 };
-static const struct vn_net_shape softmax_shape = {1, VN_ACTIVATION_RELU, {DIM, CLASSES, 0, 0, 0}};
+static const struct vn_net_shape softmax_shape = {1, VN_ACTIVATION_RELU, {DIM, CLASSES, 0, 0, 0}, 0};
 
 struct client {
         char name[12];

@@ -5,16 +5,16 @@
 #include "base/detmath.h"
 #include "base/hash.h"
 
-#define MODEL_FORMAT 1
+#define MODEL_FORMAT 2
 static const char magic[8] = {'V', 'N', 'M', 'O', 'D', 'E', 'L', '\n'};
 /* magic, format, feature version, version, round, parent, shapes, parameter count */
-#define SHAPE_BYTES (2 + 2 * (VN_NET_MAX_LAYERS + 1))
+#define SHAPE_BYTES (3 + 2 * (VN_NET_MAX_LAYERS + 1))
 #define HEAD_BYTES (8 + 4 + 4 + 8 + 8 + VN_MODEL_HASH_BYTES + VN_NET_COUNT * SHAPE_BYTES + 8)
 
 const struct vn_model_shape vn_model_shape_default = {
         .net = {
-                [VN_NET_DURATION] = {3, VN_ACTIVATION_TANH, {VN_DURATION_FEATURES, 32, 16, 2, 0}},
-                [VN_NET_COLD] = {3, VN_ACTIVATION_RELU, {VN_COLD_FEATURES, 16, 8, 1, 0}},
+                [VN_NET_DURATION] = {3, VN_ACTIVATION_TANH, {VN_DURATION_FEATURES, 32, 16, 2, 0}, 1},
+                [VN_NET_COLD] = {3, VN_ACTIVATION_RELU, {VN_COLD_FEATURES, 16, 8, 1, 0}, 1},
         },
 };
 
@@ -23,7 +23,7 @@ size_t vn_net_parameters(const struct vn_net_shape *shape)
         size_t n = 0;
         for (unsigned i = 0; i < shape->layers; i++)
                 n += ((size_t)shape->width[i] + 1) * shape->width[i + 1];
-        return n;
+        return n + (shape->skip ? (size_t)shape->width[0] * shape->width[shape->layers] : 0);
 }
 
 size_t vn_model_parameters(const struct vn_model_shape *shape)
@@ -33,7 +33,7 @@ size_t vn_model_parameters(const struct vn_model_shape *shape)
 
 static bool net_eq(const struct vn_net_shape *a, const struct vn_net_shape *b)
 {
-        if (a->layers != b->layers || a->activation != b->activation)
+        if (a->layers != b->layers || a->activation != b->activation || a->skip != b->skip)
                 return false;
         for (unsigned i = 0; i <= a->layers; i++)
                 if (a->width[i] != b->width[i])
@@ -48,7 +48,8 @@ bool vn_model_shape_eq(const struct vn_model_shape *a, const struct vn_model_sha
 
 static bool net_ok(const struct vn_net_shape *shape, unsigned inputs, unsigned outputs)
 {
-        if (shape->layers < 1 || shape->layers > VN_NET_MAX_LAYERS || shape->activation > VN_ACTIVATION_TANH)
+        if (shape->layers < 1 || shape->layers > VN_NET_MAX_LAYERS || shape->activation > VN_ACTIVATION_TANH ||
+            shape->skip > 1)
                 return false;
         for (unsigned i = 0; i <= shape->layers; i++)
                 if (!shape->width[i] || shape->width[i] > VN_NET_MAX_WIDTH)
@@ -127,31 +128,52 @@ struct vn_model *vn_model_free(struct vn_model *model)
 
 /* --- inference --- */
 
+/* sum[o] += the inputs' weights, in the order of the inputs. */
+static void add_inputs(const float *w, const float *x, size_t in, size_t out, double *sum)
+{
+        for (size_t i = 0; i < in; i++) {
+                double xi = (double)x[i];
+                for (size_t o = 0; o < out; o++)
+                        sum[o] += (double)w[i * out + o] * xi;
+        }
+}
+
+/* One layer, the l-th; *p moves on to the next one's parameters. */
+static void run_layer(const struct vn_net_shape *shape, unsigned l, const float **p, const float *input, const float *x,
+                      float *to)
+{
+        double sum[VN_NET_MAX_WIDTH];
+        size_t in = shape->width[l], out = shape->width[l + 1];
+        const float *bias = *p + in * out;
+        bool last = l + 1 == shape->layers;
+        for (size_t o = 0; o < out; o++)
+                sum[o] = (double)bias[o];
+        add_inputs(*p, x, in, out, sum);
+        *p = bias + out;
+        if (last && shape->skip)
+                add_inputs(*p, input, shape->width[0], out, sum);
+        for (size_t o = 0; o < out; o++)
+                to[o] = (float)(last                                       ? sum[o]
+                                : shape->activation == VN_ACTIVATION_RELU ? (sum[o] > 0 ? sum[o] : 0)
+                                                                          : vn_tanh(sum[o]));
+}
+
 void vn_net_forward(const struct vn_net_shape *shape, const float *p, const float *input, float *ret)
 {
-        float held[VN_NET_MAX_WIDTH];
-        double sum[VN_NET_MAX_WIDTH];
+        float held[2][VN_NET_MAX_WIDTH];
         const float *x = input;
         for (unsigned l = 0; l < shape->layers; l++) {
-                size_t in = shape->width[l], out = shape->width[l + 1];
-                const float *bias = p + in * out;
-                for (size_t o = 0; o < out; o++)
-                        sum[o] = (double)bias[o];
-                for (size_t i = 0; i < in; i++) {
-                        double xi = (double)x[i];
-                        const float *w = p + i * out;
-                        for (size_t o = 0; o < out; o++)
-                                sum[o] += (double)w[o] * xi;
-                }
-                bool last = l + 1 == shape->layers;
-                float *to = last ? ret : held;
-                for (size_t o = 0; o < out; o++)
-                        to[o] = (float)(last                                       ? sum[o]
-                                        : shape->activation == VN_ACTIVATION_RELU ? (sum[o] > 0 ? sum[o] : 0)
-                                                                                  : vn_tanh(sum[o]));
-                x = held;
-                p = bias + out;
+                float *to = l + 1 == shape->layers ? ret : held[l % 2];
+                run_layer(shape, l, &p, input, x, to);
+                x = to;
         }
+}
+
+void vn_net_trace(const struct vn_net_shape *shape, const float *p, const float *input, float at[][VN_NET_MAX_WIDTH])
+{
+        memcpy(at[0], input, shape->width[0] * sizeof(float));
+        for (unsigned l = 0; l < shape->layers; l++)
+                run_layer(shape, l, &p, input, at[l], at[l + 1]);
 }
 
 void vn_model_duration(const struct vn_model *model, const struct vn_fn_stats *stats,
@@ -203,6 +225,7 @@ static void put_head(const struct vn_model *model, uint8_t *to)
                 const struct vn_net_shape *net = &model->shape.net[n];
                 put_le(&to, net->layers, 1);
                 put_le(&to, net->activation, 1);
+                put_le(&to, net->skip, 1);
                 for (unsigned i = 0; i <= VN_NET_MAX_LAYERS; i++)
                         put_le(&to, i <= net->layers ? net->width[i] : 0, 2);
         }
@@ -233,6 +256,7 @@ static bool take_shape(const uint8_t **from, struct vn_net_shape *ret)
 {
         ret->layers = (uint8_t)take_le(from, 1);
         ret->activation = (uint8_t)take_le(from, 1);
+        ret->skip = (uint8_t)take_le(from, 1);
         for (unsigned i = 0; i <= VN_NET_MAX_LAYERS; i++) {
                 ret->width[i] = (uint16_t)take_le(from, 2);
                 if (i > ret->layers && ret->width[i])

@@ -25,6 +25,9 @@ struct vn_net_shape {
         uint8_t layers; /* 1..VN_NET_MAX_LAYERS */
         uint8_t activation;
         uint16_t width[VN_NET_MAX_LAYERS + 1];
+        /* 1: the outputs also get weights straight from the inputs ([input][output], after the layers' parameters): what is
+         * linear is then learnt from few rows, and the hidden layers learn the rest. */
+        uint8_t skip;
 };
 size_t vn_net_parameters(const struct vn_net_shape *shape);
 
@@ -43,7 +46,7 @@ struct vn_model {
         uint8_t hash[VN_MODEL_HASH_BYTES]; /* of the encoded form; vn_model_seal sets it */
         struct vn_model_shape shape;
         size_t parameter_count;
-        float *parameters; /* duration net, then cold net; each layer: weights [input][output], then biases */
+        float *parameters; /* duration net, then cold net; each layer: weights [input][output], then biases; skip */
 };
 /* Seeded (He) initialisation, last layers zero. Version 1. */
 enum vn_rc vn_model_new(const struct vn_model_shape *shape, uint64_t seed, struct vn_model **ret,
@@ -59,6 +62,9 @@ enum vn_rc vn_model_seal(struct vn_model *model, struct vn_err *err) VN_MUST_USE
 
 /* One net's outputs for one input vector. */
 void vn_net_forward(const struct vn_net_shape *shape, const float *parameters, const float *input, float *ret);
+/* The same, keeping every layer's activations (at[0] is the input, at[layers] the output): for training. */
+void vn_net_trace(const struct vn_net_shape *shape, const float *parameters, const float *input,
+                  float at[][VN_NET_MAX_WIDTH]);
 
 struct vn_duration_estimate {
         double log_mean;   /* of ln(us) */

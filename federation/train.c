@@ -18,28 +18,15 @@ struct trace {
         float at[VN_NET_MAX_LAYERS + 1][VN_NET_MAX_WIDTH];
 };
 
-static void forward(const struct vn_net_shape *shape, const float *p, const float *input, struct trace *t)
-{
-        memcpy(t->at[0], input, shape->width[0] * sizeof(float));
-        for (unsigned l = 0; l < shape->layers; l++) {
-                /* One layer at a time through the kernel that inference uses, so that both see the same bits. */
-                struct vn_net_shape one = {1, shape->activation, {shape->width[l], shape->width[l + 1], 0, 0, 0}};
-                float *y = t->at[l + 1];
-                vn_net_forward(&one, p, t->at[l], y);
-                if (l + 1 < shape->layers)
-                        for (size_t o = 0; o < shape->width[l + 1]; o++)
-                                y[o] = shape->activation == VN_ACTIVATION_RELU ? (y[o] > 0 ? y[o] : 0)
-                                                                               : (float)vn_tanh((double)y[o]);
-                p += vn_net_parameters(&one);
-        }
-}
-
 /* delta holds d loss / d output on entry; grad is added to. */
 static void backward(const struct vn_net_shape *shape, const float *p, const struct trace *t, double *delta,
                      double *grad)
 {
         double below[VN_NET_MAX_WIDTH];
-        size_t offset = vn_net_parameters(shape);
+        size_t outputs = shape->width[shape->layers], direct = shape->skip ? shape->width[0] * outputs : 0;
+        size_t offset = vn_net_parameters(shape) - direct;
+        for (size_t i = 0; i < direct; i++)
+                grad[offset + i] += (double)t->at[0][i / outputs] * delta[i % outputs];
         for (unsigned l = shape->layers; l-- > 0;) {
                 size_t in = shape->width[l], out = shape->width[l + 1];
                 offset -= (in + 1) * out;
@@ -64,7 +51,7 @@ double vn_duration_loss(const struct vn_net_shape *shape, const float *p, const 
                         double *grad)
 {
         struct trace t;
-        forward(shape, p, row->x, &t);
+        vn_net_trace(shape, p, row->x, t.at);
         double e = (double)row->base + (double)t.at[shape->layers][0] - (double)row->y;
         double s = (double)t.at[shape->layers][1];
         bool inside = s > MIN_LOG_SPREAD && s < MAX_LOG_SPREAD;
@@ -82,7 +69,7 @@ double vn_duration_loss(const struct vn_net_shape *shape, const float *p, const 
 double vn_cold_loss(const struct vn_net_shape *shape, const float *p, const struct vn_cold_row *row, double *grad)
 {
         struct trace t;
-        forward(shape, p, row->x, &t);
+        vn_net_trace(shape, p, row->x, t.at);
         double z = (double)t.at[shape->layers][0], share = (double)row->share, weight = (double)row->weight;
         double positive = z > 0 ? z : 0, size = z > 0 ? z : -z;
         if (grad) {
