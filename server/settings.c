@@ -3,9 +3,10 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/log.h"
+
 const struct vn_config_row vn_settings_rows[] = {
 #define VN_CONFIG(field, key, type, ...) VN_CONFIG_ROW(struct vn_server_config, field, key, type, __VA_ARGS__)
-#include "base/log.h"
 #include "server/config.def"
 #undef VN_CONFIG
 };
