@@ -1,9 +1,9 @@
-#include "base/log.h"
 #include "server/rounds/internal.h"
 
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "server/record.h"
 #include "server/registry/hub.h"
 #include "server/registry/registry.h"

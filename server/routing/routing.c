@@ -1,9 +1,9 @@
-#include "base/log.h"
 #include "server/routing/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "server/policy_table.h"
 #include "server/record.h"
 #include "server/rounds/rounds.h"
