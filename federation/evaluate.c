@@ -8,6 +8,7 @@ struct function {
         char scope[MAX_SCOPE];
         char name[VN_MAX_FUNCTION_NAME];
         char region[VN_MAX_REGION_NAME];
+        double mean_loss, median_loss;
         struct vn_fn_history history;
 };
 
@@ -106,7 +107,7 @@ static double distance(double a, double b)
         return a > b ? a - b : b - a;
 }
 
-static void score_duration(struct vn_evaluation *e, const struct function *f, enum vn_platform platform,
+static void score_duration(struct vn_evaluation *e, struct function *f, enum vn_platform platform,
                            const struct vn_window *w)
 {
         const struct vn_fn_stats *stats = &f->history.stats;
@@ -122,6 +123,8 @@ static void score_duration(struct vn_evaluation *e, const struct function *f, en
         e->sums.windows++;
         e->sums.mean_loss_sum += mean;
         e->sums.median_loss_sum += median;
+        f->mean_loss += mean;
+        f->median_loss += median;
 }
 
 /* Sum over calls of (p - cold)^2, for `cold` ones and the rest zeros. */
@@ -167,15 +170,18 @@ void vn_evaluation_sums(const struct vn_evaluation *evaluation, struct vn_eval_s
 
 void vn_evaluation_result(const struct vn_evaluation *e, struct vn_eval_result *ret)
 {
-        double mean = e->sums.mean_loss_sum, median = e->sums.median_loss_sum;
-        double windows = e->sums.windows ? (double)e->sums.windows : 1;
+        double better = 0, windows = e->sums.windows ? (double)e->sums.windows : 1;
         double calls = e->sums.cold_calls ? (double)e->sums.cold_calls : 1;
+        for (size_t i = 0; i < e->slots; i++)
+                if (e->table[i])
+                        better += e->table[i]->mean_loss < e->table[i]->median_loss ? e->table[i]->mean_loss
+                                                                                      : e->table[i]->median_loss;
         *ret = (struct vn_eval_result){
                 .windows = e->sums.windows,
                 .cold_calls = e->sums.cold_calls,
                 .mean_loss = e->sums.mean_loss_sum / windows,
                 .median_loss = e->sums.median_loss_sum / windows,
-                .baseline_loss = (mean < median ? mean : median) / windows,
+                .baseline_loss = better / windows,
                 .cold_base_brier = e->sums.cold_base_brier_sum / calls,
         };
         for (size_t i = 0; i < e->model_count; i++) {

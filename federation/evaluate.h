@@ -1,7 +1,7 @@
 /* evaluate.h - how good a model is on held-out windows, beside the baselines, on the same windows.
  * Purpose: the figures eval_loss and eval_loss_baseline. The loss is the mean absolute error of the predicted mean
  *   log duration of a window. The baselines are each function's own running mean and running median, known before the
- *   window; the baseline is the one of the two that does better over all of them.
+ *   window; "the better" is taken function by function, in hindsight, which favours the baseline.
  * Windows must be pushed in order of start for each function; one evaluation belongs to one thread.
  * Ownership: the evaluation owns its histories; the models are borrowed. Bounds: max_functions. */
 #ifndef VANE_FEDERATION_EVALUATE_H
