@@ -13,6 +13,7 @@
 #include "agents/progress.h"
 #include "agents/watch.h"
 #include "base/hash.h"
+#include "base/log.h"
 
 #define MAX_FUNCTIONS 10000
 #define MAX_WAITING_WINDOWS 20000
@@ -56,7 +57,7 @@ static void say(struct agent *a, const char *what, const struct vn_err *err)
         if (!strcmp(a->trouble, err->msg))
                 return;
         snprintf(a->trouble, sizeof a->trouble, "%s", err->msg);
-        fprintf(stderr, "vane-agent: %s: %s\n", what, err->msg);
+        VN_LOG(AGENT_TROUBLE, "%s: %s", what, err->msg);
 }
 
 static void say_later(struct agent *a, int64_t *retry_us, const char *what, const struct vn_err *err)
@@ -93,7 +94,7 @@ static enum vn_rc join(struct agent *a, struct vn_err *err)
         }
         a->channel = vn_grpc_channel_free(a->channel);
         if (rc == VN_OK)
-                fprintf(stderr, "vane-agent: joined as account %s\n", a->identity.account_id);
+                VN_LOG(AGENT_JOINED, "account=%s", a->identity.account_id);
         return rc;
 }
 
@@ -172,7 +173,7 @@ static void run_command(struct agent *a, const struct vn_agent_command *command)
                 vn_progress_remember(&a->progress, &result);
                 if (vn_progress_save(&a->progress, &err) != VN_OK)
                         say(a, "keeping progress", &err);
-                fprintf(stderr, "vane-agent: command %s: %s\n", result.id, result.done ? "done" : result.error);
+                VN_LOG(COMMAND, "id=%s %s", result.id, result.done ? "done" : result.error);
                 a->next_list_us = 0; /* the server shall see the configuration as it is now */
         }
         /* A result that does not arrive is asked for again: the server repeats the command when the stream opens. */

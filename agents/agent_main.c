@@ -3,6 +3,7 @@
 
 #include "agents/agent.h"
 #include "base/fault.h"
+#include "base/log.h"
 
 static volatile sig_atomic_t stopping;
 
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
         struct vn_agent_options options;
         struct vn_err err = {0};
         vn_fault_init();
+        vn_log_init("vane-agent", VN_LOG_INFO, VN_LOG_TEXT);
         if (vn_agent_options_parse(argc, argv, &options, &err) != VN_OK) {
                 fprintf(stderr, "vane-agent: %s\n%s", err.msg, vn_agent_usage);
                 return 2;
@@ -30,7 +32,7 @@ int main(int argc, char **argv)
         sigaction(SIGTERM, &action, NULL);
         signal(SIGPIPE, SIG_IGN);
         if (vn_agent_run(&options, &stopping, &err) != VN_OK) {
-                fprintf(stderr, "vane-agent: %s\n", err.msg);
+                VN_LOG(FATAL, "%s", err.msg);
                 return 1;
         }
         return 0;
