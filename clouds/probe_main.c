@@ -79,8 +79,8 @@ static void check_change(struct vn_cloud *cloud, const struct vn_cloud_function 
         }
         wanted = before.memory_mb == 512 ? 2048 : 512;
         EXPECT_RC(VN_OK, vn_cloud_set_memory(cloud, &before, wanted, VN_US_PER_MIN, &after, &err));
-        EXPECT(after.memory_mb == wanted && strcmp(after.guard, before.guard), "%u MB, guard %s", after.memory_mb,
-               after.guard);
+        EXPECT(after.memory_mb == wanted && strcmp(after.guard, before.guard) != 0, "%u MB, guard %s",
+               after.memory_mb, after.guard);
         EXPECT_RC(VN_ABORTED,
                   vn_cloud_set_memory(cloud, &before, wanted == 512 ? 2048 : 512, VN_US_PER_MIN, &restored, &err));
         EXPECT_RC(VN_OK, vn_cloud_read(cloud, listed, &restored, &err));
