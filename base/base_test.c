@@ -30,7 +30,8 @@ TEST(detmath_agrees_with_libm_within_2_ulp)
 
 TEST(buffer_never_passes_its_maximum)
 {
-        VN_AUTO(vn_buf) buf = VN_BUF_INIT(10);
+        VN_AUTO(vn_buf)
+        buf = VN_BUF_INIT(10);
         CHECK(vn_buf_text(&buf, "12345"));
         CHECK(!vn_buf_text(&buf, "678901"));
         CHECK_TEXT("12345", buf.ptr);
@@ -61,8 +62,10 @@ TEST(encodings_round_trip)
                 size_t n = vn_rng_below(&rng, sizeof bytes);
                 for (size_t k = 0; k < n; k++)
                         bytes[k] = (uint8_t)vn_rng_u64(&rng);
-                VN_AUTO(vn_buf) text = VN_BUF_INIT(1000);
-                VN_AUTO(vn_buf) back = VN_BUF_INIT(1000);
+                VN_AUTO(vn_buf)
+                text = VN_BUF_INIT(1000);
+                VN_AUTO(vn_buf)
+                back = VN_BUF_INIT(1000);
                 CHECK(i % 2 ? vn_buf_base64(&text, bytes, n) : vn_buf_base64url(&text, bytes, n));
                 CHECK_OK(vn_base64_decode(vn_buf_view(&text), &back));
                 CHECK(vn_str_eq(vn_buf_view(&back), vn_str_n(bytes, n)));
@@ -76,7 +79,8 @@ TEST(encodings_round_trip)
 
 TEST(json_string_escapes_and_repairs)
 {
-        VN_AUTO(vn_buf) out = VN_BUF_INIT(100);
+        VN_AUTO(vn_buf)
+        out = VN_BUF_INIT(100);
         CHECK(vn_buf_json_string(&out, VN_STR("a\"\\\n\xC3\xA9\xFF")));
         CHECK_TEXT("\"a\\\"\\\\\\u000a\xC3\xA9\xEF\xBF\xBD\"", out.ptr);
 }
@@ -110,7 +114,8 @@ TEST(time_text_round_trips)
 
 TEST(arena_stops_at_its_cap_and_forgets_all_at_once)
 {
-        VN_AUTO(vn_arena) arena = {0};
+        VN_AUTO(vn_arena)
+        arena = {0};
         vn_arena_init(&arena, 10000);
         size_t got = 0;
         while (vn_arena_alloc(&arena, 100))
@@ -139,7 +144,8 @@ static enum vn_rc write_once(void)
 {
         char path[512];
         snprintf(path, sizeof path, "%s/file", test_dir());
-        VN_AUTO(vn_buf) back = VN_BUF_INIT(100);
+        VN_AUTO(vn_buf)
+        back = VN_BUF_INIT(100);
         VN_TRY(vn_file_write_atomic(path, VN_STR("content"), 0600, NULL));
         VN_TRY(vn_file_read(path, &back, NULL));
         CHECK(vn_str_eq(vn_buf_view(&back), VN_STR("content")));
@@ -155,7 +161,8 @@ TEST(atomic_write_survives_each_fault)
         for (size_t i = 0; i < 3; i++) {
                 vn_fault_arm(places[i], 1, VN_FAULT_FAIL);
                 CHECK(vn_file_write_atomic(path, VN_STR("other"), 0600, NULL) != VN_OK);
-                VN_AUTO(vn_buf) back = VN_BUF_INIT(100);
+                VN_AUTO(vn_buf)
+                back = VN_BUF_INIT(100);
                 CHECK_OK(vn_file_read(path, &back, NULL));
                 CHECK_TEXT("content", back.ptr);
                 vn_fault_clear();

@@ -95,7 +95,8 @@ static enum vn_rc shared_map(const char *path, int flags, struct vn_clock_shared
         return VN_OK;
 }
 
-enum vn_rc vn_clock_shared_create(const char *path, int64_t start_us, struct vn_clock_shared **ret, struct vn_err *err)
+enum vn_rc vn_clock_shared_create(const char *path, int64_t start_us, struct vn_clock_shared **ret,
+                                  struct vn_err *err)
 {
         struct vn_clock_shared *shared;
         VN_TRY(shared_map(path, O_RDWR | O_CREAT | O_TRUNC, &shared, err));

@@ -58,12 +58,12 @@ static bool set_value(const struct vn_config_row *row, struct vn_str text, char 
         *ret_in_bounds = true;
         switch (row->type) {
         case VN_CONFIG_TEXT:
-                *ret_in_bounds = (double)text.len >= row->min && (double)text.len <= row->max && text.len < row->bytes;
+                *ret_in_bounds =
+                        (double)text.len >= row->min && (double)text.len <= row->max && text.len < row->bytes;
                 if (!vn_str_is_utf8(text) || memchr(text.ptr, 0, text.len))
                         return false;
                 return !*ret_in_bounds || vn_str_copy(to, row->bytes, text);
-        case VN_CONFIG_UINT:
-                return set_uint(row, text, to, ret_in_bounds);
+        case VN_CONFIG_UINT: return set_uint(row, text, to, ret_in_bounds);
         case VN_CONFIG_NUMBER:
                 if (vn_str_to_double(text, &number) != VN_OK)
                         return false;
@@ -84,14 +84,10 @@ static bool set_value(const struct vn_config_row *row, struct vn_str text, char 
 static const char *type_name(enum vn_config_type type)
 {
         switch (type) {
-        case VN_CONFIG_TEXT:
-                return "text";
-        case VN_CONFIG_UINT:
-                return "whole number";
-        case VN_CONFIG_NUMBER:
-                return "number";
-        case VN_CONFIG_BOOL:
-                return "true or false";
+        case VN_CONFIG_TEXT: return "text";
+        case VN_CONFIG_UINT: return "whole number";
+        case VN_CONFIG_NUMBER: return "number";
+        case VN_CONFIG_BOOL: return "true or false";
         }
         VN_ASSERT(!"config type");
         return "";
@@ -264,7 +260,8 @@ enum vn_rc vn_config_parse(const struct vn_config_row *rows, size_t count, struc
 enum vn_rc vn_config_read(const struct vn_config_row *rows, size_t count, const char *path, void *config,
                           size_t config_bytes, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(MAX_FILE_BYTES + 1);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(MAX_FILE_BYTES + 1);
 
         VN_TRY(vn_file_read(path, &text, err));
         return vn_config_parse(rows, count, vn_buf_view(&text), path, config, config_bytes, err);

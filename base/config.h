@@ -30,16 +30,16 @@ struct vn_config_row {
         const char *help;
         size_t offset, bytes;
 };
-#define VN_CONFIG_ROW(strct, field, key_, type_, fallback_, min_, max_, unit_, when_, help_)                   \
-        {.key = key_,                                                                                         \
-         .type = VN_CONFIG_##type_,                                                                           \
-         .fallback = fallback_,                                                                               \
-         .min = min_,                                                                                         \
-         .max = max_,                                                                                         \
-         .unit = unit_,                                                                                       \
-         .when = VN_CONFIG_##when_,                                                                           \
-         .help = help_,                                                                                       \
-         .offset = offsetof(strct, field),                                                                    \
+#define VN_CONFIG_ROW(strct, field, key_, type_, fallback_, min_, max_, unit_, when_, help_)                         \
+        {.key = key_,                                                                                                \
+         .type = VN_CONFIG_##type_,                                                                                  \
+         .fallback = fallback_,                                                                                      \
+         .min = min_,                                                                                                \
+         .max = max_,                                                                                                \
+         .unit = unit_,                                                                                              \
+         .when = VN_CONFIG_##when_,                                                                                  \
+         .help = help_,                                                                                              \
+         .offset = offsetof(strct, field),                                                                           \
          .bytes = sizeof(((strct *)0)->field)},
 
 /* Every field at its default ("" or 0 for required ones). */

@@ -5,8 +5,8 @@
 #ifndef VANE_BASE_DETMATH_H
 #define VANE_BASE_DETMATH_H
 
-double vn_exp(double x);      /* 0 below -745, infinity above 709.78; NaN stays NaN */
-double vn_log(double x);      /* natural; -infinity at 0, NaN below */
+double vn_exp(double x); /* 0 below -745, infinity above 709.78; NaN stays NaN */
+double vn_log(double x); /* natural; -infinity at 0, NaN below */
 double vn_log1p(double x);
 double vn_pow(double x, double y); /* x >= 0: exp(y log x); 1 for y = 0 */
 double vn_tanh(double x);

@@ -53,25 +53,25 @@ enum vn_rc vn_rc_from_http_status(int status);
 /* The nearest code for an errno value. */
 enum vn_rc vn_rc_from_errno(int error_number);
 
-#define VN_TRY(expression)                                                                                   \
-        do {                                                                                                 \
-                enum vn_rc vn_try_rc_ = (expression);                                                        \
-                if (vn_try_rc_ != VN_OK)                                                                     \
-                        return vn_try_rc_;                                                                   \
+#define VN_TRY(expression)                                                                                           \
+        do {                                                                                                         \
+                enum vn_rc vn_try_rc_ = (expression);                                                                \
+                if (vn_try_rc_ != VN_OK)                                                                             \
+                        return vn_try_rc_;                                                                           \
         } while (0)
 
 __attribute__((noreturn)) void vn_assert_failed(const char *expression, const char *file, int line);
-#define VN_ASSERT(condition)                                                                                 \
-        do {                                                                                                 \
-                if (__builtin_expect(!(condition), 0))                                                       \
-                        vn_assert_failed(#condition, __FILE__, __LINE__);                                    \
+#define VN_ASSERT(condition)                                                                                         \
+        do {                                                                                                         \
+                if (__builtin_expect(!(condition), 0))                                                               \
+                        vn_assert_failed(#condition, __FILE__, __LINE__);                                            \
         } while (0)
 
 /* For the rare call whose result truly does not matter; say why beside it. */
-#define VN_IGNORE(expression)                                                                                \
-        do {                                                                                                 \
-                if (expression) {                                                                            \
-                }                                                                                            \
+#define VN_IGNORE(expression)                                                                                        \
+        do {                                                                                                         \
+                if (expression) {                                                                                    \
+                }                                                                                                    \
         } while (0)
 
 #endif

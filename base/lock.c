@@ -61,8 +61,8 @@ bool vn_lock_wait(struct vn_lock *lock, pthread_cond_t *condition, const struct 
 
         VN_ASSERT_HELD(lock);
         atomic_store(&lock->held, false);
-        rc = deadline ? pthread_cond_timedwait(condition, &lock->mutex, deadline) :
-                        pthread_cond_wait(condition, &lock->mutex);
+        rc = deadline ? pthread_cond_timedwait(condition, &lock->mutex, deadline)
+                      : pthread_cond_wait(condition, &lock->mutex);
         VN_ASSERT(rc == 0 || rc == ETIMEDOUT);
         taken(lock);
         return rc == 0;

@@ -46,7 +46,7 @@ static inline void vn_lock_scope_end(struct vn_lock **lock)
         vn_lock_give(*lock);
 }
 /* Held until the end of the scope. */
-#define VN_LOCKED(lock)                                                                                      \
+#define VN_LOCKED(lock)                                                                                              \
         __attribute__((cleanup(vn_lock_scope_end), unused)) struct vn_lock *vn_locked_ = vn_lock_scope(lock)
 
 /* "class taken waited" lines of every class that was ever taken. */

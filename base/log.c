@@ -100,7 +100,8 @@ static void flatten(char *text)
 static bool is_key(struct vn_str s)
 {
         for (size_t i = 0; i < s.len; i++)
-                if (!((s.ptr[i] >= 'a' && s.ptr[i] <= 'z') || (s.ptr[i] >= '0' && s.ptr[i] <= '9') || s.ptr[i] == '_'))
+                if (!((s.ptr[i] >= 'a' && s.ptr[i] <= 'z') || (s.ptr[i] >= '0' && s.ptr[i] <= '9') ||
+                      s.ptr[i] == '_'))
                         return false;
         return s.len > 0;
 }
@@ -109,7 +110,8 @@ static bool is_key(struct vn_str s)
 static void add_members(struct vn_buf *line, const char *text)
 {
         struct vn_str rest = vn_str(text);
-        VN_AUTO(vn_buf) other = VN_BUF_INIT(LINE_BYTES);
+        VN_AUTO(vn_buf)
+        other = VN_BUF_INIT(LINE_BYTES);
 
         while (rest.ptr && rest.len) {
                 struct vn_str word = rest, key, value;
@@ -147,7 +149,8 @@ static void write_line(enum vn_log_event event, int64_t now_us, const char *text
 {
         char time[VN_TIME_TEXT_BYTES];
         const char *level = level_names[events[event].level];
-        VN_AUTO(vn_buf) line = VN_BUF_INIT(3 * LINE_BYTES);
+        VN_AUTO(vn_buf)
+        line = VN_BUF_INIT(3 * LINE_BYTES);
 
         vn_time_format(now_us, time);
         if (logger.form == VN_LOG_JSON) {
@@ -195,5 +198,6 @@ void vn_log_document(struct vn_buf *out)
 {
         vn_buf_text(out, "| event | level | meaning |\n| --- | --- | --- |\n");
         for (int i = 0; i < VN_EVENT_COUNT; i++)
-                vn_buf_printf(out, "| `%s` | %s | %s |\n", events[i].text, level_names[events[i].level], events[i].help);
+                vn_buf_printf(out, "| `%s` | %s | %s |\n", events[i].text, level_names[events[i].level],
+                              events[i].help);
 }

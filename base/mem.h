@@ -30,20 +30,20 @@ static inline void vn_text_cleanup(char **p)
         vn_free(*p);
 }
 /* For `struct x *x_free(struct x *)`: makes VN_AUTO(x) a `struct x *` freed at scope end. */
-#define VN_DEFINE_AUTO(name)                                                                                 \
-        typedef struct name *name##_auto;                                                                    \
-        static inline void name##_cleanup(struct name **p)                                                   \
-        {                                                                                                    \
-                name##_free(*p);                                                                             \
-        }                                                                                                    \
+#define VN_DEFINE_AUTO(name)                                                                                         \
+        typedef struct name *name##_auto;                                                                            \
+        static inline void name##_cleanup(struct name **p)                                                           \
+        {                                                                                                            \
+                name##_free(*p);                                                                                     \
+        }                                                                                                            \
         struct name /* takes the semicolon */
 
 /* Returns *pointer and sets it to NULL: marks that ownership moves on. */
-#define vn_steal(pointer)                                                                                    \
-        ({                                                                                                   \
-                __typeof__(*(pointer)) vn_stolen_ = *(pointer);                                              \
-                *(pointer) = NULL;                                                                           \
-                vn_stolen_;                                                                                  \
+#define vn_steal(pointer)                                                                                            \
+        ({                                                                                                           \
+                __typeof__(*(pointer)) vn_stolen_ = *(pointer);                                                      \
+                *(pointer) = NULL;                                                                                   \
+                vn_stolen_;                                                                                          \
         })
 
 /* --- arena: bump allocation with a cap; everything goes at once --- */

@@ -7,9 +7,9 @@
 #define LABEL_BYTES 32
 #define BUCKETS 19
 /* Upper bounds in microseconds; 1, 2.5, 5 a decade from 100 us to 100 s. */
-static const uint64_t bounds_us[BUCKETS] = {100,    250,    500,    1000,    2500,    5000,    10000,   25000,    50000,
-                                            100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 25000000,
-                                            50000000, 100000000};
+static const uint64_t bounds_us[BUCKETS] = {100,     250,      500,      1000,     2500,     5000,    10000,
+                                            25000,   50000,    100000,   250000,   500000,   1000000, 2500000,
+                                            5000000, 10000000, 25000000, 50000000, 100000000};
 
 static const struct {
         const char *text;
@@ -130,10 +130,11 @@ static void print_histogram(struct vn_buf *out, enum vn_metric metric)
         for (unsigned i = 0; i <= BUCKETS; i++) {
                 total += atomic_load(&histograms[metric].buckets[i]);
                 if (i < BUCKETS)
-                        vn_buf_printf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)bounds_us[i] / 1e6, total);
+                        vn_buf_printf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)bounds_us[i] / 1e6,
+                                      total);
         }
-        vn_buf_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.6f\n%s_count %" PRIu64 "\n", name, total, name,
-                      (double)atomic_load(&histograms[metric].sum_us) / 1e6, name, total);
+        vn_buf_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.6f\n%s_count %" PRIu64 "\n", name, total,
+                      name, (double)atomic_load(&histograms[metric].sum_us) / 1e6, name, total);
 }
 
 static void print_series(struct vn_buf *out, enum vn_metric metric)
@@ -157,12 +158,9 @@ static void print_series(struct vn_buf *out, enum vn_metric metric)
 static const char *type_name(enum vn_metric_type type)
 {
         switch (type) {
-        case VN_METRIC_COUNTER:
-                return "counter";
-        case VN_METRIC_GAUGE:
-                return "gauge";
-        case VN_METRIC_HISTOGRAM:
-                return "histogram";
+        case VN_METRIC_COUNTER: return "counter";
+        case VN_METRIC_GAUGE: return "gauge";
+        case VN_METRIC_HISTOGRAM: return "histogram";
         }
         VN_ASSERT(!"metric type");
         return "";

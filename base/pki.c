@@ -137,8 +137,8 @@ enum vn_rc vn_pki_make_ca(struct vn_str key_pem, const char *name, int64_t not_b
         BIO *bio = NULL;
         int written = 0;
         if (cert && X509_set_version(cert, 2) && set_serial(cert) && set_times(cert, not_before_s, not_after_s) &&
-            set_name(X509_get_subject_name(cert), name) &&
-            X509_set_issuer_name(cert, X509_get_subject_name(cert)) && X509_set_pubkey(cert, key) &&
+            set_name(X509_get_subject_name(cert), name) && X509_set_issuer_name(cert, X509_get_subject_name(cert)) &&
+            X509_set_pubkey(cert, key) &&
             add_text_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
             add_text_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
             add_text_extension(cert, cert, NID_subject_key_identifier, "hash") &&

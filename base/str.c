@@ -295,7 +295,8 @@ enum vn_rc vn_file_read(const char *path, struct vn_buf *ret, struct vn_err *err
                 if (ret->len == ret->max_bytes) {
                         char extra;
                         if (read(fd, &extra, 1) == 1)
-                                rc = vn_fail(err, VN_RESOURCE_EXHAUSTED, "%s: larger than %zu bytes", path, ret->max_bytes);
+                                rc = vn_fail(err, VN_RESOURCE_EXHAUSTED, "%s: larger than %zu bytes", path,
+                                             ret->max_bytes);
                         break;
                 }
         }
@@ -321,7 +322,8 @@ static enum vn_rc sync_directory_of(const char *path)
 {
         char dir[4096];
         const char *slash = strrchr(path, '/');
-        if (!vn_str_copy(dir, sizeof dir, slash ? vn_str_n(path, slash == path ? 1 : (size_t)(slash - path)) : VN_STR(".")))
+        if (!vn_str_copy(dir, sizeof dir,
+                         slash ? vn_str_n(path, slash == path ? 1 : (size_t)(slash - path)) : VN_STR(".")))
                 return VN_OUT_OF_RANGE;
         int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)

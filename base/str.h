@@ -79,8 +79,8 @@ static inline void vn_buf_cleanup(struct vn_buf *buf)
 /* --- encodings --- */
 void vn_hex(const void *bytes, size_t n, char *ret); /* writes 2n+1 characters, lower case */
 enum vn_rc vn_unhex(struct vn_str hex, void *ret, size_t ret_bytes) VN_MUST_USE; /* exact length */
-bool vn_buf_base64(struct vn_buf *buf, const void *bytes, size_t n);    /* standard, padded */
-bool vn_buf_base64url(struct vn_buf *buf, const void *bytes, size_t n); /* URL alphabet, no padding */
+bool vn_buf_base64(struct vn_buf *buf, const void *bytes, size_t n);             /* standard, padded */
+bool vn_buf_base64url(struct vn_buf *buf, const void *bytes, size_t n);          /* URL alphabet, no padding */
 /* Both alphabets, padding optional; anything else is an error. */
 enum vn_rc vn_base64_decode(struct vn_str text, struct vn_buf *ret) VN_MUST_USE;
 bool vn_buf_url_encode(struct vn_buf *buf, struct vn_str s, bool keep_slash); /* RFC 3986 unreserved stay */
@@ -90,6 +90,7 @@ bool vn_buf_json_string(struct vn_buf *buf, struct vn_str s); /* with the quotes
 /* --- whole files --- */
 enum vn_rc vn_file_read(const char *path, struct vn_buf *ret, struct vn_err *err) VN_MUST_USE;
 /* Writes beside, fsyncs, renames, fsyncs the directory: all or nothing. */
-enum vn_rc vn_file_write_atomic(const char *path, struct vn_str content, unsigned mode, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_file_write_atomic(const char *path, struct vn_str content, unsigned mode,
+                                struct vn_err *err) VN_MUST_USE;
 
 #endif

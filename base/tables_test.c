@@ -43,12 +43,11 @@ struct demo {
         bool on;
 };
 static const struct vn_config_row rows[] = {
-        VN_CONFIG_ROW(struct demo, name, "name", TEXT, NULL, 1, 15, "", START, "A name.")
-        VN_CONFIG_ROW(struct demo, port, "http.port", UINT, "80", 1, 65535, "", START, "A port.")
-        VN_CONFIG_ROW(struct demo, bytes, "http.bytes", UINT, "1024", 1, 1e15, "bytes", RELOAD, "A size.")
-        VN_CONFIG_ROW(struct demo, share, "share", NUMBER, "0.5", 0, 1, "", RELOAD, "A share.")
-        VN_CONFIG_ROW(struct demo, on, "on", BOOL, "true", 0, 1, "", RELOAD, "Whether.")
-};
+        VN_CONFIG_ROW(struct demo, name, "name", TEXT, NULL, 1, 15, "", START, "A name.") VN_CONFIG_ROW(
+                struct demo, port, "http.port", UINT, "80", 1, 65535, "", START, "A port.")
+                VN_CONFIG_ROW(struct demo, bytes, "http.bytes", UINT, "1024", 1, 1e15, "bytes", RELOAD, "A size.")
+                        VN_CONFIG_ROW(struct demo, share, "share", NUMBER, "0.5", 0, 1, "", RELOAD, "A share.")
+                                VN_CONFIG_ROW(struct demo, on, "on", BOOL, "true", 0, 1, "", RELOAD, "Whether.")};
 #define ROWS rows, sizeof(rows) / sizeof(rows[0])
 
 TEST(config_reads_nested_and_dotted_keys)
@@ -194,7 +193,8 @@ static void *count_up(void *arg)
 
 TEST(metrics_count_from_many_threads)
 {
-        VN_AUTO(vn_buf) out = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        out = VN_BUF_INIT(1 << 20);
         pthread_t threads[4];
 
         vn_metrics_reset();
@@ -235,7 +235,8 @@ static void *look(void *arg)
 
 TEST(lock_knows_its_owner)
 {
-        VN_AUTO(vn_buf) report = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        report = VN_BUF_INIT(4096);
         struct timespec past = {.tv_sec = 1};
         pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
         pthread_t thread;

@@ -21,7 +21,8 @@ struct ssl_ctx_st *vn_tls_server_ctx(struct vn_tls_server *tls);
 
 #define VN_MAX_URI_SAN_BYTES 256
 /* The one URI SAN of the verified peer certificate; NOT_FOUND without certificate, INVALID_ARGUMENT with several. */
-enum vn_rc vn_tls_peer_uri(struct ssl_st *ssl, char ret[VN_MAX_URI_SAN_BYTES], uint8_t ret_fingerprint[32]) VN_MUST_USE;
+enum vn_rc vn_tls_peer_uri(struct ssl_st *ssl, char ret[VN_MAX_URI_SAN_BYTES],
+                           uint8_t ret_fingerprint[32]) VN_MUST_USE;
 
 /* --- keys and certificates (P-256) --- */
 enum vn_rc vn_pki_make_key(struct vn_buf *ret_key_pem, struct vn_err *err) VN_MUST_USE;
@@ -32,13 +33,14 @@ enum vn_rc vn_pki_make_ca(struct vn_str key_pem, const char *name, int64_t not_b
 struct vn_pki_leaf {
         const char *const *dns_names; /* "localhost", and IP addresses as text */
         size_t dns_name_count;
-        const char *uri;   /* NULL or the one URI SAN */
-        bool server;       /* serverAuth, else clientAuth */
+        const char *uri; /* NULL or the one URI SAN */
+        bool server;     /* serverAuth, else clientAuth */
         int64_t not_before_s, not_after_s;
 };
 /* Signs for the CSR's public key only: every name in the CSR is ignored. Checks the CSR's own signature. */
 enum vn_rc vn_pki_sign_csr(struct vn_str ca_cert_pem, struct vn_str ca_key_pem, struct vn_str csr_pem,
-                           const struct vn_pki_leaf *leaf, struct vn_buf *ret_cert_pem, struct vn_err *err) VN_MUST_USE;
+                           const struct vn_pki_leaf *leaf, struct vn_buf *ret_cert_pem,
+                           struct vn_err *err) VN_MUST_USE;
 /* SHA-256 of the certificate's DER (for pinning in join tokens), of the CSR's public key, and a certificate's end. */
 enum vn_rc vn_pki_cert_fingerprint(struct vn_str cert_pem, uint8_t ret[32], struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_pki_csr_key_hash(struct vn_str csr_pem, uint8_t ret[32], struct vn_err *err) VN_MUST_USE;

@@ -201,7 +201,8 @@ TEST(key_hash_is_the_keys_and_a_changed_request_is_refused)
         struct vn_err err;
         uint8_t one[32], two[32];
         CHECK_OK(make_pki(&p, "spiffe://a/account/1", -60, 60));
-        VN_AUTO(vn_buf) again = VN_BUF_INIT(PEM_MAX);
+        VN_AUTO(vn_buf)
+        again = VN_BUF_INIT(PEM_MAX);
         CHECK_OK(vn_pki_make_csr(vn_buf_view(&p.agent_key), &again, NULL));
         CHECK_OK(vn_pki_csr_key_hash(vn_buf_view(&p.agent_csr), one, NULL));
         CHECK_OK(vn_pki_csr_key_hash(vn_buf_view(&again), two, NULL));
@@ -217,7 +218,8 @@ TEST(key_hash_is_the_keys_and_a_changed_request_is_refused)
                 again.ptr[i] = old;
         }
         CHECK(refused > 20);
-        VN_AUTO(vn_buf) out = VN_BUF_INIT(PEM_MAX);
+        VN_AUTO(vn_buf)
+        out = VN_BUF_INIT(PEM_MAX);
         struct vn_pki_leaf backwards = {.uri = "x:y", .not_before_s = 10, .not_after_s = 10};
         CHECK_RC(VN_INVALID_ARGUMENT, vn_pki_sign_csr(vn_buf_view(&p.ca), vn_buf_view(&p.ca_key),
                                                       vn_buf_view(&p.agent_csr), &backwards, &out, &err));
@@ -243,7 +245,8 @@ TEST(tls_bad_pem)
         CHECK(tls == NULL);
         CHECK_RC(VN_INVALID_ARGUMENT, vn_pki_cert_fingerprint(junk, hash, &err));
         CHECK_RC(VN_INVALID_ARGUMENT, vn_pki_cert_not_after(junk, &end_s, &err));
-        VN_AUTO(vn_buf) small = VN_BUF_INIT(16);
+        VN_AUTO(vn_buf)
+        small = VN_BUF_INIT(16);
         CHECK_RC(VN_RESOURCE_EXHAUSTED, vn_pki_make_key(&small, &err));
         pki_done(&p);
 }

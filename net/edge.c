@@ -141,7 +141,8 @@ static enum vn_rc open_listener(const char *host, uint16_t port, bool plain, int
                 if (fd >= 0)
                         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
                 if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) || listen(fd, LISTEN_BACKLOG))
-                        rc = vn_fail(err, vn_rc_from_errno(errno), "listen on %s:%u: %s", host, port, strerror(errno));
+                        rc = vn_fail(err, vn_rc_from_errno(errno), "listen on %s:%u: %s", host, port,
+                                     strerror(errno));
         }
         freeaddrinfo(found);
         if (rc != VN_OK && fd >= 0)
@@ -242,7 +243,8 @@ enum vn_rc vn_edge_listen(struct vn_edge *edge, const char *host, uint16_t port,
         port = bound_port(fd);
         struct edge_listener *listener = &edge->listeners[edge->listener_count];
         *listener = (struct edge_listener){.edge = edge, .fd = fd, .tls = tls ? vn_tls_server_ctx(tls) : NULL};
-        listener->event = event_new(vn_loop_base(edge->loops[0]->loop), fd, EV_READ | EV_PERSIST, on_accept, listener);
+        listener->event =
+                event_new(vn_loop_base(edge->loops[0]->loop), fd, EV_READ | EV_PERSIST, on_accept, listener);
         enum vn_rc rc = listener->event ? VN_OK : vn_fail(err, VN_RESOURCE_EXHAUSTED, "edge: out of memory");
         if (rc == VN_OK && !tls)
                 rc = allow_default_hosts(edge, host, port, err);
@@ -346,7 +348,8 @@ void vn_edge_stats(const struct vn_edge *edge, struct vn_edge_stats *ret)
         *ret = (struct vn_edge_stats){0};
         for (unsigned i = 0; i < edge->loop_count; i++) {
                 const struct edge_loop *loop = edge->loops[i];
-#define VN_EDGE_STAT(name, help) ret->name += atomic_load_explicit(&loop->stats[EDGE_STAT_##name], memory_order_relaxed);
+#define VN_EDGE_STAT(name, help)                                                                                     \
+        ret->name += atomic_load_explicit(&loop->stats[EDGE_STAT_##name], memory_order_relaxed);
 #include "net/edge_stats.def"
 #undef VN_EDGE_STAT
         }

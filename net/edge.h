@@ -13,15 +13,15 @@ struct vn_edge;
 struct vn_tls_server; /* base/tls.h */
 
 struct vn_edge_limits {
-        uint32_t max_connections;        /* 10,000 */
-        uint32_t max_streams;            /* 100 concurrent streams a connection */
-        uint32_t header_timeout_ms;      /* 10,000: whole request head, from its first byte */
-        uint32_t body_timeout_ms;        /* 30,000: whole body of a non-streaming request */
-        uint32_t idle_timeout_ms;        /* 300,000 */
-        uint32_t max_header_bytes;       /* 32 KiB */
-        uint32_t max_body_bytes;         /* 4 MiB */
-        uint32_t outbox_bytes;           /* 256 KiB a call */
-        uint32_t max_connection_age_ms;  /* 0: no limit; then GOAWAY and grace */
+        uint32_t max_connections;       /* 10,000 */
+        uint32_t max_streams;           /* 100 concurrent streams a connection */
+        uint32_t header_timeout_ms;     /* 10,000: whole request head, from its first byte */
+        uint32_t body_timeout_ms;       /* 30,000: whole body of a non-streaming request */
+        uint32_t idle_timeout_ms;       /* 300,000 */
+        uint32_t max_header_bytes;      /* 32 KiB */
+        uint32_t max_body_bytes;        /* 4 MiB */
+        uint32_t outbox_bytes;          /* 256 KiB a call */
+        uint32_t max_connection_age_ms; /* 0: no limit; then GOAWAY and grace */
 };
 void vn_edge_limits_default(struct vn_edge_limits *ret);
 
@@ -58,7 +58,8 @@ void vn_http_reply(struct vn_call *call, int status, const char *content_type, s
                    const struct vn_http_header *headers, size_t header_count);
 
 /* Descriptor set (protoc --descriptor_set_out --include_imports) for the reflection service and openapi.json. */
-enum vn_rc vn_edge_set_descriptors(struct vn_edge *edge, struct vn_str descriptor_set, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_edge_set_descriptors(struct vn_edge *edge, struct vn_str descriptor_set,
+                                   struct vn_err *err) VN_MUST_USE;
 /* Health service: "" is the whole server; unknown services are NOT_FOUND. */
 void vn_edge_set_serving(struct vn_edge *edge, bool serving);
 

@@ -189,7 +189,8 @@ void edge_call_header(struct vn_call *call, struct vn_str name, struct vn_str va
                         call->authority = value;
                 return;
         }
-        if (call->header_count == call->header_room && (call->header_room == CALL_MAX_HEADERS || !more_headers(call))) {
+        if (call->header_count == call->header_room &&
+            (call->header_room == CALL_MAX_HEADERS || !more_headers(call))) {
                 call->head_too_large = true;
                 return;
         }
@@ -308,16 +309,12 @@ static bool role_suffices(enum vn_access has, enum vn_access need)
 {
         switch (need) {
         case VN_ACCESS_PUBLIC:
-        case VN_ACCESS_ENROLL:
-                return true;
-        case VN_ACCESS_AGENT:
-                return has == VN_ACCESS_AGENT;
-        case VN_ACCESS_VIEWER:
-                return has >= VN_ACCESS_VIEWER;
+        case VN_ACCESS_ENROLL: return true;
+        case VN_ACCESS_AGENT: return has == VN_ACCESS_AGENT;
+        case VN_ACCESS_VIEWER: return has >= VN_ACCESS_VIEWER;
         case VN_ACCESS_OPERATOR:
         case VN_ACCESS_APPROVER:
-        case VN_ACCESS_ADMIN:
-                return has == need || has == VN_ACCESS_ADMIN;
+        case VN_ACCESS_ADMIN: return has == need || has == VN_ACCESS_ADMIN;
         }
         return false;
 }

@@ -64,7 +64,7 @@ struct vn_call {
         struct event deadline_event;
         bool deadline_armed;
 
-        struct vn_buf body; /* HTTP body, or the gRPC message being put together */
+        struct vn_buf body;  /* HTTP body, or the gRPC message being put together */
         struct vn_buf stash; /* paused streams: what came after the message that paused it */
         size_t held_bytes;   /* counted in conn->buffered_bytes */
         bool half_close_due;

@@ -106,9 +106,9 @@ static void bidi_half_close(struct vn_call *call)
         vn_call_finish(call, VN_OK, NULL);
 }
 
-#define ROW(row_name, row_kind, row_access)                                                                  \
-        .service = "t.T", .name = row_name, .kind = row_kind, .access = row_access,                           \
-        .request = &grpc__health__v1__health_check_request__descriptor,                                      \
+#define ROW(row_name, row_kind, row_access)                                                                          \
+        .service = "t.T", .name = row_name, .kind = row_kind, .access = row_access,                                  \
+        .request = &grpc__health__v1__health_check_request__descriptor,                                              \
         .response = &grpc__health__v1__health_check_request__descriptor, .help = "Test."
 
 static const struct vn_method rows[] = {
@@ -217,8 +217,8 @@ static ssize_t read_out(nghttp2_session *session, int32_t id, uint8_t *buf, size
 
 static void client_open(struct client *client)
 {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         struct timeval patience = {0, 50000};
         nghttp2_session_callbacks *cb;
         *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0)};
@@ -245,8 +245,9 @@ static void begin(struct client *client, struct stream *stream, const char *path
 {
         char authority[32];
         snprintf(authority, sizeof authority, "localhost:%u", port);
-        const char *fields[] = {":method", "POST", ":scheme", "http", ":path", path, ":authority", authority,
-                                "content-type", "application/grpc", "te", "trailers", extra_name, extra_value};
+        const char *fields[] = {":method", "POST",       ":scheme",  "http",         ":path",
+                                path,      ":authority", authority,  "content-type", "application/grpc",
+                                "te",      "trailers",   extra_name, extra_value};
         nghttp2_nv nv[7];
         size_t count = extra_name ? 7 : 6;
         for (size_t i = 0; i < count; i++)
@@ -259,13 +260,13 @@ static void begin(struct client *client, struct stream *stream, const char *path
 }
 
 /* Talks until the condition holds, or ten seconds have passed. */
-#define RUN(client, until)                                                                                   \
-        do {                                                                                                 \
-                int64_t run_end_ = vn_mono_us(vn_clock_real()) + 10 * VN_US_PER_S;                           \
-                while (!(until) && vn_mono_us(vn_clock_real()) < run_end_ && turn(client))                   \
-                        ;                                                                                    \
-                turn(client);                                                                                \
-                CHECK(until);                                                                                \
+#define RUN(client, until)                                                                                           \
+        do {                                                                                                         \
+                int64_t run_end_ = vn_mono_us(vn_clock_real()) + 10 * VN_US_PER_S;                                   \
+                while (!(until) && vn_mono_us(vn_clock_real()) < run_end_ && turn(client))                           \
+                        ;                                                                                            \
+                turn(client);                                                                                        \
+                CHECK(until);                                                                                        \
         } while (0)
 
 static bool turn(struct client *client)
@@ -310,12 +311,12 @@ TEST(grpc_unary_and_odd_framing)
                 {"/t.T/None", hi, sizeof hi - 1, "12"},
                 {"/none/None", hi, sizeof hi - 1, "12"},
                 {"/t.T/AgentPark", hi, sizeof hi - 1, "16"},
-                {"/t.T/Echo", "", 0, "3"},                      /* no message */
-                {"/t.T/Echo", "\0\0\0", 3, "3"},                /* half a prefix */
-                {"/t.T/Echo", "\0\0\0\0\x04\x0a", 6, "3"},      /* half a message */
-                {"/t.T/Echo", "\0\0\0\0\x02\xff\xff", 7, "3"},  /* not a message */
+                {"/t.T/Echo", "", 0, "3"},                        /* no message */
+                {"/t.T/Echo", "\0\0\0", 3, "3"},                  /* half a prefix */
+                {"/t.T/Echo", "\0\0\0\0\x04\x0a", 6, "3"},        /* half a message */
+                {"/t.T/Echo", "\0\0\0\0\x02\xff\xff", 7, "3"},    /* not a message */
                 {"/t.T/Echo", "\1\0\0\0\x04\x0a\x02hi", 9, "13"}, /* compressed, but by what? */
-                {"/t.T/Echo", "\0\0\0\x10\0", 5, "8"},          /* larger than the row allows */
+                {"/t.T/Echo", "\0\0\0\x10\0", 5, "8"},            /* larger than the row allows */
                 {"/t.T/Echo", "\0\xff\xff\xff\xff", 5, "8"},
                 {"/t.T/Echo", "\0\0\0\0\0\0\0\0\0\0", 10, "12"}, /* two messages */
         };

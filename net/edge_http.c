@@ -87,11 +87,13 @@ static void refuse_verb(struct vn_call *call, unsigned allowed)
 
 static enum vn_rc decode(struct vn_call *call, struct vn_str text, bool plus, struct vn_str *ret)
 {
-        VN_AUTO(vn_buf) out = VN_BUF_INIT(VN_PBJSON_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        out = VN_BUF_INIT(VN_PBJSON_MAX_BYTES);
         VN_TRY(vn_url_decode(text, &out));
         /* Forms write a blank as '+'; a plus sign itself comes as %2B and is not touched, as it was not in `text`. */
         if (plus && memchr(text.ptr, '+', text.len)) {
-                VN_AUTO(vn_buf) spaced = VN_BUF_INIT(VN_PBJSON_MAX_BYTES);
+                VN_AUTO(vn_buf)
+                spaced = VN_BUF_INIT(VN_PBJSON_MAX_BYTES);
                 for (size_t i = 0; i < text.len; i++)
                         vn_buf_char(&spaced, text.ptr[i] == '+' ? ' ' : text.ptr[i]);
                 vn_buf_reset(&out);
@@ -317,7 +319,8 @@ static enum vn_rc send_event(struct vn_call *call, const char *event, struct vn_
 
 enum vn_rc edge_json_send(struct vn_call *call, const ProtobufCMessage *message)
 {
-        VN_AUTO(vn_buf) json = VN_BUF_INIT(MAX_JSON_BYTES);
+        VN_AUTO(vn_buf)
+        json = VN_BUF_INIT(MAX_JSON_BYTES);
         VN_TRY(vn_pbjson_print(message, &json, NULL));
         VN_TRY(vn_buf_check(&json, NULL));
         if (!call->head_sent)
@@ -345,7 +348,8 @@ void edge_json_finish(struct vn_call *call, enum vn_rc rc, const char *message)
         }
         if (!call->head_sent)
                 sse_head(call);
-        VN_AUTO(vn_buf) data = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        data = VN_BUF_INIT(4096);
         vn_buf_printf(&data, "{\"code\":%d,\"message\":", (int)rc);
         vn_buf_json_string(&data, vn_str(message ? message : ""));
         vn_buf_text(&data, ",\"details\":[]}");

@@ -56,7 +56,8 @@ struct edge_conn {
         SSL *ssl;
         int fd;
         enum conn_protocol protocol;
-        bool plain, up /* handshake done */, dead, dirty, in_turn, read_off, write_on, lingering, draining, close_after;
+        bool plain, up /* handshake done */, dead, dirty, in_turn, read_off, write_on, lingering, draining,
+                close_after;
         bool peer_eof, has_peer, goaway_sent;
         struct event read_event, write_event;
         struct vn_buf out; /* made but not yet taken by the socket, from out_at on */
@@ -132,7 +133,8 @@ static inline void edge_count(struct edge_loop *loop, enum edge_stat stat, uint6
 }
 
 /* edge_loop.c */
-enum vn_rc edge_loop_new(struct vn_edge *edge, unsigned index, struct edge_loop **ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc edge_loop_new(struct vn_edge *edge, unsigned index, struct edge_loop **ret,
+                         struct vn_err *err) VN_MUST_USE;
 struct edge_loop *edge_loop_free(struct edge_loop *loop);
 void edge_loop_order(struct edge_loop *loop); /* with its lock held */
 void edge_loop_mark_dirty(struct edge_conn *conn);

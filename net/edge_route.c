@@ -144,7 +144,10 @@ enum vn_rc edge_routes_add_raw(struct edge_routes *routes, const char *prefix, e
         struct edge_raw *raw = vn_alloc(sizeof *raw);
         if (!raw)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for HTTP prefixes");
-        *raw = (struct edge_raw){.len = len, .below = prefix[len - 1] == '/', .access = access, .handler = handler,
+        *raw = (struct edge_raw){.len = len,
+                                 .below = prefix[len - 1] == '/',
+                                 .access = access,
+                                 .handler = handler,
                                  .context = context};
         memcpy(raw->prefix, prefix, len + 1);
         routes->raws[routes->raw_count++] = raw;

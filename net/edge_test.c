@@ -65,9 +65,9 @@ static void flood(struct vn_call *call, const ProtobufCMessage *message)
         __atomic_add_fetch(&cancelled_count, 1, __ATOMIC_SEQ_CST);
 }
 
-#define ROW(row_name, row_verb, row_path, row_access)                                                        \
-        .service = "t.T", .name = row_name, .verb = row_verb, .path = row_path, .access = row_access,         \
-        .request = &grpc__health__v1__health_check_request__descriptor,                                      \
+#define ROW(row_name, row_verb, row_path, row_access)                                                                \
+        .service = "t.T", .name = row_name, .verb = row_verb, .path = row_path, .access = row_access,                \
+        .request = &grpc__health__v1__health_check_request__descriptor,                                              \
         .response = &grpc__health__v1__health_check_response__descriptor, .help = "Test."
 
 static const struct vn_method rows[] = {
@@ -104,8 +104,11 @@ static enum vn_rc authenticate(void *context, struct vn_call *call, struct vn_id
         static const struct {
                 const char *token;
                 enum vn_access access;
-        } tokens[] = {{"agent", VN_ACCESS_AGENT}, {"viewer", VN_ACCESS_VIEWER}, {"operator", VN_ACCESS_OPERATOR},
-                      {"approver", VN_ACCESS_APPROVER}, {"admin", VN_ACCESS_ADMIN}};
+        } tokens[] = {{"agent", VN_ACCESS_AGENT},
+                      {"viewer", VN_ACCESS_VIEWER},
+                      {"operator", VN_ACCESS_OPERATOR},
+                      {"approver", VN_ACCESS_APPROVER},
+                      {"admin", VN_ACCESS_ADMIN}};
         struct vn_str given = vn_call_header(call, "authorization");
         (void)context;
         if (!given.len)
@@ -137,8 +140,8 @@ static enum vn_rc start_edge(const struct vn_edge_limits *limits, unsigned loops
 
 static int dial(void)
 {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         struct timeval patience = {10, 0};
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         CHECK(fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof address));
@@ -166,9 +169,10 @@ static int exchange(const char *text, size_t len)
 static int ask(const char *verb, const char *target, const char *headers, const char *body)
 {
         char text[4096];
-        int n = snprintf(text, sizeof text,
-                         "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
-                         verb, target, port, strlen(body), headers, body);
+        int n = snprintf(
+                text, sizeof text,
+                "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s", verb,
+                target, port, strlen(body), headers, body);
         CHECK_INT(0, exchange(text, (size_t)n));
         CHECK(strlen(got) > 12);
         return (int)strtol(got + 9, NULL, 10);
@@ -246,8 +250,8 @@ TEST(edge_access)
                 snprintf(header, sizeof header, "Authorization: %s\r\n", cases[i].token);
                 int status = ask("GET", cases[i].path, cases[i].token[0] ? header : "", "");
                 if (status != cases[i].status)
-                        test_fail(__FILE__, __LINE__, "%s as \"%s\": want %d, got %d", cases[i].path,
-                                  cases[i].token, cases[i].status, status);
+                        test_fail(__FILE__, __LINE__, "%s as \"%s\": want %d, got %d", cases[i].path, cases[i].token,
+                                  cases[i].status, status);
         }
         vn_edge_stats(edge, &stats);
         CHECK(stats.unauthenticated == 5 && stats.denied == 4);
@@ -264,7 +268,8 @@ TEST(edge_refuses_foreign_hosts_and_origins_on_plain_listeners)
         CHECK_INT(403, ask("GET", "/raw", "Origin: null\r\n", ""));
         snprintf(text, sizeof text, "Origin: http://localhost:%u\r\n", port);
         CHECK_INT(200, ask("GET", "/raw", text, ""));
-        int n = snprintf(text, sizeof text, "GET /raw HTTP/1.1\r\nHost: evil.example:%u\r\nConnection: close\r\n\r\n", port);
+        int n = snprintf(text, sizeof text, "GET /raw HTTP/1.1\r\nHost: evil.example:%u\r\nConnection: close\r\n\r\n",
+                         port);
         CHECK_INT(0, exchange(text, (size_t)n));
         CHECK(strstr(got, "403"));
         edge = vn_edge_free(edge);
@@ -278,11 +283,17 @@ TEST(edge_refuses_foreign_hosts_and_origins_on_plain_listeners)
 TEST(edge_hostile_http1)
 {
         static const char *const tails[] = {
-                "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "Content-Length: +5\r\n\r\nhello",
-                "Content-Length: -1\r\n\r\n", "Content-Length: 0x5\r\n\r\nhello",
+                "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+                "Content-Length: +5\r\n\r\nhello",
+                "Content-Length: -1\r\n\r\n",
+                "Content-Length: 0x5\r\n\r\nhello",
                 "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-                "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "X: a\n\r\n", "X: a\rb\r\n\r\n", "X : a\r\n\r\n",
-                "X: a\r\n b\r\n\r\n", "Host: b\r\n\r\n",
+                "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+                "X: a\n\r\n",
+                "X: a\rb\r\n\r\n",
+                "X : a\r\n\r\n",
+                "X: a\r\n b\r\n\r\n",
+                "Host: b\r\n\r\n",
                 "Transfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n",
                 "Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n",
                 "Transfer-Encoding: chunked\r\n\r\n-1\r\nhello\r\n0\r\n\r\n",
@@ -348,7 +359,8 @@ TEST(edge_limits)
         CHECK_INT(413, ask("POST", "/raw", "", big));
         int64_t start_us = vn_mono_us(vn_clock_real());
         CHECK_INT(0, exchange("GET /raw HT", 11)); /* cut without an answer, soon */
-        n = snprintf(text, sizeof text, "POST /raw HTTP/1.1\r\nHost: localhost:%u\r\nContent-Length: 9\r\n\r\nslow", port);
+        n = snprintf(text, sizeof text, "POST /raw HTTP/1.1\r\nHost: localhost:%u\r\nContent-Length: 9\r\n\r\nslow",
+                     port);
         CHECK_INT(0, exchange(text, (size_t)n));
         CHECK(strstr(got, "too long"));
         CHECK(vn_mono_us(vn_clock_real()) - start_us < 5 * VN_US_PER_S);

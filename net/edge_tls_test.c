@@ -34,7 +34,8 @@ static struct vn_buf ca_key, ca, server_key, server_cert, agent_key, agent_cert;
 static enum vn_rc sign(struct vn_buf *key, struct vn_buf *cert, const char *uri, bool server, int64_t end_s)
 {
         const char *names[] = {"localhost"};
-        VN_AUTO(vn_buf) csr = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(8192);
         int64_t now_s = time(NULL);
         struct vn_pki_leaf leaf = {names, server ? 1 : 0, uri, server, now_s - 3600, now_s + end_s};
         *key = *cert = VN_BUF_INIT(8192);
@@ -88,8 +89,8 @@ static const char *get(uint16_t port, const char *path, bool with_cert, int max_
 {
         static char got[8192];
         char text[256];
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port),
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM, 0), n, len = 0;
         SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
         SSL_CTX_set_max_proto_version(ctx, max_version);

@@ -28,19 +28,24 @@ static enum vn_rc check_options(const struct vn_grpc_options *o, struct vn_err *
         if (!o->ca_pem.len && !is_loopback(o->target))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "%s: plain text is for loopback only; give a CA", o->target);
         if (!o->cert_pem.len != !o->key_pem.len)
-                return vn_fail(err, VN_INVALID_ARGUMENT, "a client certificate needs its key, and a key its certificate");
+                return vn_fail(err, VN_INVALID_ARGUMENT,
+                               "a client certificate needs its key, and a key its certificate");
         if (o->token.len > GRPC_MAX_TOKEN_BYTES)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "a token longer than %d bytes", GRPC_MAX_TOKEN_BYTES);
         for (size_t i = 0; i < o->token.len; i++)
                 if (o->token.ptr[i] <= ' ' || o->token.ptr[i] > '~')
-                        return vn_fail(err, VN_INVALID_ARGUMENT, "the token holds something that is not a token's character");
+                        return vn_fail(err, VN_INVALID_ARGUMENT,
+                                       "the token holds something that is not a token's character");
         return VN_OK;
 }
 
-static enum vn_rc make_credentials(const struct vn_grpc_options *o, grpc_channel_credentials **ret, struct vn_err *err)
+static enum vn_rc make_credentials(const struct vn_grpc_options *o, grpc_channel_credentials **ret,
+                                   struct vn_err *err)
 {
-        VN_AUTO(vn_text) ca = NULL;
-        VN_AUTO(vn_text) cert = NULL;
+        VN_AUTO(vn_text)
+        ca = NULL;
+        VN_AUTO(vn_text)
+        cert = NULL;
         char *key = NULL;
         grpc_ssl_pem_key_cert_pair pair;
 
@@ -107,7 +112,8 @@ static grpc_channel *make_channel(const struct vn_grpc_options *o, grpc_channel_
         return grpc_channel_create(o->target, credentials, &list);
 }
 
-enum vn_rc vn_grpc_channel_new(const struct vn_grpc_options *options, struct vn_grpc_channel **ret, struct vn_err *err)
+enum vn_rc vn_grpc_channel_new(const struct vn_grpc_options *options, struct vn_grpc_channel **ret,
+                               struct vn_err *err)
 {
         struct vn_grpc_channel *channel;
         grpc_channel_credentials *credentials = NULL;
@@ -169,7 +175,8 @@ enum vn_rc vn_grpc_unary(struct vn_grpc_channel *channel, const struct vn_grpc_m
                          const ProtobufCMessage *request, struct vn_arena *arena, ProtobufCMessage **ret,
                          struct vn_err *err)
 {
-        VN_AUTO(vn_grpc_call) call = NULL;
+        VN_AUTO(vn_grpc_call)
+        call = NULL;
         ProtobufCMessage *message = NULL;
         struct vn_err receive_err = {.rc = VN_OK};
         enum vn_rc received;
@@ -195,11 +202,14 @@ enum vn_rc vn_grpc_unary(struct vn_grpc_channel *channel, const struct vn_grpc_m
 
 enum vn_rc vn_grpc_server_stream(struct vn_grpc_channel *channel, const struct vn_grpc_method *method,
                                  const ProtobufCMessage *request, size_t arena_bytes,
-                                 enum vn_rc (*each)(void *context, const ProtobufCMessage *message, struct vn_err *err),
+                                 enum vn_rc (*each)(void *context, const ProtobufCMessage *message,
+                                                    struct vn_err *err),
                                  void *context, struct vn_err *err)
 {
-        VN_AUTO(vn_grpc_call) call = NULL;
-        VN_AUTO(vn_arena) arena;
+        VN_AUTO(vn_grpc_call)
+        call = NULL;
+        VN_AUTO(vn_arena)
+        arena;
         ProtobufCMessage *message;
 
         vn_arena_init(&arena, arena_bytes);

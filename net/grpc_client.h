@@ -17,7 +17,7 @@
 #include "base/str.h"
 
 struct vn_grpc_options {
-        const char *target;  /* "host:port" */
+        const char *target;     /* "host:port" */
         struct vn_str ca_pem;   /* empty: plain text, allowed to loopback addresses only */
         struct vn_str cert_pem; /* client certificate chain and key, both or neither */
         struct vn_str key_pem;
@@ -58,14 +58,15 @@ enum vn_rc vn_grpc_recv(struct vn_grpc_call *call, struct vn_arena *arena, Proto
                         struct vn_err *err) VN_MUST_USE;
 /* Waits for the peer's status; the same again if asked again. */
 enum vn_rc vn_grpc_finish(struct vn_grpc_call *call, struct vn_err *err) VN_MUST_USE;
-void vn_grpc_cancel(struct vn_grpc_call *call); /* any thread */
+void vn_grpc_cancel(struct vn_grpc_call *call);                    /* any thread */
 struct vn_grpc_call *vn_grpc_call_free(struct vn_grpc_call *call); /* cancels what is under way and waits for it */
 VN_DEFINE_AUTO(vn_grpc_call);
 
 /* Sends one request and hands over each response; `each` returning anything but OK cancels the stream with that. */
 enum vn_rc vn_grpc_server_stream(struct vn_grpc_channel *channel, const struct vn_grpc_method *method,
                                  const ProtobufCMessage *request, size_t arena_bytes,
-                                 enum vn_rc (*each)(void *context, const ProtobufCMessage *message, struct vn_err *err),
+                                 enum vn_rc (*each)(void *context, const ProtobufCMessage *message,
+                                                    struct vn_err *err),
                                  void *context, struct vn_err *err) VN_MUST_USE;
 
 /* protobuf-c's allocator over an arena (also for protobuf_c_message_unpack elsewhere): free is a no-op. */

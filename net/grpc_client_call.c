@@ -42,8 +42,8 @@ static bool start(struct vn_grpc_call *call, const grpc_op *op, enum tag tag)
 
 static bool wait_for(struct vn_grpc_call *call, enum tag tag)
 {
-        grpc_event event = grpc_completion_queue_pluck(call->queue, &call->tags[tag],
-                                                       gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event =
+                grpc_completion_queue_pluck(call->queue, &call->tags[tag], gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         VN_ASSERT(event.type == GRPC_OP_COMPLETE);
         return event.success;
 }
@@ -70,8 +70,8 @@ static bool post_open(struct vn_grpc_call *call, const struct vn_grpc_channel *c
         return start(call, &op, TAG_OPEN) && wait_for(call, TAG_OPEN);
 }
 
-enum vn_rc vn_grpc_open(struct vn_grpc_channel *channel, const struct vn_grpc_method *method, struct vn_grpc_call **ret,
-                        struct vn_err *err)
+enum vn_rc vn_grpc_open(struct vn_grpc_channel *channel, const struct vn_grpc_method *method,
+                        struct vn_grpc_call **ret, struct vn_err *err)
 {
         struct vn_grpc_call *call = vn_alloc(sizeof(*call));
         gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
@@ -203,8 +203,8 @@ enum vn_rc vn_grpc_finish(struct vn_grpc_call *call, struct vn_err *err)
         if (call->status == GRPC_STATUS_OK)
                 return VN_OK;
         details = vn_str_n(GRPC_SLICE_START_PTR(call->details), GRPC_SLICE_LENGTH(call->details));
-        return vn_fail(err, call->status > GRPC_STATUS_UNAUTHENTICATED ? VN_UNKNOWN : (enum vn_rc)call->status, "%.*s",
-                       details.len > 200 ? 200 : (int)details.len, details.ptr);
+        return vn_fail(err, call->status > GRPC_STATUS_UNAUTHENTICATED ? VN_UNKNOWN : (enum vn_rc)call->status,
+                       "%.*s", details.len > 200 ? 200 : (int)details.len, details.ptr);
 }
 
 void vn_grpc_cancel(struct vn_grpc_call *call)

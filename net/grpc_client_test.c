@@ -94,25 +94,50 @@ static void nothing(struct vn_call *call)
 }
 
 static const struct vn_method rows[] = {
-        {.service = "vane.v1.Routing", .name = "Route", .kind = VN_UNARY, .access = VN_ACCESS_PUBLIC,
-         .request = &vane__v1__route_request__descriptor, .response = &vane__v1__route_response__descriptor,
-         .start = unary, .cancelled = cancelled},
-        {.service = "vane.v1.Agents", .name = "Watch", .kind = VN_SERVER_STREAM, .access = VN_ACCESS_PUBLIC,
-         .request = &vane__v1__watch_request__descriptor, .response = &vane__v1__agent_event__descriptor,
+        {.service = "vane.v1.Routing",
+         .name = "Route",
+         .kind = VN_UNARY,
+         .access = VN_ACCESS_PUBLIC,
+         .request = &vane__v1__route_request__descriptor,
+         .response = &vane__v1__route_response__descriptor,
+         .start = unary,
+         .cancelled = cancelled},
+        {.service = "vane.v1.Agents",
+         .name = "Watch",
+         .kind = VN_SERVER_STREAM,
+         .access = VN_ACCESS_PUBLIC,
+         .request = &vane__v1__watch_request__descriptor,
+         .response = &vane__v1__agent_event__descriptor,
          .start = server_stream},
-        {.service = "vane.v1.Agents", .name = "SubmitUpdate", .kind = VN_CLIENT_STREAM, .access = VN_ACCESS_PUBLIC,
-         .request = &vane__v1__update_part__descriptor, .response = &vane__v1__update_receipt__descriptor,
-         .open = nothing, .message = count_message, .half_close = count_done},
-        {.service = "vane.v1.Routing", .name = "RouteStream", .kind = VN_BIDI, .access = VN_ACCESS_PUBLIC,
-         .request = &vane__v1__route_batch__descriptor, .response = &vane__v1__route_batch_response__descriptor,
-         .open = nothing, .message = echo_batch, .half_close = echo_done},
+        {.service = "vane.v1.Agents",
+         .name = "SubmitUpdate",
+         .kind = VN_CLIENT_STREAM,
+         .access = VN_ACCESS_PUBLIC,
+         .request = &vane__v1__update_part__descriptor,
+         .response = &vane__v1__update_receipt__descriptor,
+         .open = nothing,
+         .message = count_message,
+         .half_close = count_done},
+        {.service = "vane.v1.Routing",
+         .name = "RouteStream",
+         .kind = VN_BIDI,
+         .access = VN_ACCESS_PUBLIC,
+         .request = &vane__v1__route_batch__descriptor,
+         .response = &vane__v1__route_batch_response__descriptor,
+         .open = nothing,
+         .message = echo_batch,
+         .half_close = echo_done},
 };
 
-#define SECONDS(n) ((n) * VN_US_PER_S)
-static const struct vn_grpc_method route = {"/vane.v1.Routing/Route", &vane__v1__route_response__descriptor, SECONDS(10), false};
-static const struct vn_grpc_method watch = {"/vane.v1.Agents/Watch", &vane__v1__agent_event__descriptor, SECONDS(10), false};
-static const struct vn_grpc_method submit = {"/vane.v1.Agents/SubmitUpdate", &vane__v1__update_receipt__descriptor, SECONDS(10), false};
-static const struct vn_grpc_method stream = {"/vane.v1.Routing/RouteStream", &vane__v1__route_batch_response__descriptor, SECONDS(10), false};
+#define SECONDS(n) ((n)*VN_US_PER_S)
+static const struct vn_grpc_method route = {"/vane.v1.Routing/Route", &vane__v1__route_response__descriptor,
+                                            SECONDS(10), false};
+static const struct vn_grpc_method watch = {"/vane.v1.Agents/Watch", &vane__v1__agent_event__descriptor, SECONDS(10),
+                                            false};
+static const struct vn_grpc_method submit = {"/vane.v1.Agents/SubmitUpdate", &vane__v1__update_receipt__descriptor,
+                                             SECONDS(10), false};
+static const struct vn_grpc_method stream = {"/vane.v1.Routing/RouteStream",
+                                             &vane__v1__route_batch_response__descriptor, SECONDS(10), false};
 
 struct fixture {
         struct vn_edge *edge;
@@ -125,8 +150,8 @@ static void open_channel(struct fixture *f, uint16_t port)
 {
         char target[32];
         snprintf(target, sizeof(target), "127.0.0.1:%u", port);
-        CHECK_OK(vn_grpc_channel_new(&(struct vn_grpc_options){.target = target, .token = VN_STR("t0ken")}, &f->channel,
-                                     &f->err));
+        CHECK_OK(vn_grpc_channel_new(&(struct vn_grpc_options){.target = target, .token = VN_STR("t0ken")},
+                                     &f->channel, &f->err));
 }
 
 static void set_up(struct fixture *f)
@@ -153,7 +178,8 @@ static void tear_down(struct fixture *f)
         vn_arena_done(&f->arena);
 }
 
-static enum vn_rc call_route(struct fixture *f, const char *workload, int64_t timeout_us, Vane__V1__RouteResponse **ret)
+static enum vn_rc call_route(struct fixture *f, const char *workload, int64_t timeout_us,
+                             Vane__V1__RouteResponse **ret)
 {
         Vane__V1__RouteRequest request = VANE__V1__ROUTE_REQUEST__INIT;
         struct vn_grpc_method method = route;
@@ -193,7 +219,8 @@ TEST(grpc_client_unknown_method)
 {
         struct fixture f;
         Vane__V1__RouteRequest request = VANE__V1__ROUTE_REQUEST__INIT;
-        struct vn_grpc_method missing = {"/vane.v1.Routing/Nothing", &vane__v1__route_response__descriptor, SECONDS(10), false};
+        struct vn_grpc_method missing = {"/vane.v1.Routing/Nothing", &vane__v1__route_response__descriptor,
+                                         SECONDS(10), false};
         ProtobufCMessage *reply;
 
         set_up(&f);
@@ -239,7 +266,8 @@ TEST(grpc_client_ends_a_stream_early)
         int seen = 0;
 
         set_up(&f);
-        CHECK_RC(VN_ABORTED, vn_grpc_server_stream(f.channel, &watch, &request.base, 1 << 16, stop_at_two, &seen, &f.err));
+        CHECK_RC(VN_ABORTED,
+                 vn_grpc_server_stream(f.channel, &watch, &request.base, 1 << 16, stop_at_two, &seen, &f.err));
         CHECK_INT(2, seen);
         tear_down(&f);
 }

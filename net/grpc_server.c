@@ -6,7 +6,7 @@
 #define PREFIX_BYTES 5
 #define MAX_STATUS_MESSAGE 1024
 
-static const char *const status_text[] = {"0", "1", "2",  "3",  "4",  "5",  "6",  "7", "8",
+static const char *const status_text[] = {"0", "1",  "2",  "3",  "4",  "5",  "6",  "7", "8",
                                           "9", "10", "11", "12", "13", "14", "15", "16"};
 
 static void refuse(struct vn_call *call, enum vn_rc rc, const char *message)
@@ -38,24 +38,12 @@ static bool parse_timeout(struct vn_str text, int64_t *ret_us)
                 value = value * 10 + (text.ptr[i] - '0');
         }
         switch (text.ptr[text.len - 1]) {
-        case 'H':
-                *ret_us = value * VN_US_PER_HOUR;
-                return true;
-        case 'M':
-                *ret_us = value * VN_US_PER_MIN;
-                return true;
-        case 'S':
-                *ret_us = value * VN_US_PER_S;
-                return true;
-        case 'm':
-                *ret_us = value * VN_US_PER_MS;
-                return true;
-        case 'u':
-                *ret_us = value;
-                return true;
-        case 'n':
-                *ret_us = (value + 999) / 1000;
-                return true;
+        case 'H': *ret_us = value * VN_US_PER_HOUR; return true;
+        case 'M': *ret_us = value * VN_US_PER_MIN; return true;
+        case 'S': *ret_us = value * VN_US_PER_S; return true;
+        case 'm': *ret_us = value * VN_US_PER_MS; return true;
+        case 'u': *ret_us = value; return true;
+        case 'n': *ret_us = (value + 999) / 1000; return true;
         }
         return false;
 }
@@ -200,8 +188,7 @@ static size_t step(struct vn_call *call, const char *bytes, size_t n)
                 deliver(call, bytes, take);
                 return take;
         }
-        if (!edge_call_hold(call, call->body.len + take + call->stash.len) ||
-            !vn_buf_add(&call->body, bytes, take)) {
+        if (!edge_call_hold(call, call->body.len + take + call->stash.len) || !vn_buf_add(&call->body, bytes, take)) {
                 fail(call, VN_RESOURCE_EXHAUSTED, "too many request bytes are waiting on this connection");
                 return take;
         }

@@ -11,7 +11,10 @@ struct vector {
         const char *text;
         size_t len;
 };
-#define V(status, text) {status, text, sizeof(text) - 1}
+#define V(status, text)                                                                                              \
+        {                                                                                                            \
+                status, text, sizeof(text) - 1                                                                       \
+        }
 
 /* What a head comes to: 0, a status, or 1 when more bytes are awaited. */
 static int verdict(const char *text, size_t len, struct vn_h1_head *head)
@@ -127,12 +130,14 @@ TEST(h1_chunk_lines)
                 long used;
                 uint64_t size;
         } lines[] = {
-                {"5\r\n", 3, 5},       {"0\r\n", 3, 0},          {"fF\r\nrest", 4, 255}, {"5;a\r\n", 5, 5},
-                {"5;a=b\r\n", 7, 5},   {"5;a=\"x;y\"\r\n", 11, 5}, {"5", 0, 0},           {"5\r", 0, 0},
-                {"", 0, 0},            {"+5\r\n", -1, 0},        {"-1\r\n", -1, 0},      {"0x5\r\n", -1, 0},
-                {"5 \r\n", -1, 0},     {" 5\r\n", -1, 0},        {"5\n", -1, 0},         {"5\rX", -1, 0},
-                {"\r\n", -1, 0},       {"5;\r\n", -1, 0},        {"5;=b\r\n", -1, 0},    {"5;a=\r\n", -1, 0},
-                {"5;a=\"x\r\n", -1, 0}, {"5 ;a\r\n", -1, 0},     {"g\r\n", -1, 0},       {"11111111111111111\r\n", -1, 0},
+                {"5\r\n", 3, 5},     {"0\r\n", 3, 0},     {"fF\r\nrest", 4, 255},
+                {"5;a\r\n", 5, 5},   {"5;a=b\r\n", 7, 5}, {"5;a=\"x;y\"\r\n", 11, 5},
+                {"5", 0, 0},         {"5\r", 0, 0},       {"", 0, 0},
+                {"+5\r\n", -1, 0},   {"-1\r\n", -1, 0},   {"0x5\r\n", -1, 0},
+                {"5 \r\n", -1, 0},   {" 5\r\n", -1, 0},   {"5\n", -1, 0},
+                {"5\rX", -1, 0},     {"\r\n", -1, 0},     {"5;\r\n", -1, 0},
+                {"5;=b\r\n", -1, 0}, {"5;a=\r\n", -1, 0}, {"5;a=\"x\r\n", -1, 0},
+                {"5 ;a\r\n", -1, 0}, {"g\r\n", -1, 0},    {"11111111111111111\r\n", -1, 0},
         };
         for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
                 uint64_t size = 0;
@@ -152,11 +157,14 @@ TEST(h1_chunk_lines)
 TEST(h1_random_bytes_never_pass_as_a_head_with_two_meanings)
 {
         struct vn_rng rng;
-        static const char *const pieces[] = {"GET ", "/a", " HTTP/1.1", "\r\n", "\n", "Host: x", "Content-Length: ",
-                                             "5", "+", "Transfer-Encoding: ", "chunked", " ", "\r", ":", "\t", ","};
+        static const char *const pieces[] = {
+                "GET ", "/a", " HTTP/1.1",           "\r\n",    "\n", "Host: x", "Content-Length: ",
+                "5",    "+",  "Transfer-Encoding: ", "chunked", " ",  "\r",      ":",
+                "\t",   ","};
         vn_rng_seed(&rng, test_seed());
         for (int round = 0; round < 20000; round++) {
-                VN_AUTO(vn_buf) text = VN_BUF_INIT(4096);
+                VN_AUTO(vn_buf)
+                text = VN_BUF_INIT(4096);
                 struct vn_h1_head head;
                 vn_buf_text(&text, "GET /a HTTP/1.1\r\nHost: x\r\n");
                 for (uint64_t n = vn_rng_below(&rng, 12); n; n--)

@@ -9,7 +9,8 @@ struct vn_http {
 
 enum vn_rc vn_http_new(const struct vn_http_options *options, struct vn_http **ret, struct vn_err *err)
 {
-        VN_AUTO(vn_http) http = vn_alloc(sizeof(*http));
+        VN_AUTO(vn_http)
+        http = vn_alloc(sizeof(*http));
 
         if (!http)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for an HTTP client");

@@ -18,9 +18,9 @@
 struct vn_loop;
 
 struct vn_http_options {
-        const char *ca_file;      /* NULL: the system's authorities */
-        struct vn_str ca_pem;     /* instead of ca_file: exactly these authorities (pinned); copied */
-        const char *cert_file;    /* client certificate and key, both or neither */
+        const char *ca_file;   /* NULL: the system's authorities */
+        struct vn_str ca_pem;  /* instead of ca_file: exactly these authorities (pinned); copied */
+        const char *cert_file; /* client certificate and key, both or neither */
         const char *key_file;
         const char *user_agent;   /* NULL: "vane" */
         bool allow_loopback_http; /* http://127.0.0.1, [::1] and localhost only */
@@ -38,9 +38,9 @@ struct vn_http_ask {
         const char *method; /* "GET", ... */
         const char *url;
         const struct vn_http_field *headers;
-        size_t header_count; /* at most VN_HTTP_MAX_HEADERS */
-        struct vn_str body;  /* sent if ptr is not NULL or the method is POST, PUT or PATCH */
-        int64_t timeout_us;  /* the whole exchange; 0: 30 s */
+        size_t header_count;        /* at most VN_HTTP_MAX_HEADERS */
+        struct vn_str body;         /* sent if ptr is not NULL or the method is POST, PUT or PATCH */
+        int64_t timeout_us;         /* the whole exchange; 0: 30 s */
         int64_t connect_timeout_us; /* 0: 5 s */
         size_t max_response_bytes;  /* 0: 8 MiB */
 };

@@ -125,7 +125,8 @@ VN_DEFINE_AUTO(vn_http_async);
 enum vn_rc vn_http_async_new(struct vn_loop *loop, const struct vn_http_options *options, unsigned max_in_flight,
                              struct vn_http_async **ret, struct vn_err *err)
 {
-        VN_AUTO(vn_http_async) http = vn_alloc(sizeof(*http));
+        VN_AUTO(vn_http_async)
+        http = vn_alloc(sizeof(*http));
 
         if (!http)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for an HTTP client");
@@ -178,8 +179,8 @@ enum vn_rc vn_http_async_start(struct vn_http_async *http, const struct vn_http_
         x->context = context;
         x->transfer.answer = &x->answer;
         x->transfer.easy = curl_easy_init();
-        rc = x->transfer.easy ? http_transfer_prepare(&x->transfer, &http->settings, ask, true, err) :
-                                vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for an HTTP request");
+        rc = x->transfer.easy ? http_transfer_prepare(&x->transfer, &http->settings, ask, true, err)
+                              : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for an HTTP request");
         if (rc == VN_OK && curl_multi_add_handle(http->multi, x->transfer.easy))
                 rc = vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for an HTTP request");
         if (rc != VN_OK) {

@@ -26,7 +26,8 @@ static bool copy_text(const char *from, char **to)
         return !from || *to;
 }
 
-enum vn_rc http_settings_init(struct http_settings *settings, const struct vn_http_options *options, struct vn_err *err)
+enum vn_rc http_settings_init(struct http_settings *settings, const struct vn_http_options *options,
+                              struct vn_err *err)
 {
         bool copied;
 
@@ -35,7 +36,8 @@ enum vn_rc http_settings_init(struct http_settings *settings, const struct vn_ht
                                            .http1_only = options->http1_only,
                                            .ca_pem_bytes = options->ca_pem.len};
         if (!options->cert_file != !options->key_file)
-                return vn_fail(err, VN_INVALID_ARGUMENT, "a client certificate needs its key, and a key its certificate");
+                return vn_fail(err, VN_INVALID_ARGUMENT,
+                               "a client certificate needs its key, and a key its certificate");
         copied = copy_text(options->ca_file, &settings->ca_file) &&
                  copy_text(options->cert_file, &settings->cert_file) &&
                  copy_text(options->key_file, &settings->key_file) &&
@@ -195,7 +197,8 @@ static bool is_field_value(struct vn_str s)
 
 static enum vn_rc add_header(struct http_transfer *t, struct vn_str name, struct vn_str value, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) line = VN_BUF_INIT(VN_HTTP_MAX_HEAD_BYTES);
+        VN_AUTO(vn_buf)
+        line = VN_BUF_INIT(VN_HTTP_MAX_HEAD_BYTES);
         struct curl_slist *longer;
 
         if (!is_token(name) || !is_field_value(value))
@@ -265,7 +268,8 @@ static CURLcode set_rules(CURL *e, struct http_transfer *t, const struct http_se
         rc |= curl_easy_setopt(e, CURLOPT_PROXY, "");
         rc |= curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
         rc |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-        rc |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(ask->connect_timeout_us, DEFAULT_CONNECT_US));
+        rc |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                               milliseconds(ask->connect_timeout_us, DEFAULT_CONNECT_US));
         rc |= curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(ask->timeout_us, DEFAULT_TIMEOUT_US));
         rc |= curl_easy_setopt(e, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)t->max_bytes);
         rc |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION,

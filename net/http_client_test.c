@@ -79,7 +79,8 @@ static bool serve_one(struct server *s, struct peer *p)
         } else if (strstr(s->last, " /moved ")) {
                 peer_write(p, VN_STR("HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n"));
         } else {
-                peer_write(p, VN_STR("HTTP/1.1 200 OK\r\nX-One: 1\r\nx-one: 2\r\nX-Empty:\r\nContent-Length: 5\r\n\r\nhello"));
+                peer_write(p, VN_STR("HTTP/1.1 200 OK\r\nX-One: 1\r\nx-one: 2\r\nX-Empty:\r\nContent-Length: "
+                                     "5\r\n\r\nhello"));
         }
         return true;
 }
@@ -135,7 +136,8 @@ static const struct vn_http_options plain = {.allow_loopback_http = true};
 TEST(http_client_keeps_its_connection)
 {
         struct server s;
-        VN_AUTO(vn_http) http = NULL;
+        VN_AUTO(vn_http)
+        http = NULL;
         struct vn_http_field headers[] = {{VN_STR("X-Test"), VN_STR("a b")}, {VN_STR("X-Nothing"), VN_STR("")}};
         struct vn_http_answer answer;
         struct vn_err err;
@@ -144,8 +146,11 @@ TEST(http_client_keeps_its_connection)
         vn_http_answer_init(&answer);
         CHECK_OK(vn_http_new(&plain, &http, &err));
         for (int i = 0; i < 3; i++) {
-                struct vn_http_ask ask = {.method = "POST", .url = url(&s, "/ok?x=1"), .headers = headers,
-                                          .header_count = 2, .body = VN_STR("{\"a\":1}")};
+                struct vn_http_ask ask = {.method = "POST",
+                                          .url = url(&s, "/ok?x=1"),
+                                          .headers = headers,
+                                          .header_count = 2,
+                                          .body = VN_STR("{\"a\":1}")};
                 CHECK_OK(vn_http_do(http, &ask, &answer, &err));
                 CHECK_INT(200, answer.status);
                 CHECK_TEXT("hello", answer.body.ptr);
@@ -164,10 +169,11 @@ TEST(http_client_keeps_its_connection)
         server_stop(&s);
 }
 
-static enum vn_rc get(struct vn_http *http, const char *address, size_t max_bytes, int64_t timeout_us, struct vn_err *err)
+static enum vn_rc get(struct vn_http *http, const char *address, size_t max_bytes, int64_t timeout_us,
+                      struct vn_err *err)
 {
-        struct vn_http_ask ask = {.method = "GET", .url = address, .max_response_bytes = max_bytes,
-                                  .timeout_us = timeout_us};
+        struct vn_http_ask ask = {
+                .method = "GET", .url = address, .max_response_bytes = max_bytes, .timeout_us = timeout_us};
         struct vn_http_answer answer;
         enum vn_rc rc;
 
@@ -180,7 +186,8 @@ static enum vn_rc get(struct vn_http *http, const char *address, size_t max_byte
 TEST(http_client_bounds_size_and_time)
 {
         struct server s;
-        VN_AUTO(vn_http) http = NULL;
+        VN_AUTO(vn_http)
+        http = NULL;
         struct vn_err err;
 
         server_start(&s, NULL);
@@ -200,8 +207,10 @@ TEST(http_client_bounds_size_and_time)
 TEST(http_client_refuses_what_it_must_not_send)
 {
         static const struct vn_http_options strict = {0};
-        VN_AUTO(vn_http) http = NULL;
-        VN_AUTO(vn_http) lax = NULL;
+        VN_AUTO(vn_http)
+        http = NULL;
+        VN_AUTO(vn_http)
+        lax = NULL;
         struct vn_http_field bad = {VN_STR("X-A"), VN_STR("1\r\nX-B: 2")};
         struct vn_http_ask ask = {.method = "GET", .url = "https://localhost:1/", .headers = &bad, .header_count = 1};
         struct vn_http_answer answer;
@@ -229,10 +238,14 @@ static void make_tls(struct vn_buf *ca, struct vn_tls_server **ret)
         static const char *const names[] = {"localhost"};
         int64_t now_s = vn_now_us(vn_clock_real()) / VN_US_PER_S;
         struct vn_pki_leaf leaf = {names, 1, NULL, true, now_s - 60, now_s + 3600};
-        VN_AUTO(vn_buf) ca_key = VN_BUF_INIT(8192);
-        VN_AUTO(vn_buf) key = VN_BUF_INIT(8192);
-        VN_AUTO(vn_buf) csr = VN_BUF_INIT(8192);
-        VN_AUTO(vn_buf) cert = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        ca_key = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        key = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        cert = VN_BUF_INIT(8192);
 
         CHECK_OK(vn_pki_make_key(&ca_key, NULL));
         CHECK_OK(vn_pki_make_ca(vn_buf_view(&ca_key), "test", now_s - 60, now_s + 3600, ca, NULL));
@@ -244,11 +257,14 @@ static void make_tls(struct vn_buf *ca, struct vn_tls_server **ret)
 
 TEST(http_client_verifies_the_server)
 {
-        VN_AUTO(vn_buf) ca = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        ca = VN_BUF_INIT(8192);
         struct vn_tls_server *tls = NULL;
         struct server s;
-        VN_AUTO(vn_http) pinned = NULL;
-        VN_AUTO(vn_http) by_system = NULL;
+        VN_AUTO(vn_http)
+        pinned = NULL;
+        VN_AUTO(vn_http)
+        by_system = NULL;
         struct vn_http_options options = {.http1_only = true};
         struct vn_err err;
         char by_address[64];

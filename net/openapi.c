@@ -85,7 +85,8 @@ static void wide_integer(struct writer *w, bool is_signed, enum where where)
         const char *low = is_signed ? "-9223372036854775808" : "0";
 
         if (where == IN_REPLY)
-                vn_buf_printf(w->out, "{\"type\":\"string\",\"format\":\"%s\",\"pattern\":\"^-?[0-9]{1,20}$\"}", format);
+                vn_buf_printf(w->out, "{\"type\":\"string\",\"format\":\"%s\",\"pattern\":\"^-?[0-9]{1,20}$\"}",
+                              format);
         else if (where == IN_BODY)
                 vn_buf_printf(w->out,
                               "{\"type\":[\"string\",\"integer\",\"null\"],\"format\":\"%s\",\"pattern\":\"%s\","
@@ -115,35 +116,22 @@ static void value_schema(struct writer *w, const ProtobufCFieldDescriptor *field
                 simple(w, "integer", ",\"format\":\"int32\",\"minimum\":-2147483648,\"maximum\":2147483647", where);
                 return;
         case PROTOBUF_C_TYPE_UINT32:
-        case PROTOBUF_C_TYPE_FIXED32:
-                simple(w, "integer", ",\"minimum\":0,\"maximum\":4294967295", where);
-                return;
+        case PROTOBUF_C_TYPE_FIXED32: simple(w, "integer", ",\"minimum\":0,\"maximum\":4294967295", where); return;
         case PROTOBUF_C_TYPE_INT64:
         case PROTOBUF_C_TYPE_SINT64:
-        case PROTOBUF_C_TYPE_SFIXED64:
-                wide_integer(w, true, where);
-                return;
+        case PROTOBUF_C_TYPE_SFIXED64: wide_integer(w, true, where); return;
         case PROTOBUF_C_TYPE_UINT64:
-        case PROTOBUF_C_TYPE_FIXED64:
-                wide_integer(w, false, where);
-                return;
-        case PROTOBUF_C_TYPE_FLOAT:
-                simple(w, "number", ",\"format\":\"float\"", where);
-                return;
-        case PROTOBUF_C_TYPE_DOUBLE:
-                simple(w, "number", ",\"format\":\"double\"", where);
-                return;
-        case PROTOBUF_C_TYPE_BOOL:
-                simple(w, "boolean", "", where);
-                return;
-        case PROTOBUF_C_TYPE_ENUM:
-                enum_schema(w, field->descriptor, where == IN_BODY);
-                return;
+        case PROTOBUF_C_TYPE_FIXED64: wide_integer(w, false, where); return;
+        case PROTOBUF_C_TYPE_FLOAT: simple(w, "number", ",\"format\":\"float\"", where); return;
+        case PROTOBUF_C_TYPE_DOUBLE: simple(w, "number", ",\"format\":\"double\"", where); return;
+        case PROTOBUF_C_TYPE_BOOL: simple(w, "boolean", "", where); return;
+        case PROTOBUF_C_TYPE_ENUM: enum_schema(w, field->descriptor, where == IN_BODY); return;
         case PROTOBUF_C_TYPE_STRING:
                 simple(w, "string", where == IN_REPLY ? "" : ",\"pattern\":\"^[^\\\\u0000]*$\"", where);
                 return;
         case PROTOBUF_C_TYPE_BYTES:
-                simple(w, "string", ",\"contentEncoding\":\"base64\",\"pattern\":\"^[A-Za-z0-9+/_-]*={0,2}$\"", where);
+                simple(w, "string", ",\"contentEncoding\":\"base64\",\"pattern\":\"^[A-Za-z0-9+/_-]*={0,2}$\"",
+                       where);
                 return;
         case PROTOBUF_C_TYPE_MESSAGE:
                 vn_buf_text(w->out, "{\"$ref\":\"#/components/schemas/");
@@ -162,10 +150,10 @@ static void field_schema(struct writer *w, const ProtobufCFieldDescriptor *field
         }
         vn_buf_printf(w->out, "{\"type\":%s,\"items\":", where == IN_BODY ? "[\"array\",\"null\"]" : "\"array\"");
         /* inside an array null is no value */
-        value_schema(w, field, where == IN_BODY && field->type != PROTOBUF_C_TYPE_INT64 &&
-                                               field->type != PROTOBUF_C_TYPE_UINT64 ?
-                                       IN_QUERY :
-                                       where);
+        value_schema(w, field,
+                     where == IN_BODY && field->type != PROTOBUF_C_TYPE_INT64 && field->type != PROTOBUF_C_TYPE_UINT64
+                             ? IN_QUERY
+                             : where);
         vn_buf_char(w->out, '}');
 }
 
@@ -212,18 +200,12 @@ static void message_schema(struct writer *w, const struct known *known)
 static const char *verb_key(enum vn_http_verb verb)
 {
         switch (verb) {
-        case VN_HTTP_GET:
-                return "get";
-        case VN_HTTP_POST:
-                return "post";
-        case VN_HTTP_PUT:
-                return "put";
-        case VN_HTTP_PATCH:
-                return "patch";
-        case VN_HTTP_DELETE:
-                return "delete";
-        case VN_HTTP_NONE:
-                break;
+        case VN_HTTP_GET: return "get";
+        case VN_HTTP_POST: return "post";
+        case VN_HTTP_PUT: return "put";
+        case VN_HTTP_PATCH: return "patch";
+        case VN_HTTP_DELETE: return "delete";
+        case VN_HTTP_NONE: break;
         }
         return NULL;
 }
@@ -283,15 +265,16 @@ static enum vn_rc parameters(struct writer *w, const struct vn_method *row)
 
 static void responses(struct writer *w, const struct vn_method *row)
 {
-        static const int statuses[] = {400, 401, 403, 404, 405, 408, 409, 412, 413, 414, 415,
-                                       429, 431, 499, 500, 501, 503, 504};
+        static const int statuses[] = {400, 401, 403, 404, 405, 408, 409, 412, 413,
+                                       414, 415, 429, 431, 499, 500, 501, 503, 504};
         bool stream = row->kind == VN_SERVER_STREAM || row->kind == VN_BIDI;
 
         vn_buf_text(w->out, ",\"responses\":{\"200\":{\"description\":");
         quoted(w, stream ? "Server-sent events; the data of each is one message as JSON." : "Done.");
-        vn_buf_text(w->out, stream ? ",\"content\":{\"text/event-stream\":{\"schema\":{\"type\":\"string\"},"
-                                     "\"x-event-schema\":{\"$ref\":\"#/components/schemas/" :
-                                     ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/");
+        vn_buf_text(w->out,
+                    stream ? ",\"content\":{\"text/event-stream\":{\"schema\":{\"type\":\"string\"},"
+                             "\"x-event-schema\":{\"$ref\":\"#/components/schemas/"
+                           : ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/");
         vn_buf_text(w->out, short_name(row->response->name));
         vn_buf_text(w->out, "\"}}}}");
         for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
@@ -303,18 +286,12 @@ static const char *role(enum vn_access access)
 {
         switch (access) {
         case VN_ACCESS_PUBLIC:
-        case VN_ACCESS_ENROLL:
-                return "Nobody has to log in for it.";
-        case VN_ACCESS_AGENT:
-                return "Agents only.";
-        case VN_ACCESS_VIEWER:
-                return "Needs the role viewer.";
-        case VN_ACCESS_OPERATOR:
-                return "Needs the role operator.";
-        case VN_ACCESS_APPROVER:
-                return "Needs the role approver.";
-        case VN_ACCESS_ADMIN:
-                return "Needs the role admin.";
+        case VN_ACCESS_ENROLL: return "Nobody has to log in for it.";
+        case VN_ACCESS_AGENT: return "Agents only.";
+        case VN_ACCESS_VIEWER: return "Needs the role viewer.";
+        case VN_ACCESS_OPERATOR: return "Needs the role operator.";
+        case VN_ACCESS_APPROVER: return "Needs the role approver.";
+        case VN_ACCESS_ADMIN: return "Needs the role admin.";
         }
         VN_ASSERT(!"access");
         return "";

@@ -7,16 +7,12 @@
 #include "vane/v1/control.pb-c.h"
 #include "vane/v1/routing.pb-c.h"
 
-#define ROW(s, n, k, a, req, res, v, p)                                                                      \
-        {.service = "vane.v1." s,                                                                            \
-         .name = n,                                                                                          \
-         .kind = k,                                                                                          \
-         .access = a,                                                                                        \
-         .request = &vane__v1__##req##__descriptor,                                                          \
-         .response = &vane__v1__##res##__descriptor,                                                         \
-         .verb = v,                                                                                          \
-         .path = p,                                                                                          \
-         .help = "Says \"what\"."}
+#define ROW(s, n, k, a, req, res, v, p)                                                                              \
+        {                                                                                                            \
+                .service = "vane.v1." s, .name = n, .kind = k, .access = a,                                          \
+                .request = &vane__v1__##req##__descriptor, .response = &vane__v1__##res##__descriptor, .verb = v,    \
+                .path = p, .help = "Says \"what\"."                                                                  \
+        }
 static const struct vn_method rows[] = {
         ROW("Policies", "GetPolicy", VN_UNARY, VN_ACCESS_VIEWER, get_policy_request, policy, VN_HTTP_GET,
             "/v1/policies/{name}"),
@@ -35,7 +31,8 @@ static const struct vn_method rows[] = {
 static json_t *document(void)
 {
         static const struct vn_json_limits limits = {1 << 20, 32, 100000};
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1 << 20);
         struct vn_err err;
         json_t *root = NULL;
 
@@ -50,7 +47,8 @@ static json_t *walk(json_t *node, const char *path)
         while (node && rest.ptr) {
                 char name[128];
                 CHECK(vn_str_copy(name, sizeof(name), vn_str_cut(&rest, '|')));
-                node = json_is_array(node) ? json_array_get(node, strtoul(name, NULL, 10)) : json_object_get(node, name);
+                node = json_is_array(node) ? json_array_get(node, strtoul(name, NULL, 10))
+                                           : json_object_get(node, name);
         }
         return node;
 }
@@ -90,7 +88,8 @@ static void check_refs(json_t *root, json_t *node)
 
 TEST(openapi_describes_rows)
 {
-        VN_AUTO(vn_json) root = document();
+        VN_AUTO(vn_json)
+        root = document();
 
         check_refs(root, root);
         check_text(root, "openapi", "3.1.0");
@@ -111,8 +110,10 @@ TEST(openapi_describes_rows)
 TEST(openapi_refuses_what_it_cannot_describe)
 {
         struct vn_method bad = rows[0];
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(100);
-        VN_AUTO(vn_buf) large = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(100);
+        VN_AUTO(vn_buf)
+        large = VN_BUF_INIT(1 << 20);
 
         CHECK_RC(VN_RESOURCE_EXHAUSTED, vn_openapi_print(rows, 1, "Vane", "0.1", &text, NULL));
         bad.path = "/v1/policies/{nobody}";
@@ -121,7 +122,8 @@ TEST(openapi_refuses_what_it_cannot_describe)
 
 static enum vn_rc print_it(void)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1 << 20);
         return vn_openapi_print(rows, 3, "Vane", "0.1", &text, NULL);
 }
 

@@ -33,7 +33,8 @@ static enum vn_rc fail_at(struct reader *r, const char *what)
 {
         const struct frame *frames[VN_PBJSON_MAX_DEPTH + 1];
         size_t n = 0;
-        VN_AUTO(vn_buf) path = VN_BUF_INIT(160);
+        VN_AUTO(vn_buf)
+        path = VN_BUF_INIT(160);
 
         for (const struct frame *f = r->top; f && n < VN_PBJSON_MAX_DEPTH + 1; f = f->parent)
                 frames[n++] = f;
@@ -222,7 +223,8 @@ static enum vn_rc read_string(struct reader *r, const struct input *in, char **r
 
 static enum vn_rc read_bytes(struct reader *r, const struct input *in, ProtobufCBinaryData *ret)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_PBJSON_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_PBJSON_MAX_BYTES);
 
         if (in->json && !json_is_string(in->json))
                 return fail_at(r, "not a base64 string");
@@ -262,30 +264,25 @@ static size_t value_bytes(const ProtobufCFieldDescriptor *field)
         case PROTOBUF_C_TYPE_SFIXED32:
         case PROTOBUF_C_TYPE_UINT32:
         case PROTOBUF_C_TYPE_FIXED32:
-        case PROTOBUF_C_TYPE_FLOAT:
-                return 4;
+        case PROTOBUF_C_TYPE_FLOAT: return 4;
         case PROTOBUF_C_TYPE_INT64:
         case PROTOBUF_C_TYPE_SINT64:
         case PROTOBUF_C_TYPE_SFIXED64:
         case PROTOBUF_C_TYPE_UINT64:
         case PROTOBUF_C_TYPE_FIXED64:
-        case PROTOBUF_C_TYPE_DOUBLE:
-                return 8;
-        case PROTOBUF_C_TYPE_BOOL:
-                return sizeof(protobuf_c_boolean);
-        case PROTOBUF_C_TYPE_ENUM:
-                return sizeof(int);
+        case PROTOBUF_C_TYPE_DOUBLE: return 8;
+        case PROTOBUF_C_TYPE_BOOL: return sizeof(protobuf_c_boolean);
+        case PROTOBUF_C_TYPE_ENUM: return sizeof(int);
         case PROTOBUF_C_TYPE_STRING:
-        case PROTOBUF_C_TYPE_MESSAGE:
-                return sizeof(void *);
-        case PROTOBUF_C_TYPE_BYTES:
-                return sizeof(ProtobufCBinaryData);
+        case PROTOBUF_C_TYPE_MESSAGE: return sizeof(void *);
+        case PROTOBUF_C_TYPE_BYTES: return sizeof(ProtobufCBinaryData);
         }
         VN_ASSERT(!"field type");
         return 0;
 }
 
-static enum vn_rc read_value(struct reader *r, const struct input *in, const ProtobufCFieldDescriptor *field, void *to)
+static enum vn_rc read_value(struct reader *r, const struct input *in, const ProtobufCFieldDescriptor *field,
+                             void *to)
 {
         int64_t i = 0;
         uint64_t u = 0;
@@ -300,32 +297,24 @@ static enum vn_rc read_value(struct reader *r, const struct input *in, const Pro
                 return VN_OK;
         case PROTOBUF_C_TYPE_INT64:
         case PROTOBUF_C_TYPE_SINT64:
-        case PROTOBUF_C_TYPE_SFIXED64:
-                return read_i64(r, in, INT64_MIN, INT64_MAX, to);
+        case PROTOBUF_C_TYPE_SFIXED64: return read_i64(r, in, INT64_MIN, INT64_MAX, to);
         case PROTOBUF_C_TYPE_UINT32:
         case PROTOBUF_C_TYPE_FIXED32:
                 VN_TRY(read_u64(r, in, UINT32_MAX, &u));
                 *(uint32_t *)to = (uint32_t)u;
                 return VN_OK;
         case PROTOBUF_C_TYPE_UINT64:
-        case PROTOBUF_C_TYPE_FIXED64:
-                return read_u64(r, in, UINT64_MAX, to);
+        case PROTOBUF_C_TYPE_FIXED64: return read_u64(r, in, UINT64_MAX, to);
         case PROTOBUF_C_TYPE_FLOAT:
                 VN_TRY(read_double(r, in, (double)3.4028234663852886e38, &d));
                 *(float *)to = (float)d;
                 return VN_OK;
-        case PROTOBUF_C_TYPE_DOUBLE:
-                return read_double(r, in, INFINITY, to);
-        case PROTOBUF_C_TYPE_BOOL:
-                return read_bool(r, in, to);
-        case PROTOBUF_C_TYPE_ENUM:
-                return read_enum(r, in, field->descriptor, to);
-        case PROTOBUF_C_TYPE_STRING:
-                return read_string(r, in, to);
-        case PROTOBUF_C_TYPE_BYTES:
-                return read_bytes(r, in, to);
-        case PROTOBUF_C_TYPE_MESSAGE:
-                return read_child(r, in, field, to);
+        case PROTOBUF_C_TYPE_DOUBLE: return read_double(r, in, INFINITY, to);
+        case PROTOBUF_C_TYPE_BOOL: return read_bool(r, in, to);
+        case PROTOBUF_C_TYPE_ENUM: return read_enum(r, in, field->descriptor, to);
+        case PROTOBUF_C_TYPE_STRING: return read_string(r, in, to);
+        case PROTOBUF_C_TYPE_BYTES: return read_bytes(r, in, to);
+        case PROTOBUF_C_TYPE_MESSAGE: return read_child(r, in, field, to);
         }
         VN_ASSERT(!"field type");
         return VN_INTERNAL;
@@ -417,8 +406,8 @@ static enum vn_rc read_message(struct reader *r, const json_t *object, ProtobufC
 
         VN_ASSERT(descriptor->n_fields <= MAX_FIELDS);
         if (!json_is_object(object))
-                return parent ? fail_at(r, "not an object") :
-                                vn_fail(r->err, VN_INVALID_ARGUMENT, "the body is not a JSON object");
+                return parent ? fail_at(r, "not an object")
+                              : vn_fail(r->err, VN_INVALID_ARGUMENT, "the body is not a JSON object");
         if (++r->depth > VN_PBJSON_MAX_DEPTH)
                 return fail_at(r, "nested too deep");
         for (void *it = json_object_iter((json_t *)(uintptr_t)object); it;
@@ -447,7 +436,8 @@ enum vn_rc vn_pbjson_parse(const ProtobufCMessageDescriptor *descriptor, struct 
 {
         static const struct vn_json_limits limits = {VN_PBJSON_MAX_BYTES, VN_PBJSON_MAX_DEPTH, VN_PBJSON_MAX_VALUES};
         struct reader r = {.arena = arena, .err = err};
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_json)
+        root = NULL;
         ProtobufCMessage *message;
 
         VN_TRY(new_message(&r, descriptor, &message));

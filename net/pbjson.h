@@ -24,8 +24,8 @@
 #define VN_PBJSON_MAX_NAME_BYTES 96
 
 /* An empty message (every field at its default) in the arena. */
-enum vn_rc vn_pbjson_new(const ProtobufCMessageDescriptor *descriptor, struct vn_arena *arena,
-                         ProtobufCMessage **ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_pbjson_new(const ProtobufCMessageDescriptor *descriptor, struct vn_arena *arena, ProtobufCMessage **ret,
+                         struct vn_err *err) VN_MUST_USE;
 /* The text must be one JSON object; empty text is the empty message (a POST without a body). */
 enum vn_rc vn_pbjson_parse(const ProtobufCMessageDescriptor *descriptor, struct vn_str json, struct vn_arena *arena,
                            ProtobufCMessage **ret, struct vn_err *err) VN_MUST_USE;

@@ -15,9 +15,12 @@ static const ProtobufCMessageDescriptor *const kinds[] = {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         const ProtobufCMessageDescriptor *kind;
-        VN_AUTO(vn_arena) arena;
-        VN_AUTO(vn_buf) first = VN_BUF_INIT(16 << 20);
-        VN_AUTO(vn_buf) second = VN_BUF_INIT(16 << 20);
+        VN_AUTO(vn_arena)
+        arena;
+        VN_AUTO(vn_buf)
+        first = VN_BUF_INIT(16 << 20);
+        VN_AUTO(vn_buf)
+        second = VN_BUF_INIT(16 << 20);
         ProtobufCMessage *message;
         struct vn_err err;
 

@@ -53,7 +53,8 @@ const ProtobufCMessage *vn_pbjson_child(const ProtobufCMessage *message, const P
         return pointer_at(value_at(message, field, index, sizeof(void *)));
 }
 
-static enum vn_rc print_number(struct printer *p, const ProtobufCFieldDescriptor *field, bool finite, const char *text)
+static enum vn_rc print_number(struct printer *p, const ProtobufCFieldDescriptor *field, bool finite,
+                               const char *text)
 {
         if (!finite)
                 return vn_fail(p->err, VN_INTERNAL, "%s: not a finite number", field->name);
@@ -114,10 +115,10 @@ static enum vn_rc print_value(struct printer *p, const ProtobufCMessage *message
                 finite = vn_json_number(*(const double *)value_at(message, field, i, 8), number);
                 return print_number(p, field, finite, number);
         case PROTOBUF_C_TYPE_BOOL:
-                vn_buf_text(p->out, *(const protobuf_c_boolean *)value_at(message, field, i,
-                                                                          sizeof(protobuf_c_boolean)) ?
-                                            "true" :
-                                            "false");
+                vn_buf_text(p->out,
+                            *(const protobuf_c_boolean *)value_at(message, field, i, sizeof(protobuf_c_boolean))
+                                    ? "true"
+                                    : "false");
                 return VN_OK;
         case PROTOBUF_C_TYPE_ENUM:
                 print_enum(p, field, *(const int *)value_at(message, field, i, sizeof(int)));

@@ -78,7 +78,8 @@ TEST(pbjson_reads_enums_bytes_and_choices)
         CHECK_INT(VANE__V1__OUTCOME__STATUS__STATUS_THROTTLED, r->outcomes[1]->status);
         vn_arena_done(&arena);
 
-        CHECK_OK(parse(&vane__v1__update_part__descriptor, "{\"chunk\":{\"offset\":\"4\",\"data\":\"AAH/\"}}", &part));
+        CHECK_OK(
+                parse(&vane__v1__update_part__descriptor, "{\"chunk\":{\"offset\":\"4\",\"data\":\"AAH/\"}}", &part));
         CHECK_INT(VANE__V1__UPDATE_PART__PART_CHUNK, part->part_case);
         CHECK_INT(3, part->chunk->data.len);
         CHECK_INT(0xff, part->chunk->data.data[2]);
@@ -121,7 +122,8 @@ TEST(pbjson_names_the_field_at_fault)
 
 TEST(pbjson_bounds_depth_values_and_memory)
 {
-        VN_AUTO(vn_buf) json = VN_BUF_INIT(4 << 20);
+        VN_AUTO(vn_buf)
+        json = VN_BUF_INIT(4 << 20);
         ProtobufCMessage *message;
         void *unused;
 
@@ -142,8 +144,8 @@ TEST(pbjson_bounds_depth_values_and_memory)
         for (int i = 0; i < 500; i++)
                 vn_buf_text(&json, ",{}");
         vn_buf_text(&json, "]}");
-        CHECK_RC(VN_RESOURCE_EXHAUSTED, vn_pbjson_parse(&vane__v1__report_request__descriptor, vn_buf_view(&json),
-                                                        &arena, &message, NULL));
+        CHECK_RC(VN_RESOURCE_EXHAUSTED,
+                 vn_pbjson_parse(&vane__v1__report_request__descriptor, vn_buf_view(&json), &arena, &message, NULL));
         vn_arena_done(&arena);
 }
 
@@ -151,7 +153,8 @@ TEST(pbjson_prints_every_plain_field)
 {
         Vane__V1__Checkpoint c = VANE__V1__CHECKPOINT__INIT;
         uint8_t root[2] = {1, 2};
-        VN_AUTO(vn_buf) out = VN_BUF_INIT(1000);
+        VN_AUTO(vn_buf)
+        out = VN_BUF_INIT(1000);
         char note[] = "a\"\n\xc3\xa9";
 
         CHECK_OK(vn_pbjson_print(&c.base, &out, &err));
@@ -161,7 +164,8 @@ TEST(pbjson_prints_every_plain_field)
         c.root = (ProtobufCBinaryData){2, root};
         vn_buf_reset(&out);
         CHECK_OK(vn_pbjson_print(&c.base, &out, &err));
-        CHECK_TEXT("{\"note\":\"a\\\"\\u000a\xc3\xa9\",\"size\":\"5\",\"root\":\"AQI=\",\"verifierKey\":\"\"}", out.ptr);
+        CHECK_TEXT("{\"note\":\"a\\\"\\u000a\xc3\xa9\",\"size\":\"5\",\"root\":\"AQI=\",\"verifierKey\":\"\"}",
+                   out.ptr);
 }
 
 TEST(pbjson_leaves_out_what_is_not_set_and_refuses_nan)
@@ -169,7 +173,8 @@ TEST(pbjson_leaves_out_what_is_not_set_and_refuses_nan)
         Vane__V1__AgentEvent event = VANE__V1__AGENT_EVENT__INIT;
         Vane__V1__PauseNotice pause = VANE__V1__PAUSE_NOTICE__INIT;
         Vane__V1__RiskPart risk = VANE__V1__RISK_PART__INIT;
-        VN_AUTO(vn_buf) out = VN_BUF_INIT(1000);
+        VN_AUTO(vn_buf)
+        out = VN_BUF_INIT(1000);
 
         CHECK_OK(vn_pbjson_print(&event.base, &out, &err));
         CHECK_TEXT("{}", out.ptr);
@@ -235,7 +240,8 @@ TEST(pbjson_appends_after_parsing)
 TEST(pbjson_round_trips_random_doubles)
 {
         struct vn_rng rng;
-        VN_AUTO(vn_buf) out = VN_BUF_INIT(1000);
+        VN_AUTO(vn_buf)
+        out = VN_BUF_INIT(1000);
 
         vn_rng_seed(&rng, test_seed());
         for (int i = 0; i < 2000; i++) {
@@ -256,7 +262,8 @@ TEST(pbjson_round_trips_random_doubles)
 static enum vn_rc parse_and_print(void)
 {
         Vane__V1__ReportRequest *r = NULL;
-        VN_AUTO(vn_buf) out = VN_BUF_INIT(10000);
+        VN_AUTO(vn_buf)
+        out = VN_BUF_INIT(10000);
         enum vn_rc rc;
 
         VN_TRY(parse(&vane__v1__report_request__descriptor,

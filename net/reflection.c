@@ -111,14 +111,10 @@ static enum container kind_of(enum container in, unsigned number)
 static bool is_definition(enum container in, unsigned number)
 {
         switch (in) {
-        case IN_FILE: /* message, enum, service, extension */
-                return number >= 4 && number <= 7;
-        case IN_MESSAGE: /* field, nested message, enum */
-                return number >= 2 && number <= 4;
-        case IN_SERVICE: /* method */
-                return number == 2;
-        case IN_NOTHING:
-                return false;
+        case IN_FILE: /* message, enum, service, extension */ return number >= 4 && number <= 7;
+        case IN_MESSAGE: /* field, nested message, enum */ return number >= 2 && number <= 4;
+        case IN_SERVICE: /* method */ return number == 2;
+        case IN_NOTHING: return false;
         }
         return false;
 }
@@ -175,7 +171,8 @@ enum vn_rc vn_reflection_add(struct vn_reflection *r, struct vn_str set, struct 
                 if (rc == VN_OK && number == 1)
                         rc = add_file(r, file);
                 if (rc != VN_OK)
-                        return vn_fail(err, rc, "descriptor set: file %u does not fit or is malformed", r->file_count);
+                        return vn_fail(err, rc, "descriptor set: file %u does not fit or is malformed",
+                                       r->file_count);
         }
         qsort(r->symbols, r->symbol_count, sizeof *r->symbols, by_name);
         return VN_OK;
@@ -265,8 +262,7 @@ static void on_message(struct vn_call *call, const ProtobufCMessage *message)
 {
         const Grpc__Reflection__V1__ServerReflectionRequest *request = (const void *)message;
         const struct vn_reflection *r = vn_call_context(call);
-        Grpc__Reflection__V1__ServerReflectionResponse reply =
-                GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
+        Grpc__Reflection__V1__ServerReflectionResponse reply = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
         reply.valid_host = request->host;
         reply.original_request = (Grpc__Reflection__V1__ServerReflectionRequest *)(uintptr_t)request;
         if (request->message_request_case ==
@@ -288,14 +284,13 @@ static void on_half_close(struct vn_call *call)
                 vn_call_finish(call, VN_OK, NULL);
 }
 
-#define REFLECTION_ROW(service_name)                                                                         \
-        {                                                                                                    \
-                .service = service_name, .name = "ServerReflectionInfo", .kind = VN_BIDI,                    \
-                .access = VN_ACCESS_PUBLIC,                                                                  \
-                .request = &grpc__reflection__v1__server_reflection_request__descriptor,                     \
-                .response = &grpc__reflection__v1__server_reflection_response__descriptor,                   \
-                .help = "Describes the services to tools.", .max_request_bytes = 65536,                      \
-                .message = on_message, .half_close = on_half_close                                           \
+#define REFLECTION_ROW(service_name)                                                                                 \
+        {                                                                                                            \
+                .service = service_name, .name = "ServerReflectionInfo", .kind = VN_BIDI,                            \
+                .access = VN_ACCESS_PUBLIC, .request = &grpc__reflection__v1__server_reflection_request__descriptor, \
+                .response = &grpc__reflection__v1__server_reflection_response__descriptor,                           \
+                .help = "Describes the services to tools.", .max_request_bytes = 65536, .message = on_message,       \
+                .half_close = on_half_close                                                                          \
         }
 
 /* Both versions have the same messages on the wire. */

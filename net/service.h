@@ -39,10 +39,10 @@ enum vn_access {
 
 /* Filled by the authenticator (edge.h) before the handler runs; never from anything that the peer merely says. */
 struct vn_identity {
-        enum vn_access access;             /* the highest that the caller holds */
-        char tenant[VN_MAX_TENANT_BYTES];  /* "" for public */
-        char actor[VN_MAX_ACTOR_BYTES];    /* "person:alice", "account:ID", "" for public */
-        uint64_t account_id;               /* agents only, else 0 */
+        enum vn_access access;            /* the highest that the caller holds */
+        char tenant[VN_MAX_TENANT_BYTES]; /* "" for public */
+        char actor[VN_MAX_ACTOR_BYTES];   /* "person:alice", "account:ID", "" for public */
+        uint64_t account_id;              /* agents only, else 0 */
 };
 
 struct vn_method {
@@ -53,8 +53,9 @@ struct vn_method {
         const ProtobufCMessageDescriptor *request;
         const ProtobufCMessageDescriptor *response;
         enum vn_http_verb verb; /* VN_HTTP_NONE: gRPC only */
-        const char *path;       /* "/v1/accounts/{name}": {field} fills a request field; GET fills the rest from the query */
-        const char *help;       /* one sentence, for openapi.json */
+        const char
+                *path; /* "/v1/accounts/{name}": {field} fills a request field; GET fills the rest from the query */
+        const char *help;         /* one sentence, for openapi.json */
         size_t max_request_bytes; /* 0: 4 MiB */
 
         /* Unary and server stream: the whole request is there. Finish now or later. */

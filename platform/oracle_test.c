@@ -2,6 +2,7 @@
  * for each function the cheapest endpoint (and size) that is at most a quarter slower at its p95 than on the best single cloud; then look at the p95 over all calls. */
 #include <stdlib.h>
 
+#include "platform/carried_test.h"
 #include "platform/demo.h"
 #include "tests/test.h"
 
@@ -24,10 +25,8 @@ static void world_init(struct world *w, uint64_t seed)
                                              "prices/egress_internet.csv"};
         struct vn_trace_options options;
         struct vn_err err;
-        for (int i = 0; i < 6; i++) {
-                w->text[i] = VN_BUF_INIT(1 << 22);
-                CHECK_OK(vn_file_read(test_data(files[i]), &w->text[i], &err));
-        }
+        for (int i = 0; i < 6; i++)
+                test_read_data(files[i], &w->text[i]);
         vn_trace_options_default(&options);
         options.seed = seed;
         CHECK_OK(vn_trace_build(vn_buf_view(&w->text[0]), vn_buf_view(&w->text[1]), vn_buf_view(&w->text[2]),

@@ -2,6 +2,7 @@
 #include "platform/prices.h"
 
 #include "base/hash.h"
+#include "platform/carried_test.h"
 #include "tests/test.h"
 
 static void load(struct vn_price_table *table)
@@ -10,10 +11,8 @@ static void load(struct vn_price_table *table)
                                             "prices/egress_internet.csv"};
         struct vn_buf text[3];
         struct vn_err err;
-        for (int i = 0; i < 3; i++) {
-                text[i] = VN_BUF_INIT(1 << 20);
-                CHECK_OK(vn_file_read(test_data(files[i]), &text[i], &err));
-        }
+        for (int i = 0; i < 3; i++)
+                test_read_data(files[i], &text[i]);
         CHECK_OK(vn_price_table_parse(vn_buf_view(&text[0]), vn_buf_view(&text[1]), vn_buf_view(&text[2]), table,
                                       &err));
         for (int i = 0; i < 3; i++)

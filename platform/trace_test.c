@@ -2,6 +2,7 @@
 #include "platform/trace.h"
 
 #include "base/clock.h"
+#include "platform/carried_test.h"
 #include "tests/test.h"
 
 static const char *const paths[3] = {"azure-functions/azure2019-500/invocations.csv",
@@ -13,10 +14,8 @@ static struct vn_trace *build(const struct vn_trace_options *options)
         struct vn_buf text[3];
         struct vn_trace *trace = NULL;
         struct vn_err err;
-        for (int i = 0; i < 3; i++) {
-                text[i] = VN_BUF_INIT(1 << 22);
-                CHECK_OK(vn_file_read(test_data(paths[i]), &text[i], &err));
-        }
+        for (int i = 0; i < 3; i++)
+                test_read_data(paths[i], &text[i]);
         CHECK_OK(vn_trace_build(vn_buf_view(&text[0]), vn_buf_view(&text[1]), vn_buf_view(&text[2]), options, &trace,
                                 &err));
         for (int i = 0; i < 3; i++)

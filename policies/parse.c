@@ -42,7 +42,8 @@ static const struct field fallback_fields[] = {{"aws", NUMBER, AT(fallback[0]), 
                                                {"azure", NUMBER, AT(fallback[1]), 0, 1e6, NULL, 0, NULL},
                                                {"gcp", NUMBER, AT(fallback[2]), 0, 1e6, NULL, 0, NULL},
                                                {.name = NULL}};
-static const struct field scope_fields[] = {{"workloads", TEXT, AT(workloads), 0, 0, NULL, 128, NULL}, {.name = NULL}};
+static const struct field scope_fields[] = {{"workloads", TEXT, AT(workloads), 0, 0, NULL, 128, NULL},
+                                            {.name = NULL}};
 static const struct field limit_fields[] = {
         {"clouds", CLOUDS, AT(clouds), 0, 0, NULL, 0, NULL},
         {"regions", REGIONS, AT(regions), 0, 0, NULL, 0, NULL},
@@ -208,8 +209,8 @@ static void read_map(struct context *c, const struct field *fields, const struct
                 const struct field *f = fields;
                 while (f->name && !vn_str_eq(vn_str(f->name), child->key))
                         f++;
-                snprintf(below, sizeof below, "%s%s%.*s", path, path[0] ? "." : "", child->key.len > 40 ? 40 : (int)child->key.len,
-                         child->key.ptr);
+                snprintf(below, sizeof below, "%s%s%.*s", path, path[0] ? "." : "",
+                         child->key.len > 40 ? 40 : (int)child->key.len, child->key.ptr);
                 if (f->name)
                         read_field(c, f, child, below);
                 else
@@ -220,14 +221,14 @@ static void read_map(struct context *c, const struct field *fields, const struct
 void vn_policy_default(struct vn_policy_compiled *ret)
 {
         *ret = (struct vn_policy_compiled){.cost_weight = 0.5,
-                                  .latency_weight = 0.5,
-                                  .latency_value_usd_per_ms = 0.01,
-                                  .clouds = 7,
-                                  .slo_quantile = 0.95,
-                                  .routing_mode = VN_ROUTING_AUTOMATIC,
-                                  .exploration = 0.01,
-                                  .fallback = {1.0 / 3, 1.0 / 3, 1.0 / 3},
-                                  .max_step = 0.5};
+                                           .latency_weight = 0.5,
+                                           .latency_value_usd_per_ms = 0.01,
+                                           .clouds = 7,
+                                           .slo_quantile = 0.95,
+                                           .routing_mode = VN_ROUTING_AUTOMATIC,
+                                           .exploration = 0.01,
+                                           .fallback = {1.0 / 3, 1.0 / 3, 1.0 / 3},
+                                           .max_step = 0.5};
         VN_ASSERT(vn_str_copy(ret->workloads, sizeof ret->workloads, VN_STR("*")));
         VN_ASSERT(vn_str_copy(ret->name, sizeof ret->name, VN_STR("default")));
 }
@@ -258,7 +259,8 @@ enum vn_rc vn_policy_parse(struct vn_str document, struct vn_policy_compiled *re
         if (document.len > VN_POLICY_MAX_BYTES) {
                 report(&c, 1, 1, "", "the document is larger than %d bytes", VN_POLICY_MAX_BYTES);
         } else {
-                VN_AUTO(vn_arena) arena = {0};
+                VN_AUTO(vn_arena)
+                arena = {0};
                 vn_arena_init(&arena, 1u << 20);
                 if (vn_tree_parse(document, &arena, &root, &line, &column, &place) != VN_OK) {
                         const char *what = strstr(place.msg, ": ");
@@ -273,6 +275,6 @@ enum vn_rc vn_policy_parse(struct vn_str document, struct vn_policy_compiled *re
         if (errors->count == 0)
                 return VN_OK;
         const struct vn_policy_error *first = &errors->items[0];
-        return vn_fail(err, VN_INVALID_ARGUMENT, "line %u, column %u: %s%s%s", first->line, first->column, first->field,
-                       first->field[0] ? ": " : "", first->message);
+        return vn_fail(err, VN_INVALID_ARGUMENT, "line %u, column %u: %s%s%s", first->line, first->column,
+                       first->field, first->field[0] ? ": " : "", first->message);
 }

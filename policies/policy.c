@@ -44,7 +44,8 @@ bool vn_policy_allows_region(const struct vn_policy_compiled *policy, enum vn_pr
         return policy->region_count == 0;
 }
 
-bool vn_policy_allows_residency(const struct vn_policy_compiled *policy, enum vn_provider provider, const char *region)
+bool vn_policy_allows_residency(const struct vn_policy_compiled *policy, enum vn_provider provider,
+                                const char *region)
 {
         return !policy->residency || (vn_region_residency(provider, vn_str(region)) & policy->residency);
 }
@@ -66,14 +67,16 @@ static void visit_number(visit_fn visit, void *arg, const char *field, double va
 
 static void visit_text(visit_fn visit, void *arg, const char *field, const char *value)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(2048);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(2048);
         vn_buf_json_string(&text, vn_str(value));
         visit(arg, field, vn_buf_view(&text).ptr);
 }
 
 static void visit_all(const struct vn_policy_compiled *p, visit_fn visit, void *arg)
 {
-        VN_AUTO(vn_buf) list = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        list = VN_BUF_INIT(4096);
         visit_text(visit, arg, "policy", p->name);
         visit_text(visit, arg, "scope.workloads", p->workloads);
         visit_number(visit, arg, "objective.cost", p->cost_weight);
@@ -82,7 +85,8 @@ static void visit_all(const struct vn_policy_compiled *p, visit_fn visit, void *
         vn_buf_char(&list, '[');
         for (unsigned i = 0; i < 3; i++)
                 if (vn_policy_allows_cloud(p, (enum vn_provider)i))
-                        vn_buf_printf(&list, "%s\"%s\"", list.len > 1 ? "," : "", vn_provider_name((enum vn_provider)i));
+                        vn_buf_printf(&list, "%s\"%s\"", list.len > 1 ? "," : "",
+                                      vn_provider_name((enum vn_provider)i));
         vn_buf_char(&list, ']');
         visit(arg, "limits.clouds", list.ptr ? list.ptr : "[]");
         vn_buf_reset(&list);

@@ -32,12 +32,12 @@ struct vn_policy_compiled {
         char name[VN_POLICY_NAME_BYTES];
         char workloads[128]; /* glob */
         double cost_weight, latency_weight;
-        double latency_value_usd_per_ms; /* a million calls */
-        uint32_t clouds;                 /* bits (1 << enum vn_provider) */
-        uint32_t region_count;           /* 0: all */
+        double latency_value_usd_per_ms;         /* a million calls */
+        uint32_t clouds;                         /* bits (1 << enum vn_provider) */
+        uint32_t region_count;                   /* 0: all */
         char regions[VN_POLICY_MAX_REGIONS][48]; /* "aws:us-east-1" or "us-east-1" */
-        uint32_t residency;              /* bits (1 << enum vn_residency); 0: anywhere */
-        double latency_slo_ms;           /* 0: none */
+        uint32_t residency;                      /* bits (1 << enum vn_residency); 0: anywhere */
+        double latency_slo_ms;                   /* 0: none */
         double slo_quantile;
         double budget_usd_per_day; /* 0: none */
         enum vn_routing_mode routing_mode;
@@ -71,7 +71,8 @@ bool vn_policy_glob(const char *pattern, const char *text);
 /* True if the policy's limits allow this place; region as the cloud names it. */
 bool vn_policy_allows_cloud(const struct vn_policy_compiled *policy, enum vn_provider provider);
 bool vn_policy_allows_region(const struct vn_policy_compiled *policy, enum vn_provider provider, const char *region);
-bool vn_policy_allows_residency(const struct vn_policy_compiled *policy, enum vn_provider provider, const char *region);
+bool vn_policy_allows_residency(const struct vn_policy_compiled *policy, enum vn_provider provider,
+                                const char *region);
 
 /* What differs between two policies, field by field. */
 struct vn_policy_change {

@@ -63,7 +63,8 @@ TEST(all_errors_are_reported_up_to_the_limit)
 {
         struct vn_policy_compiled p;
         struct vn_policy_errors errors;
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(4096);
         vn_buf_text(&text, "policy: a\n");
         for (int i = 0; i < 40; i++)
                 vn_buf_printf(&text, "k%d: 1\n", i);
@@ -76,7 +77,8 @@ TEST(deep_and_large_documents_are_refused)
 {
         struct vn_policy_compiled p;
         struct vn_policy_errors errors;
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1 << 20);
         for (int i = 0; i < 50000; i++)
                 vn_buf_char(&text, '[');
         CHECK_RC(VN_INVALID_ARGUMENT, vn_policy_parse(vn_buf_view(&text), &p, &errors, NULL));

@@ -101,8 +101,7 @@ static enum vn_rc handle(struct reader *r, const yaml_event_t *event, size_t *do
 {
         const yaml_mark_t *mark = &event->start_mark;
         switch (event->type) {
-        case YAML_DOCUMENT_START_EVENT:
-                return ++*documents > 1 ? bad(r, mark, "one document only") : VN_OK;
+        case YAML_DOCUMENT_START_EVENT: return ++*documents > 1 ? bad(r, mark, "one document only") : VN_OK;
         case YAML_ALIAS_EVENT: return bad(r, mark, "aliases are not allowed");
         case YAML_SCALAR_EVENT:
                 if (event->data.scalar.anchor || event->data.scalar.tag)

@@ -6,10 +6,10 @@
 #include "net/service.h"
 #include "server/op.h"
 
-#define VN_OP(service, method, access, request, response, verb, path, operation, help)                                \
-        enum vn_rc operation(struct vn_op *op, const ProtobufCMessage *request_message, ProtobufCMessage **ret_reply, \
-                             struct vn_err *err);
-#define VN_CALL(service, method, kind, access, request, response, verb, path, start, open, message, half_close,       \
+#define VN_OP(service, method, access, request, response, verb, path, operation, help)                               \
+        enum vn_rc operation(struct vn_op *op, const ProtobufCMessage *request_message,                              \
+                             ProtobufCMessage **ret_reply, struct vn_err *err);
+#define VN_CALL(service, method, kind, access, request, response, verb, path, start, open, message, half_close,      \
                 cancelled, writable, help)
 #include "server/api.def"
 #undef VN_OP

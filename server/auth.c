@@ -6,7 +6,7 @@
 
 struct table {
         struct table *next; /* all that are still referenced: a thread that ended takes its reference along */
-        size_t references; /* under the set's mutex */
+        size_t references;  /* under the set's mutex */
         uint64_t epoch;
         size_t token_count, account_count;
         struct vn_auth_token *tokens;     /* by hash */

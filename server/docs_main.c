@@ -10,9 +10,10 @@
 
 static void configuration(struct vn_buf *out)
 {
-        vn_buf_text(out, "# vaned's configuration\n\nMade from `server/config.def`: change it there.\n\n"
-                         "One YAML file, `vaned --config FILE`. Unknown keys are errors. SIGHUP reads it anew, all or\n"
-                         "nothing; keys that change by a restart only must then be as they were.\n\n");
+        vn_buf_text(out,
+                    "# vaned's configuration\n\nMade from `server/config.def`: change it there.\n\n"
+                    "One YAML file, `vaned --config FILE`. Unknown keys are errors. SIGHUP reads it anew, all or\n"
+                    "nothing; keys that change by a restart only must then be as they were.\n\n");
         vn_config_document(vn_settings_rows, vn_settings_row_count, out);
 }
 
@@ -33,9 +34,10 @@ static void metrics(struct vn_buf *out)
 
 static void log_events(struct vn_buf *out)
 {
-        vn_buf_text(out, "# Log events\n\nMade from `base/log_events.def`: change it there. One line an event on standard "
-                         "error:\ntime, level, event, `key=value`. The same event more than 20 times in 10 s is counted, "
-                         "not written.\n\n");
+        vn_buf_text(out,
+                    "# Log events\n\nMade from `base/log_events.def`: change it there. One line an event on standard "
+                    "error:\ntime, level, event, `key=value`. The same event more than 20 times in 10 s is counted, "
+                    "not written.\n\n");
         vn_log_document(out);
 }
 
@@ -44,10 +46,12 @@ static const struct {
         void (*write)(struct vn_buf *out);
 } pages[] = {{"configuration.md", configuration}, {"metrics.md", metrics}, {"log-events.md", log_events}};
 
-static enum vn_rc do_page(const char *dir, const char *file, const struct vn_buf *want, bool check, struct vn_err *err)
+static enum vn_rc do_page(const char *dir, const char *file, const struct vn_buf *want, bool check,
+                          struct vn_err *err)
 {
         char path[1024];
-        VN_AUTO(vn_buf) have = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        have = VN_BUF_INIT(1 << 20);
 
         if (snprintf(path, sizeof path, "%s/%s", dir, file) >= (int)sizeof path)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "the path is too long");
@@ -69,7 +73,8 @@ int main(int argc, char **argv)
                 return 2;
         }
         for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
-                VN_AUTO(vn_buf) text = VN_BUF_INIT(1 << 20);
+                VN_AUTO(vn_buf)
+                text = VN_BUF_INIT(1 << 20);
                 struct vn_err err;
                 pages[i].write(&text);
                 if (vn_buf_check(&text, &err) != VN_OK ||

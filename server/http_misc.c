@@ -10,18 +10,21 @@ static void handle_metrics(void *context, const struct vn_http_request *request)
         struct vn_routing_figures r;
         struct vn_store_stats s;
         struct vn_edge_stats e;
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(65536);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(65536);
         vn_routing_figures(server, &r);
         vn_store_stats(server->store, &s);
-#define VN_ROW(name, type, value, help)                                                                               \
-        vn_buf_printf(&text, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,                   \
+#define VN_ROW(name, type, value, help)                                                                              \
+        vn_buf_printf(&text, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,                  \
                       (unsigned long long)(value));
 #include "server/metrics.def"
 #undef VN_ROW
         vn_edge_stats(server->edge, &e);
-#define VN_EDGE_STAT(name, help)                                                                                      \
-        vn_buf_printf(&text, "# HELP vane_edge_%s_total Edge: %s.\n# TYPE vane_edge_%s_total counter\n"                \
-                             "vane_edge_%s_total %llu\n", #name, help, #name, #name, (unsigned long long)e.name);
+#define VN_EDGE_STAT(name, help)                                                                                     \
+        vn_buf_printf(&text,                                                                                         \
+                      "# HELP vane_edge_%s_total Edge: %s.\n# TYPE vane_edge_%s_total counter\n"                     \
+                      "vane_edge_%s_total %llu\n",                                                                   \
+                      #name, help, #name, #name, (unsigned long long)e.name);
 #include "net/edge_stats.def"
 #undef VN_EDGE_STAT
         VN_METRIC_SET(UP_SINCE, (double)server->started_us / 1e6);

@@ -53,8 +53,7 @@ static enum vn_rc by_certificate(struct vn_server *server, const char *uri, stru
         static const char prefix[] = "spiffe://" VN_TRUST_DOMAIN "/account/";
         uint64_t id;
         struct vn_auth_account account;
-        if (strncmp(uri, prefix, sizeof prefix - 1) ||
-            vn_str_to_u64(vn_str(uri + sizeof prefix - 1), &id) != VN_OK)
+        if (strncmp(uri, prefix, sizeof prefix - 1) || vn_str_to_u64(vn_str(uri + sizeof prefix - 1), &id) != VN_OK)
                 return vn_fail(err, VN_UNAUTHENTICATED, "the client certificate names no account of this server");
         if (!vn_auth_account(server->people->auth, id, &account))
                 return vn_fail(err, VN_UNAUTHENTICATED, "the client certificate's account does not exist");
@@ -74,8 +73,9 @@ static enum vn_rc by_cookie(struct vn_server *server, struct vn_call *call, stru
         if (!valid_token(server, cookie, VN_TOKEN_SESSION, &token))
                 return VN_OK; /* an old cookie is as good as none: the page then asks to log in */
         const struct vn_method *method = vn_call_method(call);
-        bool writes = method ? method->verb != VN_HTTP_GET : !vn_str_eq(vn_call_verb(call), VN_STR("GET")) &&
-                                                                     !vn_str_eq(vn_call_verb(call), VN_STR("HEAD"));
+        bool writes = method ? method->verb != VN_HTTP_GET
+                             : !vn_str_eq(vn_call_verb(call), VN_STR("GET")) &&
+                                       !vn_str_eq(vn_call_verb(call), VN_STR("HEAD"));
         char csrf[65];
         vn_people_csrf(cookie, csrf);
         if (writes && !vn_str_eq_secret(vn_call_header(call, "x-vane-csrf"), vn_str(csrf)))
@@ -121,7 +121,8 @@ struct login_task {
 
 static void reply_error(struct vn_call *call, enum vn_rc rc, const struct vn_err *err)
 {
-        VN_AUTO(vn_buf) body = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        body = VN_BUF_INIT(4096);
         vn_buf_printf(&body, "{\"code\":%d,\"message\":", rc);
         vn_buf_json_string(&body, vn_str(err->msg));
         vn_buf_text(&body, ",\"details\":[]}");
@@ -135,7 +136,8 @@ static void reply_session(struct vn_call *call, struct vn_str session, const cha
         vn_people_csrf(session, csrf);
         snprintf(cookie, sizeof cookie, COOKIE_NAME "%.*s; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200",
                  VN_FMT(session));
-        VN_AUTO(vn_buf) body = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        body = VN_BUF_INIT(4096);
         vn_buf_printf(&body, "{\"csrfToken\":\"%s\",\"name\":\"%s\",\"role\":\"%s\",\"tenant\":\"%s\"}", csrf, name,
                       role, tenant);
         struct vn_http_header headers[] = {{"cache-control", "no-store"}, {"set-cookie", cookie}};
@@ -154,10 +156,12 @@ static void login_answer(struct vn_task *task)
                 reply_session(call, vn_str(t->session), t->person.name, vn_role_name(t->person.access),
                               t->person.tenant, true);
         } else if (t->what == LOG_OUT) {
-                struct vn_http_header gone = {"set-cookie", COOKIE_NAME "; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"};
+                struct vn_http_header gone = {"set-cookie",
+                                              COOKIE_NAME "; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"};
                 vn_http_reply(call, 200, "application/json", VN_STR("{}"), &gone, 1);
         } else {
-                VN_AUTO(vn_buf) body = VN_BUF_INIT(512);
+                VN_AUTO(vn_buf)
+                body = VN_BUF_INIT(512);
                 vn_buf_printf(&body, "{\"link\":\"http://127.0.0.1:%u/login#%s\"}", t->server->http_port, t->session);
                 struct vn_http_header none = {"cache-control", "no-store"};
                 vn_http_reply(call, 200, "application/json", vn_buf_view(&body), &none, 1);
@@ -207,7 +211,8 @@ static enum vn_rc login_change(struct login_task *t, struct vn_batch *batch, str
 static void login_run(struct vn_task *task)
 {
         struct login_task *t = (struct login_task *)task;
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         t->rc = batch ? login_change(t, batch, &t->err) : vn_op_no_memory(&t->err);
         if (t->rc == VN_OK)
                 t->rc = vn_store_commit(t->server->store, batch, &t->err);

@@ -28,12 +28,12 @@ void vn_op_start(struct vn_call *call, const ProtobufCMessage *request);
 void vn_op_run(struct vn_server *server, struct vn_call *call, vn_op_fn fn, const ProtobufCMessage *request);
 
 /* Allocates a message in the arena and initialises it; on failure the caller returns vn_op_no_memory(err). */
-#define VN_NEW_MESSAGE(arena, type, init)                                                                             \
-        ({                                                                                                            \
-                type *vn_message_ = vn_arena_alloc((arena), sizeof(type));                                            \
-                if (vn_message_)                                                                                      \
-                        init(vn_message_);                                                                            \
-                vn_message_;                                                                                          \
+#define VN_NEW_MESSAGE(arena, type, init)                                                                            \
+        ({                                                                                                           \
+                type *vn_message_ = vn_arena_alloc((arena), sizeof(type));                                           \
+                if (vn_message_)                                                                                     \
+                        init(vn_message_);                                                                           \
+                vn_message_;                                                                                         \
         })
 enum vn_rc vn_op_no_memory(struct vn_err *err);
 /* Text into the arena; "" when memory is out, so that a reply is never half-built with NULL. */

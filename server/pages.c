@@ -16,7 +16,8 @@ static enum vn_rc add_clouds(struct vn_op *op, const struct vn_routing_figures *
 {
         m->clouds = vn_arena_alloc(op->arena, VN_CLOUD_COUNT * sizeof *m->clouds);
         for (unsigned c = 0; m->clouds && c < VN_CLOUD_COUNT; c++) {
-                Vane__V1__CloudStatus *s = VN_NEW_MESSAGE(op->arena, Vane__V1__CloudStatus, vane__v1__cloud_status__init);
+                Vane__V1__CloudStatus *s =
+                        VN_NEW_MESSAGE(op->arena, Vane__V1__CloudStatus, vane__v1__cloud_status__init);
                 if (!s)
                         return vn_op_no_memory(err);
                 s->cloud = vn_op_text(op, vn_cloud_name((enum vn_cloud_id)c));
@@ -86,7 +87,8 @@ enum vn_rc op_get_status(struct vn_op *op, const ProtobufCMessage *message, Prot
 
 static double usd_per_million(const struct vn_view *view, uint32_t i)
 {
-        struct vn_question question = {.time_us = view->epoch_us, .payload_bytes = (uint32_t)view->payload_bytes[1] * 2};
+        struct vn_question question = {.time_us = view->epoch_us,
+                                       .payload_bytes = (uint32_t)view->payload_bytes[1] * 2};
         static const struct vn_live nothing;
         struct vn_features f;
         vn_decide_features(view, &question, &nothing, i, &f);
@@ -208,7 +210,8 @@ static Vane__V1__FunctionCurve *curve_message(struct vn_op *op, const struct vn_
                                               const struct vn_curve_point *points, size_t count,
                                               const struct vn_tune_proposal *t)
 {
-        Vane__V1__FunctionCurve *m = VN_NEW_MESSAGE(op->arena, Vane__V1__FunctionCurve, vane__v1__function_curve__init);
+        Vane__V1__FunctionCurve *m =
+                VN_NEW_MESSAGE(op->arena, Vane__V1__FunctionCurve, vane__v1__function_curve__init);
         if (m)
                 m->points = vn_arena_alloc(op->arena, (count + 1) * sizeof *m->points);
         if (!m || !m->points)
@@ -217,7 +220,8 @@ static Vane__V1__FunctionCurve *curve_message(struct vn_op *op, const struct vn_
         m->cloud = vn_op_text(op, vn_cloud_name(account->cloud));
         m->finding = vn_op_text(op, t->reason);
         for (size_t i = 0; i < count; i++) {
-                Vane__V1__CurvePoint *p = VN_NEW_MESSAGE(op->arena, Vane__V1__CurvePoint, vane__v1__curve_point__init);
+                Vane__V1__CurvePoint *p =
+                        VN_NEW_MESSAGE(op->arena, Vane__V1__CurvePoint, vane__v1__curve_point__init);
                 if (!p)
                         return NULL;
                 p->memory_mb = points[i].memory_mb;

@@ -88,14 +88,15 @@ static void token_key(struct vn_key *key, const char *tenant, const uint8_t sha2
         vn_key_bytes(vn_key_init(key, vn_str(tenant)), sha256, 32);
 }
 
-enum vn_rc vn_people_make_token(struct vn_server *server, struct vn_batch *batch, const struct vn_person_entry *person,
-                                enum vn_token_kind kind, int64_t lifetime_us, char ret_token[VN_TOKEN_TEXT_BYTES],
-                                struct vn_err *err)
+enum vn_rc vn_people_make_token(struct vn_server *server, struct vn_batch *batch,
+                                const struct vn_person_entry *person, enum vn_token_kind kind, int64_t lifetime_us,
+                                char ret_token[VN_TOKEN_TEXT_BYTES], struct vn_err *err)
 {
         static const char *const prefixes[] = {"vane_", "vanelogin_", "vanesession_"};
         uint8_t random[32];
         vn_random_bytes(random, sizeof random);
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(VN_TOKEN_TEXT_BYTES - 1);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(VN_TOKEN_TEXT_BYTES - 1);
         vn_buf_text(&text, prefixes[kind]);
         vn_buf_base64url(&text, random, sizeof random);
         explicit_bzero(random, sizeof random);
@@ -196,10 +197,12 @@ static enum vn_rc first_start(struct vn_server *server, struct vn_err *err)
                 const char *name;
                 enum vn_access access;
         } first[] = {{"admin", VN_ACCESS_ADMIN}, {"approver", VN_ACCESS_APPROVER}};
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
-        VN_AUTO(vn_buf) file = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        file = VN_BUF_INIT(4096);
         vn_buf_text(&file, "{\"people\":[");
         for (size_t i = 0; i < 2; i++) {
                 struct vn_person_entry *person = vn_people_append(server->people);
@@ -211,9 +214,11 @@ static enum vn_rc first_start(struct vn_server *server, struct vn_err *err)
                 person->created_us = server->started_us;
                 vn_people_store(batch, person);
                 char token[VN_TOKEN_TEXT_BYTES];
-                VN_TRY(vn_people_make_token(server, batch, person, VN_TOKEN_LOGIN_LINK, VN_LOGIN_LINK_US, token, err));
+                VN_TRY(vn_people_make_token(server, batch, person, VN_TOKEN_LOGIN_LINK, VN_LOGIN_LINK_US, token,
+                                            err));
                 vn_buf_printf(&file,
-                              "%s{\"name\":\"%s\",\"role\":\"%s\",\"token\":\"%s\",\"link\":\"http://127.0.0.1:%u/login#%s\"}",
+                              "%s{\"name\":\"%s\",\"role\":\"%s\",\"token\":\"%s\",\"link\":\"http://127.0.0.1:%u/"
+                              "login#%s\"}",
                               i ? "," : "", person->name, vn_role_name(person->access), token,
                               server->config.http_port, token);
                 VN_TRY(vn_record_change(server, batch,
@@ -242,7 +247,8 @@ enum vn_rc vn_people_start(struct vn_server *server, struct vn_err *err)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         VN_TRY(vn_state_load(server->store, VN_TABLE_people, &vane__state__person__descriptor, load_person, people,
                              err));
-        VN_TRY(vn_state_load(server->store, VN_TABLE_tokens, &vane__state__token__descriptor, load_token, people, err));
+        VN_TRY(vn_state_load(server->store, VN_TABLE_tokens, &vane__state__token__descriptor, load_token, people,
+                             err));
         if (people->person_count == 0)
                 VN_TRY(first_start(server, err));
         vn_people_publish(server);

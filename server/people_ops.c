@@ -40,7 +40,8 @@ enum vn_rc op_create_person(struct vn_op *op, const ProtobufCMessage *message, P
         struct vn_person_entry person = {.access = access, .created_us = vn_now_us(op->server->wall)};
         VN_ASSERT(vn_str_copy(person.tenant, sizeof person.tenant, vn_str(op->identity->tenant)));
         VN_ASSERT(vn_str_copy(person.name, sizeof person.name, vn_str(request->name)));
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch)
                 return vn_op_no_memory(err);
         vn_people_store(batch, &person);
@@ -103,7 +104,8 @@ enum vn_rc op_create_token(struct vn_op *op, const ProtobufCMessage *message, Pr
         if (request->lifetime_s > 366 * 86400u)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "lifetime_s: at most a year");
         int64_t lifetime_us = (request->lifetime_s ? request->lifetime_s : 90 * 86400u) * VN_US_PER_S;
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         Vane__V1__CreateTokenResponse *reply =
                 VN_NEW_MESSAGE(op->arena, Vane__V1__CreateTokenResponse, vane__v1__create_token_response__init);
         if (!batch || !reply)
@@ -134,7 +136,8 @@ enum vn_rc op_revoke_person(struct vn_op *op, const ProtobufCMessage *message, P
         VN_TRY(find_person(op, request->name, &person, err));
         if (!strcmp(op->identity->actor + strlen("person:"), person->name))
                 return vn_fail(err, VN_FAILED_PRECONDITION, "nobody revokes themselves: another admin does");
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch)
                 return vn_op_no_memory(err);
         struct vn_person_entry revoked = *person;

@@ -34,9 +34,9 @@ struct vn_person_entry *vn_people_find(struct vn_people *people, const char *ten
 struct vn_person_entry *vn_people_append(struct vn_people *people); /* NULL: too many */
 void vn_people_store(struct vn_batch *batch, const struct vn_person_entry *person);
 /* Makes a token in memory and in the batch; its text is shown to the caller once and kept nowhere. */
-enum vn_rc vn_people_make_token(struct vn_server *server, struct vn_batch *batch, const struct vn_person_entry *person,
-                                enum vn_token_kind kind, int64_t lifetime_us, char ret_token[VN_TOKEN_TEXT_BYTES],
-                                struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_people_make_token(struct vn_server *server, struct vn_batch *batch,
+                                const struct vn_person_entry *person, enum vn_token_kind kind, int64_t lifetime_us,
+                                char ret_token[VN_TOKEN_TEXT_BYTES], struct vn_err *err) VN_MUST_USE;
 void vn_people_drop_token(struct vn_server *server, struct vn_batch *batch, const uint8_t sha256[32]);
 /* What a page must send back with each write: bound to the session, worthless without its cookie. */
 void vn_people_csrf(struct vn_str session_token, char ret[65]);

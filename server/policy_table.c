@@ -155,7 +155,8 @@ static enum vn_rc put_in_force(struct vn_op *op, const char *document, const str
         if (entry)
                 snprintf(before, sizeof before, "version %llu", (unsigned long long)entry->version);
         snprintf(after, sizeof after, "version %llu%s%s", (unsigned long long)p.version, what[0] ? ": " : "", what);
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch)
                 return vn_op_no_memory(err);
         struct vn_change change = {.kind = VN_RECORD_POLICY,
@@ -233,7 +234,8 @@ enum vn_rc op_check_policy(struct vn_op *op, const ProtobufCMessage *message, Pr
         if (!m->errors)
                 return vn_op_no_memory(err);
         for (size_t i = 0; i < errors.count; i++) {
-                Vane__V1__PolicyError *e = VN_NEW_MESSAGE(op->arena, Vane__V1__PolicyError, vane__v1__policy_error__init);
+                Vane__V1__PolicyError *e =
+                        VN_NEW_MESSAGE(op->arena, Vane__V1__PolicyError, vane__v1__policy_error__init);
                 if (!e)
                         return vn_op_no_memory(err);
                 e->line = errors.items[i].line;
@@ -243,7 +245,8 @@ enum vn_rc op_check_policy(struct vn_op *op, const ProtobufCMessage *message, Pr
                 m->errors[m->n_errors++] = e;
         }
         if (m->ok) {
-                VN_AUTO(vn_buf) json = VN_BUF_INIT(16384);
+                VN_AUTO(vn_buf)
+                json = VN_BUF_INIT(16384);
                 vn_policy_print(&compiled, &json);
                 m->canonical_json = vn_op_text(op, vn_buf_view(&json).ptr);
         }
@@ -293,7 +296,8 @@ static enum vn_rc load_version(struct vn_op *op, const char *name, uint64_t vers
         struct vn_key key;
         vn_key_u64(vn_key_text(vn_key_init(&key, vn_str(op->identity->tenant)), vn_str(name)),
                    version ? version : entry->version);
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_VALUE_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_VALUE_MAX_BYTES);
         if (vn_store_get(op->server->store, VN_TABLE_policy_versions, &key, &bytes, err) != VN_OK)
                 return vn_fail(err, VN_NOT_FOUND, "version: policy \"%.64s\" has no version %llu", name,
                                (unsigned long long)version);

@@ -55,7 +55,8 @@ static enum vn_rc record_gap(void *arg, const struct vn_gap *gap, struct vn_buf 
 {
         struct vn_server *server = arg;
         struct vn_record *record = vn_alloc(sizeof *record);
-        static const char *const whats[] = {"", "could not be recorded", "lost in a power cut", "damaged in the journal"};
+        static const char *const whats[] = {"", "could not be recorded", "lost in a power cut",
+                                            "damaged in the journal"};
         if (!record)
                 return VN_RESOURCE_EXHAUSTED;
         record->kind = VN_RECORD_GAP;
@@ -131,8 +132,8 @@ static void cut(char *to, size_t to_bytes, const char *from)
 static void fill_change(struct vn_server *server, const struct vn_change *change, struct vn_record *record)
 {
         record->kind = change->kind;
-        record->id = (struct vn_decision_id){server->recorder->origin, VN_CONTROL_LOOP,
-                                             ++server->recorder->next_change};
+        record->id =
+                (struct vn_decision_id){server->recorder->origin, VN_CONTROL_LOOP, ++server->recorder->next_change};
         record->time_us = vn_now_us(server->clock);
         record->decide_version = VN_DECIDE_VERSION;
         vn_random_bytes(record->seed, sizeof record->seed);

@@ -39,7 +39,8 @@ bool vn_settings_reload(const char *path, struct vn_server *server)
         p->task.run = publish_run;
         p->server = server;
         p->config = server->config; /* only the control loop writes it, and only through here */
-        if (vn_config_reload(vn_settings_rows, vn_settings_row_count, path, &p->config, sizeof p->config, &err) != VN_OK) {
+        if (vn_config_reload(vn_settings_rows, vn_settings_row_count, path, &p->config, sizeof p->config, &err) !=
+            VN_OK) {
                 VN_LOG(CONFIG_REFUSED, "%s", err.msg);
                 vn_free(p);
         } else {

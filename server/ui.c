@@ -11,8 +11,8 @@
 
 #define MAX_FILES 64
 #define MAX_FILE_BYTES (4u << 20)
-#define CONTENT_SECURITY_POLICY                                                                                       \
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "         \
+#define CONTENT_SECURITY_POLICY                                                                                      \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "        \
         "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 struct ui_file {
@@ -31,10 +31,14 @@ static const char *content_type(const char *name)
 {
         static const struct {
                 const char *suffix, *type;
-        } types[] = {{".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"},
-                     {".css", "text/css; charset=utf-8"},   {".svg", "image/svg+xml"},
-                     {".png", "image/png"},                 {".ico", "image/x-icon"},
-                     {".woff2", "font/woff2"},              {".map", "application/json"}};
+        } types[] = {{".html", "text/html; charset=utf-8"},
+                     {".js", "text/javascript; charset=utf-8"},
+                     {".css", "text/css; charset=utf-8"},
+                     {".svg", "image/svg+xml"},
+                     {".png", "image/png"},
+                     {".ico", "image/x-icon"},
+                     {".woff2", "font/woff2"},
+                     {".map", "application/json"}};
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
                 if (vn_str_ends(vn_str(name), vn_str(types[i].suffix)))
                         return types[i].type;
@@ -65,8 +69,8 @@ static const struct ui_file *find_file(const struct vn_ui *ui, struct vn_str nam
 
 static void not_found(struct vn_call *call)
 {
-        vn_http_reply(call, 404, "application/json", VN_STR("{\"code\":5,\"message\":\"no such page\",\"details\":[]}"),
-                      NULL, 0);
+        vn_http_reply(call, 404, "application/json",
+                      VN_STR("{\"code\":5,\"message\":\"no such page\",\"details\":[]}"), NULL, 0);
 }
 
 void vn_ui_page(struct vn_server *server, struct vn_call *call)
@@ -150,7 +154,8 @@ enum vn_rc vn_ui_start(struct vn_server *server, struct vn_err *err)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         server->ui->openapi = VN_BUF_INIT(8u << 20);
         VN_TRY(load_files(server, err));
-        VN_TRY(vn_openapi_print(vn_api_methods, vn_api_method_count, "Vane", VANE_VERSION, &server->ui->openapi, err));
+        VN_TRY(vn_openapi_print(vn_api_methods, vn_api_method_count, "Vane", VANE_VERSION, &server->ui->openapi,
+                                err));
         VN_TRY(vn_edge_add_http(server->edge, "/", VN_ACCESS_PUBLIC, handle_ui, server, err));
         VN_TRY(vn_edge_add_http(server->edge, "/healthz", VN_ACCESS_PUBLIC, handle_health, server, err));
         VN_TRY(vn_edge_add_http(server->edge, "/readyz", VN_ACCESS_PUBLIC, handle_health, server, err));

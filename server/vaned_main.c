@@ -61,7 +61,8 @@ static enum vn_rc edge_start(struct vn_server *server, struct vn_err *err)
 static enum vn_rc write_ready(struct vn_server *server, struct vn_err *err)
 {
         char path[600];
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(4096);
         snprintf(path, sizeof path, "%s/ready.json", server->config.state_dir);
         vn_buf_printf(&text, "{\"pid\":%d,\"http\":\"http://127.0.0.1:%u\",\"https\":\"https://%s:%u\",\"ca_file\":",
                       (int)getpid(), server->http_port, server->config.https_host, server->https_port);
@@ -77,7 +78,10 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         VN_TRY(vn_loop_new("control", &server->control, err));
         VN_TRY(vn_loop_new("reader", &server->reader, err));
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        unsigned loops = server->config.edge_loops ? server->config.edge_loops : cores > 64 ? 64 : cores > 0 ? (unsigned)cores : 1;
+        unsigned loops = server->config.edge_loops ? server->config.edge_loops
+                         : cores > 64              ? 64
+                         : cores > 0               ? (unsigned)cores
+                                                   : 1;
         VN_TRY(vn_edge_new(NULL, loops, &server->edge, err));
         /* The store before everything that remembers; it also refuses a second vaned on the same state. */
         VN_TRY(vn_record_start(server, err));

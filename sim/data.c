@@ -21,21 +21,18 @@ static enum vn_rc read_gz(const char *path, struct vn_buf *ret, struct vn_err *e
         return vn_buf_check(ret, err);
 }
 
-static enum vn_rc read_either(const char *root, const char *name, bool optional, struct vn_buf *ret,
-                              struct vn_err *err)
+static enum vn_rc read_either(const char *root, const char *name, struct vn_buf *ret, struct vn_err *err)
 {
         char path[1024];
-        *ret = VN_BUF_INIT(MAX_FILE_BYTES);
         snprintf(path, sizeof path, "%s/%s", root, name);
         enum vn_rc rc = vn_file_read(path, ret, err);
         if (rc != VN_NOT_FOUND)
                 return rc;
         snprintf(path, sizeof path, "%s/%s.gz", root, name);
-        rc = read_gz(path, ret, err);
-        return rc == VN_NOT_FOUND && optional ? VN_OK : rc;
+        return read_gz(path, ret, err);
 }
 
-enum vn_rc vn_sim_data_read(const char *root, struct vn_sim_data *ret, struct vn_err *err)
+enum vn_rc vn_sim_data_read(const char *root, const char *carried, struct vn_sim_data *ret, struct vn_err *err)
 {
         static const char *const names[6] = {"azure-functions/azure2019-500/invocations.csv",
                                              "azure-functions/azure2019-500/durations.csv",
@@ -45,7 +42,10 @@ enum vn_rc vn_sim_data_read(const char *root, struct vn_sim_data *ret, struct vn
                                              "prices/egress_internet.csv"};
         memset(ret, 0, sizeof *ret);
         for (int i = 0; i < 6; i++) {
-                enum vn_rc rc = read_either(root, names[i], i >= 4, &ret->text[i], err);
+                ret->text[i] = VN_BUF_INIT(MAX_FILE_BYTES);
+                enum vn_rc rc = read_either(root && root[0] ? root : carried, names[i], &ret->text[i], err);
+                if (rc == VN_NOT_FOUND)
+                        rc = read_either(carried, names[i], &ret->text[i], err);
                 if (rc != VN_OK) {
                         vn_sim_data_done(ret);
                         return rc;

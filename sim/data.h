@@ -9,9 +9,9 @@ struct vn_sim_data {
         struct vn_buf text[6];
         struct vn_sim_texts texts; /* views of text[] */
 };
-/* root: $VANE_DATA, or the place that the program was built to find its data at. The internet price of egress is ours:
- * a root without it takes the built-in list's absence as no egress cost. */
-enum vn_rc vn_sim_data_read(const char *root, struct vn_sim_data *ret, struct vn_err *err) VN_MUST_USE;
+/* root: $VANE_DATA or NULL. A file that it lacks is taken from `carried`, the data that comes with the program. */
+enum vn_rc vn_sim_data_read(const char *root, const char *carried, struct vn_sim_data *ret,
+                            struct vn_err *err) VN_MUST_USE;
 void vn_sim_data_done(struct vn_sim_data *data);
 
 #endif

@@ -53,7 +53,7 @@ static enum vn_rc run(const struct options *options, const sigset_t *signals, st
         int signal_number;
 
         VN_TRY(vn_clock_from_environment(&clock, err));
-        VN_TRY(vn_sim_data_read(root && root[0] ? root : VANE_DATA_ROOT, &data, err));
+        VN_TRY(vn_sim_data_read(root, VANE_DATA_ROOT, &data, err));
         enum vn_rc rc = vn_sim_new(&data.texts, clock, options->seed, &sim, err);
         vn_sim_data_done(&data);
         VN_TRY(rc);

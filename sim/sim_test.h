@@ -4,6 +4,7 @@
 #define VANE_SIM_SIM_TEST_H
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "sim/aws.h"
 #include "sim/azure.h"
@@ -24,10 +25,9 @@ static inline void test_sim_init(struct test_sim *t)
 {
         struct vn_sim_data data;
         struct vn_err err;
-        char root[512];
-        snprintf(root, sizeof root, "%s", test_data("."));
+        const char *carried = getenv("VANE_DATA_DEFAULT");
         vn_clock_fake_init(&t->clock, TEST_START_US);
-        CHECK_OK(vn_sim_data_read(root, &data, &err));
+        CHECK_OK(vn_sim_data_read(getenv("VANE_DATA"), carried ? carried : "tests/data", &data, &err));
         enum vn_rc rc = vn_sim_new(&data.texts, &t->clock.clock, 5, &t->sim, &err);
         vn_sim_data_done(&data);
         CHECK_OK(rc);

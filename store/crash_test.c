@@ -18,7 +18,7 @@
 
 static struct vn_note_key *key;
 
-struct shared { /* what the killed process had been told */
+struct shared {                   /* what the killed process had been told */
         _Atomic uint64_t changes; /* numbers below are acknowledged */
         _Atomic uint64_t routes;
         _Atomic uint64_t opened;
@@ -46,7 +46,8 @@ static enum vn_rc change(struct vn_store *store, uint64_t n)
 {
         struct vn_key at;
         uint8_t bytes[400];
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         struct vn_str value = vn_str_n(&n, sizeof n);
         vn_batch_put(batch, VN_TABLE_meta, vn_key_text(vn_key_init(&at, VN_STR("t")), VN_STR("last")), value);
         vn_batch_put(batch, VN_TABLE_meters, vn_key_u64(vn_key_init(&at, VN_STR("t")), n % KEYS), value);
@@ -109,7 +110,8 @@ static bool find_record(void *arg, uint64_t seq, struct vn_str record)
 static uint64_t value_of(struct vn_store *store, enum vn_table table, const struct vn_key *at)
 {
         uint64_t n;
-        VN_AUTO(vn_buf) value = VN_BUF_INIT(100);
+        VN_AUTO(vn_buf)
+        value = VN_BUF_INIT(100);
         if (vn_store_get(store, table, at, &value, NULL) != VN_OK)
                 return UINT64_MAX;
         CHECK_INT(sizeof n, value.len);
@@ -132,8 +134,8 @@ static void check_store(const char *dir, struct shared *shared)
         CHECK_INT(next, vn_store_checkpoint(store).size);
 
         struct vn_key at;
-        uint64_t last = value_of(store, VN_TABLE_meta,
-                                 vn_key_text(vn_key_init(&at, VN_STR("t")), VN_STR("last"))) + 1;
+        uint64_t last =
+                value_of(store, VN_TABLE_meta, vn_key_text(vn_key_init(&at, VN_STR("t")), VN_STR("last"))) + 1;
         uint64_t told = atomic_load(&shared->changes), routes = atomic_load(&shared->routes);
         if (last != told && last != told + 1) /* the one under way may have come through */
                 test_fail(__FILE__, __LINE__, "last %llu, told %llu, records %llu", (unsigned long long)last,
@@ -141,8 +143,7 @@ static void check_store(const char *dir, struct shared *shared)
         CHECK(found.changes == last || found.changes + 1 == last);
         CHECK(found.routes == routes || found.routes == routes + 1);
         for (uint64_t n = last > KEYS ? last - KEYS : 0; n < last; n++)
-                CHECK_INT(n, value_of(store, VN_TABLE_meters,
-                                      vn_key_u64(vn_key_init(&at, VN_STR("t")), n % KEYS)));
+                CHECK_INT(n, value_of(store, VN_TABLE_meters, vn_key_u64(vn_key_init(&at, VN_STR("t")), n % KEYS)));
         atomic_store(&shared->changes, last);
         atomic_store(&shared->routes, found.routes);
         vn_store_free(store);
@@ -155,8 +156,7 @@ static void check_store(const char *dir, struct shared *shared)
 
 static unsigned kill_at(const char *dir, const char *point, struct vn_rng *rng, bool armed_at_open)
 {
-        struct shared *shared =
-                mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        struct shared *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         unsigned killed = 0;
         CHECK(shared != MAP_FAILED);
         for (int i = 0; i < LIVES; i++) {
@@ -177,9 +177,8 @@ static unsigned kill_at(const char *dir, const char *point, struct vn_rng *rng, 
 }
 
 static const char *const points[] = {
-        "store.commit.before", "store.commit.between", "store.keyed.before", "store.keyed.after",
-        "log.sync",            "log.checkpoint.before", "log.checkpoint.after", "file.sync",
-        "file.rename",
+        "store.commit.before",   "store.commit.between", "store.keyed.before", "store.keyed.after", "log.sync",
+        "log.checkpoint.before", "log.checkpoint.after", "file.sync",          "file.rename",
 };
 
 TEST(a_kill_at_any_point_loses_and_doubles_nothing)
@@ -213,8 +212,7 @@ TEST(a_kill_at_any_time_loses_and_doubles_nothing)
         struct vn_rng rng;
         vn_rng_seed(&rng, test_seed());
         make_key();
-        struct shared *shared =
-                mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        struct shared *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         const char *dir = test_dir(); /* made before the fork: both must see the same one */
         for (int i = 0; i < 25; i++) {
                 uint64_t seed = vn_rng_u64(&rng);

@@ -30,8 +30,8 @@ static void put_records(struct vn_store *store, uint64_t from, uint64_t count)
 {
         static uint8_t bytes[3000];
         for (uint64_t i = from; i < from + count; i++) {
-                struct vn_str record = testing_record(bytes, i % 50 ? 150 : 2500, 7, i, clock_fake.time_us + (int64_t)i,
-                                                      i % 3);
+                struct vn_str record =
+                        testing_record(bytes, i % 50 ? 150 : 2500, 7, i, clock_fake.time_us + (int64_t)i, i % 3);
                 while (vn_ring_put(vn_store_ring(store, 0), record.ptr, record.len) != VN_OK)
                         usleep(100);
         }
@@ -110,12 +110,12 @@ TEST(records_are_found_across_segments)
         CHECK_INT(0, s.count);
         int64_t second = 1000 * VN_US_PER_S + 101 * VN_US_PER_S;
         s = scan(store,
-                 (struct vn_record_filter){
-                         .limit = 10000, .from_us = second, .to_us = second + 100 * VN_US_PER_S},
+                 (struct vn_record_filter){.limit = 10000, .from_us = second, .to_us = second + 100 * VN_US_PER_S},
                  9);
         CHECK(s.count == 500 || clock_fake.time_us > second + 1000 * VN_US_PER_S);
 
-        VN_AUTO(vn_buf) record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
         struct testing_record r;
         uint64_t seq;
         for (uint64_t id = 0; id < 1500; id += 37) {
@@ -138,7 +138,8 @@ TEST(the_log_proves_every_record)
 {
         struct vn_store *store = three_segments(test_dir());
         struct vn_checkpoint checkpoint = vn_store_checkpoint(store), opened;
-        VN_AUTO(vn_buf) note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
         CHECK_INT(1500, checkpoint.size);
         CHECK_OK(vn_store_checkpoint_note(store, &note));
         CHECK_OK(vn_checkpoint_open(key, vn_buf_view(&note), &opened, NULL));
@@ -146,7 +147,8 @@ TEST(the_log_proves_every_record)
         struct vn_proof proof;
         struct vn_leaf leaf, made;
         struct vn_hash hash;
-        VN_AUTO(vn_buf) record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
         for (uint64_t seq = 0; seq < 1500; seq += 11) {
                 vn_buf_reset(&record);
                 CHECK_OK(vn_store_record(store, seq, &record, NULL));
@@ -161,7 +163,8 @@ TEST(the_log_proves_every_record)
         CHECK(vn_store_prove_inclusion(store, 1500, 1501, &proof, NULL) != VN_OK);
 
         /* Tiles: a full one, the partial last one, nothing beyond; entry bundles hold the leaves. */
-        VN_AUTO(vn_buf) tile = VN_BUF_INIT(1 << 17);
+        VN_AUTO(vn_buf)
+        tile = VN_BUF_INIT(1 << 17);
         CHECK_OK(vn_store_tile(store, &(struct vn_tile_name){0, 256, 4}, &tile, NULL));
         CHECK_INT(VN_TILE_BYTES, tile.len);
         vn_buf_reset(&tile);
@@ -202,7 +205,8 @@ TEST(retention_unlinks_whole_segments_behind_a_tombstone)
         struct vn_store *store = three_segments(dir);
         int tombstones = 0;
         struct vn_leaf leaf;
-        VN_AUTO(vn_buf) record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        record = VN_BUF_INIT(VN_STORE_RECORD_MAX_BYTES);
         put_records(store, 1500, 1); /* opens the fourth segment */
         CHECK_OK(vn_store_retain(store, clock_fake.time_us - 150 * VN_US_PER_S, tombstone, &tombstones, NULL));
         CHECK_INT(2, tombstones);
@@ -230,7 +234,8 @@ static void put_key(struct vn_store *store, uint64_t number)
 {
         struct vn_key at;
         uint8_t bytes[200];
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         vn_batch_put(batch, VN_TABLE_meters, vn_key_u64(vn_key_init(&at, VN_STR("acme")), number), VN_STR("v"));
         if (number % 2)
                 vn_batch_record(batch, testing_record(bytes, 150, 9, number, clock_fake.time_us, 1));
@@ -287,10 +292,12 @@ TEST(backup_of_a_running_store_restores_and_verifies)
                                NULL));
         CHECK(keys >= 100);
         for (uint64_t i = 1; i < keys; i += 2) {
-                VN_AUTO(vn_buf) record = VN_BUF_INIT(1000);
+                VN_AUTO(vn_buf)
+                record = VN_BUF_INIT(1000);
                 CHECK_OK(vn_store_find(store, 9, i, 0, &count, &record, NULL));
         }
-        VN_AUTO(vn_buf) record = VN_BUF_INIT(1000);
+        VN_AUTO(vn_buf)
+        record = VN_BUF_INIT(1000);
         CHECK_RC(VN_NOT_FOUND, vn_store_find(store, 9, keys | 1, 0, &count, &record, NULL));
         CHECK_OK(vn_store_blob_get(store, &blob, &record, NULL));
         CHECK(vn_ring_next_seq(vn_store_ring(store, 0)) >= UINT64_C(1) << 32);
@@ -343,8 +350,9 @@ TEST(restore_refuses_what_the_log_does_not_vouch_for)
         static const char *const files[] = {"log/checkpoint", "log/leaf", "log/hash.0", "log/hash.1"};
         for (int i = 0; i < 40; i++) {
                 const char *file = files[i % 4];
-                damage(to, file, i % 4 == 1 ? 258 * vn_rng_below(&rng, 300) + 2 + vn_rng_below(&rng, 64)
-                                            : vn_rng_u64(&rng) >> 1,
+                damage(to, file,
+                       i % 4 == 1 ? 258 * vn_rng_below(&rng, 300) + 2 + vn_rng_below(&rng, 64)
+                                  : vn_rng_u64(&rng) >> 1,
                        &err, &rc);
                 if (rc == VN_OK)
                         test_fail(__FILE__, __LINE__, "%s: accepted", file);
@@ -353,7 +361,8 @@ TEST(restore_refuses_what_the_log_does_not_vouch_for)
         struct vn_verify_report report;
         CHECK_RC(VN_NOT_FOUND, vn_store_restore("/nonexistent", dir, key, &ops, &report, &err));
         CHECK_RC(VN_ALREADY_EXISTS, vn_store_restore(to, dir, key, &ops, &report, &err));
-        VN_AUTO(vn_note_key) other = NULL;
+        VN_AUTO(vn_note_key)
+        other = NULL;
         CHECK_OK(vn_note_key_generate("vane.test/log", &other, NULL));
         char back[512];
         snprintf(back, sizeof back, "%s/other", test_dir());

@@ -11,16 +11,17 @@
 TEST(foreign_note_verifies)
 {
         struct vn_err err = {.rc = VN_OK};
-        VN_AUTO(vn_note_key) key = NULL;
+        VN_AUTO(vn_note_key)
+        key = NULL;
         struct vn_str text;
         CHECK_OK(vn_note_key_parse(VN_STR("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"), &key,
                                    &err));
-        struct vn_str note =
-                VN_STR("If you think cryptography is the answer to your problem,\n"
-                       "then you don't know what your problem is.\n"
-                       "\n"
-                       "\u2014 PeterNeumann "
-                       "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n");
+        struct vn_str note = VN_STR(
+                "If you think cryptography is the answer to your problem,\n"
+                "then you don't know what your problem is.\n"
+                "\n"
+                "\u2014 PeterNeumann "
+                "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n");
         CHECK_OK(vn_note_verify(key, note, &text, &err));
         CHECK(vn_str_ends(text, VN_STR("your problem is.\n")));
         char back[VN_NOTE_KEY_TEXT_BYTES];
@@ -31,7 +32,8 @@ TEST(foreign_note_verifies)
 static void make_checkpoint(const struct vn_note_key *key, struct vn_buf *note)
 {
         struct vn_checkpoint checkpoint = {.origin = "vane.test/log", .size = 20852163};
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1000);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1000);
         vn_sha256("x", 1, checkpoint.root.b);
         CHECK_OK(vn_checkpoint_format(&checkpoint, &text));
         CHECK_OK(vn_note_sign(key, vn_buf_view(&text), note, NULL));
@@ -39,10 +41,14 @@ static void make_checkpoint(const struct vn_note_key *key, struct vn_buf *note)
 
 TEST(checkpoint_goes_there_and_back)
 {
-        VN_AUTO(vn_note_key) key = NULL;
-        VN_AUTO(vn_note_key) public_key = NULL;
-        VN_AUTO(vn_note_key) other = NULL;
-        VN_AUTO(vn_buf) note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+        VN_AUTO(vn_note_key)
+        key = NULL;
+        VN_AUTO(vn_note_key)
+        public_key = NULL;
+        VN_AUTO(vn_note_key)
+        other = NULL;
+        VN_AUTO(vn_buf)
+        note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
         struct vn_checkpoint back;
         char text[VN_NOTE_KEY_TEXT_BYTES];
         CHECK_OK(vn_note_key_generate("vane.test/log", &key, NULL));
@@ -54,7 +60,8 @@ TEST(checkpoint_goes_there_and_back)
         CHECK_INT(20852163, back.size);
         CHECK_TEXT("vane.test/log", back.origin);
         CHECK_RC(VN_UNAUTHENTICATED, vn_checkpoint_open(other, vn_buf_view(&note), &back, NULL));
-        VN_AUTO(vn_buf) again = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        again = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
         CHECK_RC(VN_FAILED_PRECONDITION, vn_note_sign(public_key, VN_STR("x\n"), &again, NULL));
 
         /* A cosignature by an unknown key does not disturb. */
@@ -65,8 +72,10 @@ TEST(checkpoint_goes_there_and_back)
 
 TEST(every_flipped_bit_of_a_checkpoint_is_noticed)
 {
-        VN_AUTO(vn_note_key) key = NULL;
-        VN_AUTO(vn_buf) note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+        VN_AUTO(vn_note_key)
+        key = NULL;
+        VN_AUTO(vn_buf)
+        note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
         struct vn_checkpoint back;
         CHECK_OK(vn_note_key_generate("vane.test/log", &key, NULL));
         make_checkpoint(key, &note);
@@ -98,7 +107,8 @@ TEST(malformed_checkpoints_are_refused)
                 CHECK_RC(VN_INVALID_ARGUMENT, vn_checkpoint_parse(vn_str(bad[i]), &back, NULL));
         CHECK_OK(vn_checkpoint_parse(
                 VN_STR("log\n5\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nan extension line\n"), &back, NULL));
-        VN_AUTO(vn_note_key) key = NULL;
+        VN_AUTO(vn_note_key)
+        key = NULL;
         CHECK_RC(VN_INVALID_ARGUMENT, vn_note_key_generate("has space", &key, NULL));
         CHECK_RC(VN_INVALID_ARGUMENT, vn_note_key_generate("a+b", &key, NULL));
         CHECK_RC(VN_INVALID_ARGUMENT, vn_note_key_parse(VN_STR("a+00000000+AAAA"), &key, NULL));
@@ -111,9 +121,12 @@ TEST(key_file_is_private_and_stays)
 {
         char path[512], first[VN_NOTE_KEY_TEXT_BYTES], second[VN_NOTE_KEY_TEXT_BYTES];
         struct stat st;
-        VN_AUTO(vn_note_key) a = NULL;
-        VN_AUTO(vn_note_key) b = NULL;
-        VN_AUTO(vn_note_key) c = NULL;
+        VN_AUTO(vn_note_key)
+        a = NULL;
+        VN_AUTO(vn_note_key)
+        b = NULL;
+        VN_AUTO(vn_note_key)
+        c = NULL;
         snprintf(path, sizeof path, "%s/log.pem", test_dir());
         CHECK_OK(vn_note_key_load_or_make(path, "log", &a, NULL));
         CHECK_OK(vn_note_key_load_or_make(path, "log", &b, NULL));

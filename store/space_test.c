@@ -30,7 +30,8 @@ static enum vn_rc put(struct vn_store *store, uint64_t number, bool remove, bool
 {
         struct vn_key at;
         static char value[20000];
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         vn_key_u64(vn_key_init(&at, VN_STR("t")), number);
         if (remove)
                 vn_batch_delete(batch, VN_TABLE_windows, &at);
@@ -58,9 +59,10 @@ static void check_readable(struct vn_store *store, uint64_t count)
 {
         struct vn_key at;
         for (uint64_t n = 0; n < count; n++) {
-                VN_AUTO(vn_buf) value = VN_BUF_INIT(30000);
-                enum vn_rc rc = vn_store_get(store, VN_TABLE_windows,
-                                             vn_key_u64(vn_key_init(&at, VN_STR("t")), n), &value, NULL);
+                VN_AUTO(vn_buf)
+                value = VN_BUF_INIT(30000);
+                enum vn_rc rc = vn_store_get(store, VN_TABLE_windows, vn_key_u64(vn_key_init(&at, VN_STR("t")), n),
+                                             &value, NULL);
                 if (rc != VN_OK)
                         test_fail(__FILE__, __LINE__, "value %llu of %llu: %s", (unsigned long long)n,
                                   (unsigned long long)count, vn_rc_name(rc));

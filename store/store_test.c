@@ -40,7 +40,8 @@ static struct vn_key *k(struct vn_key *to, const char *tenant, const char *name)
 static enum vn_rc put(struct vn_store *store, const char *tenant, const char *name, const char *value)
 {
         struct vn_key at;
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         vn_batch_put(batch, VN_TABLE_policies, k(&at, tenant, name), vn_str(value));
         return vn_store_commit(store, batch, NULL);
 }
@@ -48,7 +49,8 @@ static enum vn_rc put(struct vn_store *store, const char *tenant, const char *na
 static void check_value(struct vn_store *store, const char *tenant, const char *name, const char *want)
 {
         struct vn_key at;
-        VN_AUTO(vn_buf) value = VN_BUF_INIT(1000);
+        VN_AUTO(vn_buf)
+        value = VN_BUF_INIT(1000);
         enum vn_rc rc = vn_store_get(store, VN_TABLE_policies, k(&at, tenant, name), &value, NULL);
         CHECK_RC(want ? VN_OK : VN_NOT_FOUND, rc);
         if (want)
@@ -68,8 +70,10 @@ static void tables(bool fake)
 {
         struct vn_store *store = open_store(test_dir(), fake);
         struct vn_key at, after, to;
-        VN_AUTO(vn_batch) batch = vn_batch_new();
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(1000);
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1000);
         CHECK_OK(put(store, "acme", "b", "2"));
         CHECK_OK(put(store, "acme", "a", "1"));
         CHECK_OK(put(store, "acme", "c", "3"));
@@ -133,7 +137,8 @@ TEST(malformed_batches_are_refused)
         struct vn_store *store = open_store(test_dir(), false);
         struct vn_key at;
         static char large[VN_VALUE_MAX_BYTES + 1];
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         vn_batch_put(batch, VN_TABLE_policies, vn_key_text(vn_key_init(&at, VN_STR("a")), vn_str_n(large, 300)),
                      VN_STR("x"));
         CHECK_RC(VN_INVALID_ARGUMENT, vn_store_commit(store, batch, NULL));
@@ -141,7 +146,8 @@ TEST(malformed_batches_are_refused)
         vn_batch_put(batch, VN_TABLE_policies, vn_key_init(&at, VN_STR("")), VN_STR("x"));
         CHECK_RC(VN_INVALID_ARGUMENT, vn_store_commit(store, batch, NULL));
         vn_batch_reset(batch);
-        vn_batch_put(batch, VN_TABLE_policies, vn_key_text(vn_key_init(&at, VN_STR("a")), VN_STR("b\0c")), VN_STR("x"));
+        vn_batch_put(batch, VN_TABLE_policies, vn_key_text(vn_key_init(&at, VN_STR("a")), VN_STR("b\0c")),
+                     VN_STR("x"));
         CHECK_RC(VN_INVALID_ARGUMENT, vn_store_commit(store, batch, NULL));
         vn_batch_reset(batch);
         vn_batch_put(batch, VN_TABLE_policies, k(&at, "a", "b"), vn_str_n(large, sizeof large));
@@ -249,7 +255,8 @@ static enum vn_rc read_work(void *arg, struct vn_snap *snap)
 {
         struct work *w = arg;
         struct vn_key at;
-        VN_AUTO(vn_buf) value = VN_BUF_INIT(100);
+        VN_AUTO(vn_buf)
+        value = VN_BUF_INIT(100);
         VN_TRY(vn_snap_get(snap, VN_TABLE_policies, k(&at, "acme", "a"), &value, NULL));
         return vn_str_copy(w->value, sizeof w->value, vn_buf_view(&value)) ? VN_OK : VN_INTERNAL;
 }
@@ -355,7 +362,8 @@ TEST(blobs_are_whole_or_not_there)
 {
         struct vn_store *store = open_store(test_dir(), false);
         struct vn_hash hash, other = {.b = {1}};
-        VN_AUTO(vn_buf) back = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        back = VN_BUF_INIT(1 << 20);
         static char bytes[200000];
         char path[600], hex[65];
         memset(bytes, 'm', sizeof bytes);
@@ -389,7 +397,8 @@ static enum vn_rc open_and_use(void)
         struct vn_store *store = NULL;
         struct vn_key at;
         VN_TRY(vn_store_open(&config, &store, NULL));
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         enum vn_rc rc = VN_RESOURCE_EXHAUSTED;
         if (batch) {
                 vn_batch_put(batch, VN_TABLE_policies, k(&at, "acme", "a"), VN_STR("1"));

@@ -19,7 +19,8 @@ static uint64_t number(json_t *object, const char *name)
 static struct vn_hash hash_of(json_t *value)
 {
         struct vn_hash hash = {.b = {0}};
-        VN_AUTO(vn_buf) raw = VN_BUF_INIT(256);
+        VN_AUTO(vn_buf)
+        raw = VN_BUF_INIT(256);
         const char *text = json_string_value(value);
         if (text && vn_base64_decode(vn_str(text), &raw) == VN_OK)
                 memcpy(hash.b, raw.ptr, raw.len < VN_HASH_BYTES ? raw.len : VN_HASH_BYTES);

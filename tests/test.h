@@ -31,44 +31,44 @@ const char *test_data(const char *relative);
 const char *test_dir(void);
 void test_alloc_loop(enum vn_rc (*operation)(void), const char *file, int line);
 
-#define TEST(test_name)                                                                                      \
-        static void test_run_##test_name(void);                                                              \
-        __attribute__((constructor)) static void test_reg_##test_name(void)                                  \
-        {                                                                                                    \
-                static struct test_case test = {__FILE__, #test_name, test_run_##test_name, NULL};           \
-                test_register(&test);                                                                        \
-        }                                                                                                    \
+#define TEST(test_name)                                                                                              \
+        static void test_run_##test_name(void);                                                                      \
+        __attribute__((constructor)) static void test_reg_##test_name(void)                                          \
+        {                                                                                                            \
+                static struct test_case test = {__FILE__, #test_name, test_run_##test_name, NULL};                   \
+                test_register(&test);                                                                                \
+        }                                                                                                            \
         static void test_run_##test_name(void)
 
-#define CHECK(condition)                                                                                     \
-        do {                                                                                                 \
-                if (!(condition))                                                                            \
-                        test_fail(__FILE__, __LINE__, "%s", #condition);                                     \
+#define CHECK(condition)                                                                                             \
+        do {                                                                                                         \
+                if (!(condition))                                                                                    \
+                        test_fail(__FILE__, __LINE__, "%s", #condition);                                             \
         } while (0)
-#define CHECK_RC(expected, expression)                                                                       \
-        do {                                                                                                 \
-                enum vn_rc check_rc_ = (expression);                                                         \
-                if (check_rc_ != (expected))                                                                 \
-                        test_fail(__FILE__, __LINE__, "%s: got %s", #expression, vn_rc_name(check_rc_));     \
+#define CHECK_RC(expected, expression)                                                                               \
+        do {                                                                                                         \
+                enum vn_rc check_rc_ = (expression);                                                                 \
+                if (check_rc_ != (expected))                                                                         \
+                        test_fail(__FILE__, __LINE__, "%s: got %s", #expression, vn_rc_name(check_rc_));             \
         } while (0)
 #define CHECK_OK(expression) CHECK_RC(VN_OK, expression)
-#define CHECK_INT(expected, actual)                                                                          \
-        do {                                                                                                 \
-                long long check_e_ = (long long)(expected), check_a_ = (long long)(actual);                  \
-                if (check_e_ != check_a_)                                                                    \
-                        test_fail(__FILE__, __LINE__, "%s: want %lld, got %lld", #actual, check_e_, check_a_); \
+#define CHECK_INT(expected, actual)                                                                                  \
+        do {                                                                                                         \
+                long long check_e_ = (long long)(expected), check_a_ = (long long)(actual);                          \
+                if (check_e_ != check_a_)                                                                            \
+                        test_fail(__FILE__, __LINE__, "%s: want %lld, got %lld", #actual, check_e_, check_a_);       \
         } while (0)
-#define CHECK_TEXT(expected, actual)                                                                         \
-        do {                                                                                                 \
-                const char *check_e_ = (expected), *check_a_ = (actual);                                     \
-                if (strcmp(check_e_, check_a_))                                                              \
-                        test_fail(__FILE__, __LINE__, "%s: want \"%s\", got \"%s\"", #actual, check_e_, check_a_); \
+#define CHECK_TEXT(expected, actual)                                                                                 \
+        do {                                                                                                         \
+                const char *check_e_ = (expected), *check_a_ = (actual);                                             \
+                if (strcmp(check_e_, check_a_))                                                                      \
+                        test_fail(__FILE__, __LINE__, "%s: want \"%s\", got \"%s\"", #actual, check_e_, check_a_);   \
         } while (0)
-#define CHECK_NEAR(expected, actual, tolerance)                                                              \
-        do {                                                                                                 \
-                double check_e_ = (expected), check_a_ = (actual);                                           \
-                if (!(check_a_ - check_e_ <= (tolerance) && check_e_ - check_a_ <= (tolerance)))             \
-                        test_fail(__FILE__, __LINE__, "%s: want %.17g, got %.17g", #actual, check_e_, check_a_); \
+#define CHECK_NEAR(expected, actual, tolerance)                                                                      \
+        do {                                                                                                         \
+                double check_e_ = (expected), check_a_ = (actual);                                                   \
+                if (!(check_a_ - check_e_ <= (tolerance) && check_e_ - check_a_ <= (tolerance)))                     \
+                        test_fail(__FILE__, __LINE__, "%s: want %.17g, got %.17g", #actual, check_e_, check_a_);     \
         } while (0)
 #define TEST_ALLOC_LOOP(operation) test_alloc_loop(operation, __FILE__, __LINE__)
 

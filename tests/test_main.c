@@ -88,7 +88,8 @@ void test_alloc_loop(enum vn_rc (*operation)(void), const char *file, int line)
                         return;
                 }
                 if (rc != VN_OK && rc != VN_RESOURCE_EXHAUSTED)
-                        test_fail(file, line, "allocation %llu failed: got %s", (unsigned long long)n, vn_rc_name(rc));
+                        test_fail(file, line, "allocation %llu failed: got %s", (unsigned long long)n,
+                                  vn_rc_name(rc));
         }
         test_fail(file, line, "never got through");
 }

@@ -71,8 +71,7 @@ int main(void)
         printf("%d\n", port);
         fflush(stdout);
         for (;;) {
-                grpc_event event =
-                        grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+                grpc_event event = grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
                 struct echo *echo = event.tag;
                 if (event.type != GRPC_OP_COMPLETE)
                         continue;

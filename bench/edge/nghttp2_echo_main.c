@@ -29,9 +29,11 @@ struct connection {
 static struct stream *spare;
 static nghttp2_session_callbacks *callbacks;
 
-#define NV(n, v)                                                                                             \
-        {(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), sizeof(n) - 1, sizeof(v) - 1,                  \
-         NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE}
+#define NV(n, v)                                                                                                     \
+        {                                                                                                            \
+                (uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), sizeof(n) - 1, sizeof(v) - 1,                  \
+                        NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE                                 \
+        }
 
 static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
@@ -81,9 +83,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         /* DATA only: the same bit means ACK in SETTINGS and PING. */
         if (frame->hd.type != NGHTTP2_DATA || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
                 return 0;
-        nghttp2_data_provider provider = {
-                .source.ptr = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id),
-                .read_callback = read_body};
+        nghttp2_data_provider provider = {.source.ptr =
+                                                  nghttp2_session_get_stream_user_data(session, frame->hd.stream_id),
+                                          .read_callback = read_body};
         return nghttp2_submit_response(session, frame->hd.stream_id, head, 2, &provider);
 }
 

@@ -41,7 +41,8 @@ static Vane__V1__Proposal *proposal_message(struct vn_op *op, const struct vn_pr
         return m;
 }
 
-static enum vn_rc reply(struct vn_op *op, const struct vn_proposal *p, ProtobufCMessage **ret_reply, struct vn_err *err)
+static enum vn_rc reply(struct vn_op *op, const struct vn_proposal *p, ProtobufCMessage **ret_reply,
+                        struct vn_err *err)
 {
         Vane__V1__Proposal *m = proposal_message(op, p);
         *ret_reply = m ? &m->base : NULL;
@@ -96,7 +97,8 @@ enum vn_rc op_approve_proposal(struct vn_op *op, const ProtobufCMessage *message
         VN_TRY(find(op, request->id, &p, err));
         const struct vn_account_entry *account = vn_registry_by_id(op->server->registry, p->account_id);
         if (strcmp(p->state, "waiting"))
-                return vn_fail(err, VN_FAILED_PRECONDITION, "this proposal is %s: only a waiting one is approved", p->state);
+                return vn_fail(err, VN_FAILED_PRECONDITION, "this proposal is %s: only a waiting one is approved",
+                               p->state);
         if (!strcmp(p->proposed_by, op->identity->actor))
                 return vn_fail(err, VN_PERMISSION_DENIED, "nobody approves their own proposal: another person does");
         if (!account || account->revoked || account->level < VN_LEVEL_TUNE)
@@ -120,7 +122,8 @@ enum vn_rc op_reject_proposal(struct vn_op *op, const ProtobufCMessage *message,
         struct vn_proposal *p;
         VN_TRY(find(op, request->id, &p, err));
         if (strcmp(p->state, "waiting"))
-                return vn_fail(err, VN_FAILED_PRECONDITION, "this proposal is %s: only a waiting one is rejected", p->state);
+                return vn_fail(err, VN_FAILED_PRECONDITION, "this proposal is %s: only a waiting one is rejected",
+                               p->state);
         VN_TRY(vn_proposal_move(op->server, p, "rejected", op->identity->actor, request->comment, err));
         return reply(op, p, ret_reply, err);
 }

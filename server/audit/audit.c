@@ -33,7 +33,8 @@ enum vn_rc op_get_checkpoint(struct vn_op *op, const ProtobufCMessage *message, 
         (void)message;
         char key[VN_NOTE_KEY_TEXT_BYTES];
         struct vn_checkpoint checkpoint;
-        VN_AUTO(vn_buf) note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
         Vane__V1__Checkpoint *m = VN_NEW_MESSAGE(op->arena, Vane__V1__Checkpoint, vane__v1__checkpoint__init);
         if (!m)
                 return vn_op_no_memory(err);
@@ -60,7 +61,8 @@ enum vn_rc vn_audit_proof(struct vn_op *op, uint64_t index, uint64_t size, Vane_
         *ret = m;
         m->index = index;
         if (size > checkpoint.size)
-                return vn_fail(err, VN_OUT_OF_RANGE, "size: the log has %llu entries", (unsigned long long)checkpoint.size);
+                return vn_fail(err, VN_OUT_OF_RANGE, "size: the log has %llu entries",
+                               (unsigned long long)checkpoint.size);
         m->size = size ? size : checkpoint.size;
         if (index >= m->size)
                 return VN_OK; /* present stays false: not integrated yet */
@@ -69,7 +71,8 @@ enum vn_rc vn_audit_proof(struct vn_op *op, uint64_t index, uint64_t size, Vane_
         VN_TRY(bytes_in_arena(op, leaf.bytes, leaf.len, &m->leaf, err));
         VN_TRY(hashes_in_arena(op, &proof, &m->path, &m->n_path, err));
         if (m->size == checkpoint.size) {
-                VN_AUTO(vn_buf) note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+                VN_AUTO(vn_buf)
+                note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
                 struct vn_checkpoint signed_now;
                 VN_TRY(vn_store_checkpoint_note(store, &note));
                 VN_TRY(vn_checkpoint_open(op->server->log_key, vn_buf_view(&note), &signed_now, err));

@@ -25,6 +25,7 @@ enum vn_rc vn_export_new(struct vn_server *server, const char *tenant, int64_t f
                          struct vn_export **ret, struct vn_err *err) VN_MUST_USE;
 struct vn_export *vn_export_free(struct vn_export *export);
 /* Appends the next line with its newline to `ret`; *ret_more is false after the last. */
-enum vn_rc vn_export_next(struct vn_export *export, struct vn_buf *ret, bool *ret_more, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_export_next(struct vn_export *export, struct vn_buf *ret, bool *ret_more,
+                          struct vn_err *err) VN_MUST_USE;
 
 #endif

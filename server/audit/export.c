@@ -44,7 +44,8 @@ struct vn_export *vn_export_free(struct vn_export *export)
 static enum vn_rc header_line(struct vn_export *x, struct vn_buf *ret, struct vn_err *err)
 {
         char key[VN_NOTE_KEY_TEXT_BYTES];
-        VN_AUTO(vn_buf) note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
         VN_TRY(vn_store_flush(x->server->store, err)); /* everything answered before now is in */
         VN_TRY(vn_store_checkpoint_note(x->server->store, &note));
         VN_TRY(vn_checkpoint_open(x->server->log_key, vn_buf_view(&note), &x->checkpoint, err));

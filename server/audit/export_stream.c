@@ -98,8 +98,8 @@ void vn_export_start(struct vn_call *call, const ProtobufCMessage *message)
         if (rc == VN_OK && (request->from_us < 0 || request->to_us < 0))
                 rc = vn_fail(&err, VN_INVALID_ARGUMENT, "from_us, to_us: not negative");
         if (rc == VN_OK)
-                rc = vn_export_new(server, vn_call_identity(call)->tenant, request->from_us, request->to_us, &s->export,
-                                   &err);
+                rc = vn_export_new(server, vn_call_identity(call)->tenant, request->from_us, request->to_us,
+                                   &s->export, &err);
         if (rc != VN_OK) {
                 vn_free(s);
                 vn_call_finish(call, rc, &err);

@@ -113,7 +113,8 @@ enum vn_rc vn_explain_find(struct vn_op *op, const char *id_text, struct vn_reco
 static void find_outcome(struct vn_op *op, struct vn_record *r)
 {
         struct vn_decision_id id = {vn_record_origin_key(&r->id, true), r->id.loop, r->id.sequence};
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
         struct vn_record *outcome = vn_alloc(sizeof *outcome);
         struct vn_err err;
         uint64_t seq;
@@ -131,7 +132,8 @@ static void find_outcome(struct vn_op *op, struct vn_record *r)
 enum vn_rc op_get_decision(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
                            struct vn_err *err)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
         struct vn_record *record = vn_arena_alloc(op->arena, sizeof *record);
         uint64_t seq;
         if (!record)
@@ -209,8 +211,8 @@ enum vn_rc op_list_decisions(struct vn_op *op, const ProtobufCMessage *message, 
                 return vn_op_no_memory(err);
         bool full = l.reply->n_decisions == l.limit;
         uint64_t upto = full ? l.last_seq : next;
-        l.reply->next_page_token = upto > 0 && (full || next) ? vn_op_printf(op, "%llu", (unsigned long long)upto)
-                                                              : vn_op_text(op, "");
+        l.reply->next_page_token =
+                upto > 0 && (full || next) ? vn_op_printf(op, "%llu", (unsigned long long)upto) : vn_op_text(op, "");
         *ret_reply = &l.reply->base;
         return VN_OK;
 }

@@ -13,14 +13,14 @@ static enum vn_rc load_part(struct vn_op *op, const uint8_t id[32], struct vn_bu
         struct vn_key key;
         vn_key_bytes(vn_key_init(&key, vn_str(op->identity->tenant)), id, 32);
         enum vn_rc rc = vn_store_get(op->server->store, VN_TABLE_view_parts, &key, ret, err);
-        return rc == VN_NOT_FOUND ? vn_fail(err, VN_FAILED_PRECONDITION,
-                                            "view expired: its parts are no longer kept")
+        return rc == VN_NOT_FOUND ? vn_fail(err, VN_FAILED_PRECONDITION, "view expired: its parts are no longer kept")
                                   : rc;
 }
 
 enum vn_rc vn_explain_view(struct vn_op *op, const struct vn_record *record, struct vn_view **ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) manifest = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        manifest = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
         struct vn_buf parts[VN_VIEW_PARTS];
         struct vn_str texts[VN_VIEW_PARTS];
         uint8_t ids[VN_VIEW_PARTS][32];
@@ -125,7 +125,8 @@ static enum vn_rc add_candidates(struct vn_op *op, const struct vn_record *r, co
 static void age_line(struct vn_op *op, Vane__V1__Explanation *m, const char *what, int64_t then_us, int64_t now_us)
 {
         if (then_us > 0)
-                m->data_ages[m->n_data_ages++] = vn_op_printf(op, "%s: %.0f s old", what, (double)(now_us - then_us) / 1e6);
+                m->data_ages[m->n_data_ages++] =
+                        vn_op_printf(op, "%s: %.0f s old", what, (double)(now_us - then_us) / 1e6);
         else
                 m->data_ages[m->n_data_ages++] = vn_op_printf(op, "%s: none yet", what);
 }
@@ -138,13 +139,13 @@ static enum vn_rc add_policy_and_ages(struct vn_op *op, const struct vn_record *
         if (!m->policy_rules || !m->data_ages)
                 return vn_op_no_memory(err);
         const struct vn_policy_compiled *p = &view->policy;
-        m->policy_rules[m->n_policy_rules++] =
-                vn_op_printf(op, "policy %s, version %llu: cost %.3g, latency %.3g at $%.3g a million calls for each ms",
-                             p->name, (unsigned long long)view->policy_version, p->cost_weight, p->latency_weight,
-                             p->latency_value_usd_per_ms);
+        m->policy_rules[m->n_policy_rules++] = vn_op_printf(
+                op, "policy %s, version %llu: cost %.3g, latency %.3g at $%.3g a million calls for each ms", p->name,
+                (unsigned long long)view->policy_version, p->cost_weight, p->latency_weight,
+                p->latency_value_usd_per_ms);
         if (p->latency_slo_ms > 0)
-                m->policy_rules[m->n_policy_rules++] =
-                        vn_op_printf(op, "limits.latency_slo_ms: %.0f at quantile %.3g", p->latency_slo_ms, p->slo_quantile);
+                m->policy_rules[m->n_policy_rules++] = vn_op_printf(
+                        op, "limits.latency_slo_ms: %.0f at quantile %.3g", p->latency_slo_ms, p->slo_quantile);
         if (p->residency || p->region_count || p->clouds != 7)
                 m->policy_rules[m->n_policy_rules++] = vn_op_text(op, "limits on clouds, regions or residency apply");
         if (r->explored)
@@ -179,7 +180,8 @@ static enum vn_rc add_counterfactual(struct vn_op *op, const struct vn_record *r
         c->from = cf.from;
         c->to = cf.to;
         c->unit = vn_op_text(op, cf.unit);
-        c->would_choose = vn_op_text(op, cf.would_choose < view->count ? view->endpoint[cf.would_choose].account : "");
+        c->would_choose =
+                vn_op_text(op, cf.would_choose < view->count ? view->endpoint[cf.would_choose].account : "");
         c->sentence = vn_op_text(op, cf.sentence);
         c->verified = cf.verified;
         m->counterfactual = c;
@@ -195,10 +197,11 @@ static void add_replay(struct vn_op *op, struct vn_str bytes, const struct vn_vi
         m->replay_note = vn_op_text(op, m->replayed ? "decided again just now, with the same bits" : why.msg);
 }
 
-static enum vn_rc with_view(struct vn_op *op, const struct vn_record *r, struct vn_str bytes, Vane__V1__Explanation *m,
-                            struct vn_err *err)
+static enum vn_rc with_view(struct vn_op *op, const struct vn_record *r, struct vn_str bytes,
+                            Vane__V1__Explanation *m, struct vn_err *err)
 {
-        VN_AUTO(vn_view) view = NULL;
+        VN_AUTO(vn_view)
+        view = NULL;
         struct vn_question question;
         struct vn_err why;
         if (r->kind != VN_RECORD_ROUTE)
@@ -220,7 +223,8 @@ static enum vn_rc with_view(struct vn_op *op, const struct vn_record *r, struct 
 enum vn_rc op_explain_decision(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
                                struct vn_err *err)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
         struct vn_record *record = vn_arena_alloc(op->arena, sizeof *record);
         Vane__V1__Explanation *m = VN_NEW_MESSAGE(op->arena, Vane__V1__Explanation, vane__v1__explanation__init);
         uint64_t seq;
@@ -242,8 +246,10 @@ enum vn_rc op_explain_decision(struct vn_op *op, const ProtobufCMessage *message
 enum vn_rc op_replay_decision(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
                               struct vn_err *err)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
-        VN_AUTO(vn_view) view = NULL;
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        VN_AUTO(vn_view)
+        view = NULL;
         struct vn_record *record = vn_arena_alloc(op->arena, sizeof *record);
         uint8_t *again = vn_arena_alloc(op->arena, VN_RECORD_MAX_BYTES);
         Vane__V1__ReplayResponse *m =
@@ -254,7 +260,8 @@ enum vn_rc op_replay_decision(struct vn_op *op, const ProtobufCMessage *message,
                 return vn_op_no_memory(err);
         VN_TRY(vn_explain_find(op, ((const Vane__V1__DecisionId *)message)->id, record, &bytes, &seq, err));
         if (record->kind != VN_RECORD_ROUTE)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "only routes are decided by a function that can run again");
+                return vn_fail(err, VN_FAILED_PRECONDITION,
+                               "only routes are decided by a function that can run again");
         VN_TRY(vn_explain_view(op, record, &view, err));
         struct vn_err why = {.msg = "the same bytes"};
         enum vn_rc rc = vn_record_replay(vn_buf_view(&bytes), view, again, VN_RECORD_MAX_BYTES, &n, &why);

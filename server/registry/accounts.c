@@ -44,8 +44,8 @@ static Vane__V1__Account *account_message(struct vn_op *op, const struct vn_acco
         return m;
 }
 
-static enum vn_rc account_reply(struct vn_op *op, const struct vn_account_entry *account, ProtobufCMessage **ret_reply,
-                                struct vn_err *err)
+static enum vn_rc account_reply(struct vn_op *op, const struct vn_account_entry *account,
+                                ProtobufCMessage **ret_reply, struct vn_err *err)
 {
         Vane__V1__Account *m = account_message(op, account);
         if (!m)
@@ -87,11 +87,11 @@ static enum vn_rc join_reply(struct vn_op *op, const struct vn_account_entry *ac
                 return vn_op_no_memory(err);
         m->join_token = vn_op_text(op, token);
         m->expires_us = account->join_expires_us;
-        m->join_command = vn_op_printf(op,
-                                       "vane-agent --server https://%s:%u --ca-file %s --join-token-file TOKEN_FILE "
-                                       "--state /var/lib/vane-agent --cloud-config CLOUD.json",
-                                       op->server->config.https_host, op->server->https_port,
-                                       vn_pki_ca_file(op->server->pki));
+        m->join_command =
+                vn_op_printf(op,
+                             "vane-agent --server https://%s:%u --ca-file %s --join-token-file TOKEN_FILE "
+                             "--state /var/lib/vane-agent --cloud-config CLOUD.json",
+                             op->server->config.https_host, op->server->https_port, vn_pki_ca_file(op->server->pki));
         *ret_reply = &m->base;
         return VN_OK;
 }
@@ -99,7 +99,8 @@ static enum vn_rc join_reply(struct vn_op *op, const struct vn_account_entry *ac
 static enum vn_rc commit_account(struct vn_op *op, const struct vn_account_entry *account, const char *choice,
                                  struct vn_err *err)
 {
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch)
                 return vn_op_no_memory(err);
         vn_registry_store(batch, account);

@@ -33,14 +33,16 @@ static enum vn_rc give_certificate(struct vn_op *op, struct vn_account_entry *ac
                                    const uint8_t key_hash[32], const char *actor, const char *choice,
                                    struct vn_err *err)
 {
-        VN_AUTO(vn_buf) certificate = VN_BUF_INIT(CERTIFICATE_MAX);
+        VN_AUTO(vn_buf)
+        certificate = VN_BUF_INIT(CERTIFICATE_MAX);
         struct vn_account_entry changed = *account;
         VN_TRY(vn_pki_sign_account(op->server, account->id, csr_pem, &certificate, &changed.certificate_not_after_s,
                                    err));
         memcpy(changed.join_key_hash, key_hash, 32);
         changed.has_key = true;
         changed.certificate_pem = certificate.ptr;
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch)
                 return vn_op_no_memory(err);
         vn_registry_store(batch, &changed);
@@ -68,12 +70,13 @@ enum vn_rc op_enroll(struct vn_op *op, const ProtobufCMessage *message, Protobuf
         if (!account || account->revoked)
                 return vn_fail(err, VN_UNAUTHENTICATED, "token: not known, or used up");
         if (vn_now_us(op->server->wall) > account->join_expires_us)
-                return vn_fail(err, VN_UNAUTHENTICATED, "token: expired; make a new one with `vanectl account token %s`",
-                               account->name);
+                return vn_fail(err, VN_UNAUTHENTICATED,
+                               "token: expired; make a new one with `vanectl account token %s`", account->name);
         VN_TRY(vn_pki_csr_key_hash(vn_str(request->csr_pem), key_hash, err));
         if (account->has_key && memcmp(account->join_key_hash, key_hash, 32)) {
                 /* Somebody else holds this token: said loudly, recorded, and refused. */
-                VN_AUTO(vn_batch) batch = vn_batch_new();
+                VN_AUTO(vn_batch)
+                batch = vn_batch_new();
                 struct vn_change alarm = {.kind = VN_RECORD_ACCOUNT,
                                           .tenant = account->tenant,
                                           .actor = "unknown",
@@ -134,7 +137,8 @@ static enum vn_rc check_function(const Vane__V1__FunctionInfo *f, struct vn_func
                 return vn_fail(err, VN_INVALID_ARGUMENT, "functions: a text of \"%.64s\" is too long", ret->name);
         /* 0: the plan has no size to choose (Azure Consumption). */
         if ((f->memory_mb == 0 && f->memory_tunable) || f->memory_mb > 65536)
-                return vn_fail(err, VN_INVALID_ARGUMENT, "functions.memory_mb: %u of \"%.64s\"", f->memory_mb, ret->name);
+                return vn_fail(err, VN_INVALID_ARGUMENT, "functions.memory_mb: %u of \"%.64s\"", f->memory_mb,
+                               ret->name);
         return VN_OK;
 }
 
@@ -194,7 +198,8 @@ enum vn_rc op_report_inventory(struct vn_op *op, const ProtobufCMessage *message
         VN_TRY(vn_op_agent_account(op, &account, err));
         if (report->n_functions > VN_MAX_FUNCTIONS_PER_ACCOUNT)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "functions: at most %d", VN_MAX_FUNCTIONS_PER_ACCOUNT);
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         struct vn_function_entry *fresh = vn_alloc_array(report->n_functions + 1, sizeof *fresh);
         enum vn_rc rc = batch && fresh ? VN_OK : vn_op_no_memory(err);
         size_t changed = 0;
@@ -228,8 +233,7 @@ enum vn_rc op_report_inventory(struct vn_op *op, const ProtobufCMessage *message
         } else {
                 /* A partial listing never makes a function vanish: what was seen is updated in place. */
                 for (size_t i = 0; i < report->n_functions; i++) {
-                        struct vn_function_entry *old =
-                                vn_registry_function(account, fresh[i].name, fresh[i].region);
+                        struct vn_function_entry *old = vn_registry_function(account, fresh[i].name, fresh[i].region);
                         if (old)
                                 *old = fresh[i];
                 }

@@ -131,7 +131,8 @@ static void deliver(struct vn_task *task)
         if (!vn_call_over(d->call)) {
                 if (d->end) {
                         struct vn_err err;
-                        vn_call_finish(d->call, vn_fail(&err, VN_PERMISSION_DENIED, "this account was revoked"), &err);
+                        vn_call_finish(d->call, vn_fail(&err, VN_PERMISSION_DENIED, "this account was revoked"),
+                                       &err);
                         detach(d->hub, d->call);
                 } else {
                         ProtobufCMessage *m = protobuf_c_message_unpack(d->descriptor, NULL, d->n, d->bytes);
@@ -240,7 +241,8 @@ void vn_watch_start(struct vn_call *call, const ProtobufCMessage *request)
                 vn_call_finish(call, vn_fail(&err, VN_RESOURCE_EXHAUSTED, "too many open streams"), &err);
                 return;
         }
-        *hello = (struct hello){.task.run = hello_run, .server = server, .account_id = vn_call_identity(call)->account_id};
+        *hello = (struct hello){
+                .task.run = hello_run, .server = server, .account_id = vn_call_identity(call)->account_id};
         vn_loop_post(server->control, &hello->task);
 }
 
@@ -255,7 +257,8 @@ void vn_decisions_watch_start(struct vn_call *call, const ProtobufCMessage *requ
         struct vn_server *server = vn_call_context(call);
         struct vn_err err;
         if (!attach(server->hub, call, false, watch->kind, watch->workload))
-                vn_call_finish(call, vn_fail(&err, VN_RESOURCE_EXHAUSTED, "too many open streams, or a filter too long"),
+                vn_call_finish(call,
+                               vn_fail(&err, VN_RESOURCE_EXHAUSTED, "too many open streams, or a filter too long"),
                                &err);
 }
 

@@ -25,7 +25,8 @@ static void pki_path(struct vn_server *server, const char *name, char ret[600])
 
 /* Reads both files, or makes the pair and writes them. */
 static enum vn_rc load_or_make(struct vn_server *server, const char *name, struct vn_buf *key, struct vn_buf *cert,
-                               enum vn_rc (*make)(struct vn_server *, struct vn_str, struct vn_buf *, struct vn_err *),
+                               enum vn_rc (*make)(struct vn_server *, struct vn_str, struct vn_buf *,
+                                                  struct vn_err *),
                                struct vn_err *err)
 {
         char key_path[600], cert_path[600], file[32];
@@ -53,7 +54,8 @@ static enum vn_rc make_ca(struct vn_server *server, struct vn_str key, struct vn
 
 static enum vn_rc make_server(struct vn_server *server, struct vn_str key, struct vn_buf *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) csr = VN_BUF_INIT(PEM_MAX);
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(PEM_MAX);
         VN_TRY(vn_pki_make_csr(key, &csr, err));
         const char *names[] = {"localhost", "127.0.0.1", "vaned", server->config.https_host};
         int64_t now_s = vn_now_us(server->wall) / VN_US_PER_S;
@@ -82,7 +84,8 @@ enum vn_rc vn_pki_start(struct vn_server *server, struct vn_err *err)
         VN_TRY(load_or_make(server, "server", &pki->server_key, &pki->server_cert, make_server, err));
         VN_TRY(vn_pki_cert_fingerprint(vn_buf_view(&pki->ca_cert), pki->fingerprint, err));
         struct vn_str ca = vn_buf_view(&pki->ca_cert);
-        return vn_tls_server_new(vn_buf_view(&pki->server_cert), vn_buf_view(&pki->server_key), &ca, &server->tls, err);
+        return vn_tls_server_new(vn_buf_view(&pki->server_cert), vn_buf_view(&pki->server_key), &ca, &server->tls,
+                                 err);
 }
 
 void vn_pki_stop(struct vn_server *server)

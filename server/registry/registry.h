@@ -65,7 +65,8 @@ struct vn_account_entry *vn_registry_by_name(struct vn_registry *registry, const
 struct vn_account_entry *vn_registry_by_token(struct vn_registry *registry, const uint8_t sha256[32]);
 struct vn_account_entry *vn_registry_append(struct vn_registry *registry); /* zeroed, with an id; NULL: too many */
 void vn_registry_remove_last(struct vn_registry *registry);                /* undoes append when its commit failed */
-struct vn_function_entry *vn_registry_function(struct vn_account_entry *account, const char *name, const char *region);
+struct vn_function_entry *vn_registry_function(struct vn_account_entry *account, const char *name,
+                                               const char *region);
 void vn_registry_store(struct vn_batch *batch, const struct vn_account_entry *account);
 bool vn_registry_online(const struct vn_server *server, const struct vn_account_entry *account);
 /* Marks that the agent spoke just now. */

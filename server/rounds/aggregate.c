@@ -23,7 +23,7 @@ struct job {
         struct {
                 uint64_t id;
                 enum vn_platform platform;
-        } *accounts;
+        } * accounts;
         struct vn_model *candidate;
         bool better;
         double losses[3], baseline;
@@ -40,7 +40,8 @@ static void job_free(struct job *job)
 static void job_done(struct vn_task *task)
 {
         struct job *job = (struct job *)task;
-        vn_rounds_computed(job->server, job->round, job->candidate, job->better, job->losses, job->baseline, job->note);
+        vn_rounds_computed(job->server, job->round, job->candidate, job->better, job->losses, job->baseline,
+                           job->note);
         job_free(job);
 }
 
@@ -51,7 +52,8 @@ static enum vn_rc average(struct job *job, const struct vn_model *base, struct v
         struct vn_buf *blobs = vn_alloc_array(job->count, sizeof *blobs);
         char(*names)[24] = vn_alloc_array(job->count, sizeof *names);
         float *mean = vn_alloc_array(parameters, sizeof *mean);
-        enum vn_rc rc = updates && blobs && names && mean ? VN_OK : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        enum vn_rc rc =
+                updates && blobs && names && mean ? VN_OK : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         for (size_t i = 0; rc == VN_OK && i < job->count; i++) {
                 blobs[i] = VN_BUF_INIT(parameters * sizeof(float));
                 rc = vn_store_blob_get(job->server->store, &job->updates[i].blob, &blobs[i], err);
@@ -103,8 +105,8 @@ static enum vn_rc push_window(void *arg, struct vn_str key, ProtobufCMessage *me
         snprintf(scope, sizeof scope, "%llu", (unsigned long long)account_id);
         for (size_t i = 0; i < push->job->account_count; i++)
                 if (push->job->accounts[i].id == account_id)
-                        return vn_evaluation_push(push->evaluation, scope, push->job->accounts[i].platform, push->window,
-                                                  err);
+                        return vn_evaluation_push(push->evaluation, scope, push->job->accounts[i].platform,
+                                                  push->window, err);
         return VN_OK;
 }
 
@@ -113,13 +115,14 @@ static enum vn_rc evaluate(struct job *job, const struct vn_model *first, const 
                            struct vn_eval_result *ret, struct vn_err *err)
 {
         const struct vn_model *models[3] = {first, base, job->candidate};
-        VN_AUTO(vn_evaluation) evaluation = NULL;
+        VN_AUTO(vn_evaluation)
+        evaluation = NULL;
         VN_TRY(vn_evaluation_new(models, 3, MAX_FUNCTIONS, &evaluation, err));
         struct push push = {job, evaluation, vn_alloc(sizeof *push.window)};
         if (!push.window)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
-        enum vn_rc rc = vn_state_load(job->server->store, VN_TABLE_windows, &vane__v1__window__descriptor, push_window,
-                                      &push, err);
+        enum vn_rc rc = vn_state_load(job->server->store, VN_TABLE_windows, &vane__v1__window__descriptor,
+                                      push_window, &push, err);
         vn_free(push.window);
         if (rc == VN_OK)
                 vn_evaluation_result(evaluation, ret);
@@ -131,8 +134,10 @@ static void job_run(struct vn_task *task)
         struct job *job = (struct job *)task;
         struct vn_err err;
         struct vn_eval_result result = {0};
-        VN_AUTO(vn_model) first = NULL;
-        VN_AUTO(vn_model) base = NULL;
+        VN_AUTO(vn_model)
+        first = NULL;
+        VN_AUTO(vn_model)
+        base = NULL;
         enum vn_rc rc = vn_rounds_load_model(job->server->store, &job->first_blob, &first, &err);
         if (rc == VN_OK)
                 rc = vn_rounds_load_model(job->server->store, &job->base_blob, &base, &err);

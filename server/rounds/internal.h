@@ -63,7 +63,8 @@ struct vn_submission {
         enum vn_refusal refusal;
         uint64_t weight;
 };
-enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *submission, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *submission,
+                            struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_rounds_begin(struct vn_server *server, int64_t now_us, struct vn_err *err) VN_MUST_USE;
 /* aggregate.c: averages, evaluates, posts the result back to the control loop. */
 void vn_rounds_compute(struct vn_server *server, struct vn_round_entry *round);

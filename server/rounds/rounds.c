@@ -161,7 +161,8 @@ static enum vn_rc load_model_entry(void *arg, struct vn_str key, ProtobufCMessag
 enum vn_rc vn_rounds_load_model(struct vn_store *store, const struct vn_hash *blob, struct vn_model **ret,
                                 struct vn_err *err)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
         VN_TRY(vn_store_blob_get(store, blob, &bytes, err));
         return vn_model_decode(vn_buf_view(&bytes), ret, err);
 }
@@ -170,7 +171,8 @@ enum vn_rc vn_rounds_load_model(struct vn_store *store, const struct vn_hash *bl
 static enum vn_rc put_model(struct vn_server *server, struct vn_model *model, struct vn_model_entry *e,
                             struct vn_err *err)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
         VN_TRY(vn_model_encode(model, &bytes, err));
         VN_TRY(vn_store_blob_put(server->store, vn_buf_view(&bytes), &e->blob, err));
         e->version = model->version;
@@ -185,7 +187,8 @@ static enum vn_rc first_model(struct vn_server *server, struct vn_err *err)
         struct vn_rounds *rounds = server->rounds;
         VN_TRY(vn_model_new(&vn_model_shape_default, FIRST_MODEL_SEED, &rounds->first, err));
         struct vn_model_entry *e = append_model(rounds);
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!e || !batch)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         VN_TRY(put_model(server, rounds->first, e, err));
@@ -206,9 +209,10 @@ enum vn_rc vn_rounds_start(struct vn_server *server, struct vn_err *err)
         if (!rounds)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         rounds->server = server;
-        VN_TRY(vn_state_load(server->store, VN_TABLE_models, &vane__state__model__descriptor, load_model_entry, rounds,
+        VN_TRY(vn_state_load(server->store, VN_TABLE_models, &vane__state__model__descriptor, load_model_entry,
+                             rounds, err));
+        VN_TRY(vn_state_load(server->store, VN_TABLE_rounds, &vane__state__round__descriptor, load_round, rounds,
                              err));
-        VN_TRY(vn_state_load(server->store, VN_TABLE_rounds, &vane__state__round__descriptor, load_round, rounds, err));
         if (!rounds->model_count)
                 VN_TRY(first_model(server, err));
         else
@@ -300,7 +304,8 @@ enum vn_rc vn_rounds_begin(struct vn_server *server, int64_t now_us, struct vn_e
                                (unsigned long long)vn_rounds_open(rounds)->round);
         uint64_t number = rounds->round_count ? rounds->rounds[rounds->round_count - 1].round + 1 : 1;
         struct vn_round_entry *r = append_round(rounds);
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (r)
                 r->updates = vn_alloc_array(VN_ROUND_MAX_UPDATES, sizeof *r->updates);
         if (!r || !r->updates || !batch) {
@@ -378,7 +383,8 @@ enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *s, s
                         r->refused++;
                 return VN_OK;
         }
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         /* The blob first: the round never names bytes that are not there. */
@@ -398,7 +404,8 @@ static enum vn_rc close_round(struct vn_server *server, struct vn_round_entry *r
                               struct vn_model *promoted, struct vn_err *err)
 {
         struct vn_rounds *rounds = server->rounds;
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         struct vn_model_entry entry = {.eval_loss = r->loss_after, .baseline_loss = r->baseline};
         char choice[64], before[64], summary[200];
         if (!batch)
@@ -456,8 +463,11 @@ void vn_rounds_computed(struct vn_server *server, uint64_t number, struct vn_mod
         r->loss_before = losses[1];
         r->loss_after = losses[2];
         r->baseline = baseline;
-        enum vn_rc rc = close_round(server, r, better ? "promoted" : candidate ? "refused" : "failed", note,
-                                    better ? candidate : NULL, &err);
+        enum vn_rc rc = close_round(server, r,
+                                    better      ? "promoted"
+                                    : candidate ? "refused"
+                                                : "failed",
+                                    note, better ? candidate : NULL, &err);
         if (rc != VN_OK) {
                 VN_LOG(ROUND_KEPT, "round=%llu stays open: %s", (unsigned long long)number, err.msg);
                 vn_model_free(candidate);

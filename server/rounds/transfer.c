@@ -70,7 +70,8 @@ static void fetch_load(struct vn_task *task)
         struct fetch *f = (struct fetch *)task;
         struct vn_key key;
         struct vn_hash hash;
-        VN_AUTO(vn_buf) entry = VN_BUF_INIT(VN_VALUE_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        entry = VN_BUF_INIT(VN_VALUE_MAX_BYTES);
         vn_key_u64(vn_key_text(vn_key_init(&key, VN_STR(VN_TENANT_DEFAULT)), VN_STR("duration")), f->version);
         f->rc = vn_store_get(f->server->store, VN_TABLE_models, &key, &entry, &f->err);
         if (f->rc == VN_NOT_FOUND)

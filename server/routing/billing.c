@@ -52,7 +52,8 @@ double vn_billing_gcp_vcpu(uint32_t memory_mb)
         static const struct {
                 uint32_t up_to_mb;
                 double vcpu;
-        } sizes[] = {{128, 0.083}, {256, 0.167}, {512, 0.333}, {1024, 0.583}, {2048, 1}, {4096, 2}, {8192, 2}, {16384, 4}};
+        } sizes[] = {{128, 0.083}, {256, 0.167}, {512, 0.333}, {1024, 0.583},
+                     {2048, 1},    {4096, 2},    {8192, 2},    {16384, 4}};
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
                 if (memory_mb <= sizes[i].up_to_mb)
                         return sizes[i].vcpu;
@@ -82,8 +83,8 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
                 ret->minimum_us = 0;
                 ret->billed_gb = memory_mb / 1024.0;
                 ret->flags |= VN_ENDPOINT_INIT_BILLED; /* since August 2025, for every runtime */
-                if (!tier_price(prices, flex, "gb_second", region, prices->gb_s, &ret->usd_per_gb_s, &ret->usd_per_gb_s_next,
-                                &left))
+                if (!tier_price(prices, flex, "gb_second", region, prices->gb_s, &ret->usd_per_gb_s,
+                                &ret->usd_per_gb_s_next, &left))
                         return false;
                 ret->border_s = left > 0 && ret->billed_gb > 0 ? left / ret->billed_gb : 0;
                 break;
@@ -94,8 +95,8 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
                 ret->rounding_us = flex ? 100000 : 1000;
                 ret->minimum_us = flex ? 1000000 : 100000;
                 ret->billed_gb = (used + AZURE_STEP_MB - 1) / AZURE_STEP_MB * AZURE_STEP_MB / 1024.0;
-                if (!tier_price(prices, flex, "gb_second", region, prices->gb_s, &ret->usd_per_gb_s, &ret->usd_per_gb_s_next,
-                                &left))
+                if (!tier_price(prices, flex, "gb_second", region, prices->gb_s, &ret->usd_per_gb_s,
+                                &ret->usd_per_gb_s_next, &left))
                         return false;
                 break;
         }
@@ -123,5 +124,6 @@ double vn_billing_usd_per_million(const struct vn_endpoint *e, double duration_u
         if (billed_us < (double)e->minimum_us)
                 billed_us = (double)e->minimum_us;
         double per_s = e->usd_per_gb_s * e->billed_gb + e->usd_per_vcpu_s * e->vcpu;
-        return 1e6 * (per_s * billed_us / 1e6 / e->share + e->request_usd + e->egress_usd_per_gb * response_bytes / 1e9);
+        return 1e6 *
+               (per_s * billed_us / 1e6 / e->share + e->request_usd + e->egress_usd_per_gb * response_bytes / 1e9);
 }

@@ -35,8 +35,8 @@ double vn_routing_p95_ms(const struct vn_server *server, unsigned cloud)
 
 const struct vn_view *vn_routing_view(const struct vn_server *server, const char *tenant, const char *workload)
 {
-        struct vn_view_ref *ref = vn_route_find(server->routing->current, vn_workload_hash(tenant, workload), tenant,
-                                                vn_str(workload));
+        struct vn_view_ref *ref =
+                vn_route_find(server->routing->current, vn_workload_hash(tenant, workload), tenant, vn_str(workload));
         return ref ? ref->view : NULL;
 }
 

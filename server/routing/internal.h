@@ -57,9 +57,9 @@ struct vn_sample { /* from a loop to the control loop */
         uint64_t account_id;
         uint64_t endpoint_id;
         uint64_t hash;
-        int64_t time_us;      /* of the assignment */
-        uint32_t latency_us;  /* 0: an assignment */
-        uint8_t status;       /* Outcome.Status */
+        int64_t time_us;     /* of the assignment */
+        uint32_t latency_us; /* 0: an assignment */
+        uint8_t status;      /* Outcome.Status */
         uint8_t cloud;
         float cost_usd;
 };
@@ -116,7 +116,8 @@ struct vn_account_live {
 };
 
 uint64_t vn_workload_hash(const char *tenant, const char *workload);
-struct vn_view_ref *vn_route_find(struct vn_route_table *table, uint64_t hash, const char *tenant, struct vn_str workload);
+struct vn_view_ref *vn_route_find(struct vn_route_table *table, uint64_t hash, const char *tenant,
+                                  struct vn_str workload);
 void vn_view_unref(struct vn_view_ref *ref);
 void vn_route_table_unref(struct vn_route_table *table);
 /* The loop that this thread is; makes sure that it holds the newest table. */

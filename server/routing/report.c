@@ -38,14 +38,14 @@ static void refuse(struct report *r, const struct item *item, const char *why)
                 snprintf(r->reasons[r->reason_count++], sizeof r->reasons[0], "%s: %s", item->id_text, why);
 }
 
-static void record_outcome(struct vn_route_loop *loop, const struct report *r, const struct item *item, int64_t now_us)
+static void record_outcome(struct vn_route_loop *loop, const struct report *r, const struct item *item,
+                           int64_t now_us)
 {
         struct vn_record *record = loop->record;
         size_t n;
         memset(record, 0, sizeof *record);
         record->kind = VN_RECORD_OUTCOME;
-        record->id = (struct vn_decision_id){vn_record_origin_key(&item->id, true), loop->number,
-                                             item->id.sequence};
+        record->id = (struct vn_decision_id){vn_record_origin_key(&item->id, true), loop->number, item->id.sequence};
         record->time_us = now_us;
         record->decide_version = VN_DECIDE_VERSION;
         vn_random_bytes(record->seed, sizeof record->seed);
@@ -72,7 +72,8 @@ static void take_outcome(struct vn_route_loop *loop, struct report *r, const str
                 return refuse(r, item, "reported already");
         if (now_us - p->time_us > VN_OUTCOME_WITHIN_US)
                 return refuse(r, item, "too late");
-        if (item->status < VANE__V1__OUTCOME__STATUS__STATUS_OK || item->status > VANE__V1__OUTCOME__STATUS__STATUS_TIMEOUT)
+        if (item->status < VANE__V1__OUTCOME__STATUS__STATUS_OK ||
+            item->status > VANE__V1__OUTCOME__STATUS__STATUS_TIMEOUT)
                 return refuse(r, item, "status: required");
         if (item->latency_us > (uint64_t)MAX_LATENCY_US)
                 return refuse(r, item, "latency_us: longer than any function may run");

@@ -38,8 +38,7 @@ bool vn_request_ids_get(struct vn_request_ids *ids, uint64_t key, struct vn_reco
 {
         pthread_mutex_lock(&ids->mutex);
         const struct answer *a = ids->slots[key % SLOTS];
-        bool found = a && a->key == key &&
-                     vn_record_decode(vn_str_n(a->record, a->len), ret_record, NULL) == VN_OK;
+        bool found = a && a->key == key && vn_record_decode(vn_str_n(a->record, a->len), ret_record, NULL) == VN_OK;
         pthread_mutex_unlock(&ids->mutex);
         return found;
 }
@@ -50,7 +49,7 @@ void vn_request_ids_put(struct vn_request_ids *ids, uint64_t key, struct vn_str 
         struct answer **slot = &ids->slots[key % SLOTS];
         if (!*slot)
                 *slot = vn_alloc(sizeof **slot);
-        if (*slot && record.len <= sizeof (*slot)->record) {
+        if (*slot && record.len <= sizeof(*slot)->record) {
                 (*slot)->key = key;
                 (*slot)->len = (uint32_t)record.len;
                 memcpy((*slot)->record, record.ptr, record.len);

@@ -187,8 +187,9 @@ static void fill_answer(struct route_answer *a, const struct vn_question *questi
 
 /* The journal first; what cannot be written down is refused or served by the split, as the policy says. */
 static enum vn_rc journal(struct vn_route_loop *loop, struct vn_view_ref *ref, const struct vn_question *question,
-                          const struct vn_loop_live *live, struct vn_decision *d, const Vane__V1__RouteRequest *request,
-                          const struct vn_identity *who, size_t *ret_len, struct vn_err *err)
+                          const struct vn_loop_live *live, struct vn_decision *d,
+                          const Vane__V1__RouteRequest *request, const struct vn_identity *who, size_t *ret_len,
+                          struct vn_err *err)
 {
         struct vn_record *r = loop->record;
         vn_record_of_route(ref->view, question, &live->live, d, r);
@@ -245,10 +246,11 @@ static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity
         uint64_t hash = vn_workload_hash(who->tenant, request->workload);
         struct vn_view_ref *ref = vn_route_find(loop->table, hash, who->tenant, vn_str(request->workload));
         if (!ref)
-                return vn_fail(err, VN_NOT_FOUND, "workload: no account lists a function \"%.100s\"", request->workload);
-        uint64_t key = request->request_id[0] ? vn_hash64(request->request_id, strlen(request->request_id),
-                                                          hash ^ caller_hash(who))
-                                              : 0;
+                return vn_fail(err, VN_NOT_FOUND, "workload: no account lists a function \"%.100s\"",
+                               request->workload);
+        uint64_t key = request->request_id[0]
+                               ? vn_hash64(request->request_id, strlen(request->request_id), hash ^ caller_hash(who))
+                               : 0;
         if (key && answer_again(loop, ref, key, a))
                 return VN_OK;
         struct vn_loop_live *live = vn_loop_live_of(loop, hash, ref->view);
@@ -259,9 +261,10 @@ static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity
         vn_decide(ref->view, &question, &live->live, &decision);
         if (decision.status == VN_DECIDED_NONE || decision.choice == VN_NO_CANDIDATE) {
                 atomic_fetch_add(&loop->refused, 1);
-                return vn_fail(err, VN_FAILED_PRECONDITION,
-                               "no endpoint of \"%.100s\" may serve: %u known, all excluded by the policy or not promoted",
-                               request->workload, ref->view->count);
+                return vn_fail(
+                        err, VN_FAILED_PRECONDITION,
+                        "no endpoint of \"%.100s\" may serve: %u known, all excluded by the policy or not promoted",
+                        request->workload, ref->view->count);
         }
         VN_TRY(journal(loop, ref, &question, live, &decision, request, who, &len, err));
         if (decision.status == VN_DECIDED_SPLIT)
@@ -293,7 +296,8 @@ static void recorded_answer(struct vn_task *task)
         } else if (w->rc == VN_OK) {
                 vn_call_reply(w->call, &w->answer.message.base);
         } else {
-                vn_call_finish(w->call, vn_fail(&err, VN_UNAVAILABLE, "decided, but the record is not durable"), &err);
+                vn_call_finish(w->call, vn_fail(&err, VN_UNAVAILABLE, "decided, but the record is not durable"),
+                               &err);
         }
         vn_batch_free(w->batch);
         vn_call_unref(w->call);
@@ -348,8 +352,8 @@ void vn_route_start(struct vn_call *call, const ProtobufCMessage *message)
         struct route_answer answer;
         struct vn_err err;
         bool wait = false;
-        enum vn_rc rc = route_one(loop, vn_call_identity(call), (const Vane__V1__RouteRequest *)message, &answer, &wait,
-                                  &err);
+        enum vn_rc rc = route_one(loop, vn_call_identity(call), (const Vane__V1__RouteRequest *)message, &answer,
+                                  &wait, &err);
         if (rc != VN_OK)
                 vn_call_finish(call, rc, &err);
         else if (wait)

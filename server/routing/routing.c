@@ -41,7 +41,8 @@ void vn_route_table_unref(struct vn_route_table *table)
         vn_free(table);
 }
 
-struct vn_view_ref *vn_route_find(struct vn_route_table *table, uint64_t hash, const char *tenant, struct vn_str workload)
+struct vn_view_ref *vn_route_find(struct vn_route_table *table, uint64_t hash, const char *tenant,
+                                  struct vn_str workload)
 {
         if (!table || !table->slots)
                 return NULL;
@@ -85,7 +86,8 @@ static void table_add(struct vn_route_table *table, uint64_t hash, struct vn_vie
 /* Parts are stored under their hashes before any record can name them; an old part is simply written again. */
 static void store_view(struct vn_batch *batch, const struct vn_view *view, const struct vn_view *old)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
         struct vn_err err;
         struct vn_key key;
         for (unsigned p = 0; p < VN_VIEW_PARTS; p++) {
@@ -173,8 +175,8 @@ static enum vn_rc publish(struct vn_server *server, int64_t now_us, struct vn_er
                 if (i && names[i].hash == names[i - 1].hash)
                         continue;
                 struct vn_view_ref *ref, *old;
-                rc = vn_view_build(server, names[i].tenant, names[i].name, atomic_load(&routing->epoch) + 1, now_us, &ref,
-                                   err);
+                rc = vn_view_build(server, names[i].tenant, names[i].name, atomic_load(&routing->epoch) + 1, now_us,
+                                   &ref, err);
                 if (rc != VN_OK)
                         break;
                 old = vn_route_find(routing->current, names[i].hash, names[i].tenant, vn_str(names[i].name));

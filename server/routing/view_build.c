@@ -7,7 +7,7 @@
 #include "server/routing/internal.h"
 #include "server/tuning/pauses.h"
 
-#define PRIOR_COLD_CALLS 4.0   /* how many calls the model's answer weighs against the endpoint's own counts */
+#define PRIOR_COLD_CALLS 4.0 /* how many calls the model's answer weighs against the endpoint's own counts */
 #define UNKNOWN_DURATION_US 500000.0
 #define UNKNOWN_COLD_US 800000.0
 #define UNKNOWN_NETWORK_US 30000.0
@@ -30,8 +30,8 @@ static void gather_prior(struct vn_server *server, const char *tenant, const cha
                 for (size_t f = 0; f < a->function_count; f++) {
                         if (strcmp(a->functions[f].name, workload))
                                 continue;
-                        const struct vn_endpoint_stats *s = vn_telemetry_find(server->telemetry, a->id, workload,
-                                                                              a->functions[f].region);
+                        const struct vn_endpoint_stats *s =
+                                vn_telemetry_find(server->telemetry, a->id, workload, a->functions[f].region);
                         if (!s || !s->calls)
                                 continue;
                         ret->log_duration_sum += s->history.stats.mean;
@@ -43,16 +43,18 @@ static void gather_prior(struct vn_server *server, const char *tenant, const cha
 }
 
 static void fill_model(struct vn_server *server, const struct vn_view *view, const struct vn_endpoint_stats *s,
-                       const struct workload_prior *prior, enum vn_cloud_id cloud, int64_t now_us, struct vn_endpoint *e)
+                       const struct workload_prior *prior, enum vn_cloud_id cloud, int64_t now_us,
+                       struct vn_endpoint *e)
 {
         struct vn_sketch recent;
-        struct vn_build_input input = {
-                .model = vn_rounds_model(server),
-                .platform = (enum vn_platform)cloud,
-                .memory_mb = e->memory_mb,
-                .time_us = now_us,
-                .default_us = prior->weight > 0 ? vn_exp(prior->log_duration_sum / prior->weight) : UNKNOWN_DURATION_US,
-                .default_cold_us = UNKNOWN_COLD_US};
+        struct vn_build_input input = {.model = vn_rounds_model(server),
+                                       .platform = (enum vn_platform)cloud,
+                                       .memory_mb = e->memory_mb,
+                                       .time_us = now_us,
+                                       .default_us = prior->weight > 0
+                                                             ? vn_exp(prior->log_duration_sum / prior->weight)
+                                                             : UNKNOWN_DURATION_US,
+                                       .default_cold_us = UNKNOWN_COLD_US};
         if (s) {
                 vn_endpoint_recent(s, &recent);
                 input.sketch = &recent;
@@ -122,7 +124,8 @@ static bool add_endpoint(struct vn_server *server, struct vn_view *view, struct 
         e->need_mb = s ? s->max_memory_mb : 0;
         if (e->need_mb > e->memory_mb)
                 e->need_mb = e->memory_mb; /* it was measured at a larger size; this one was accepted since */
-        e->concurrency_limit = f->max_instances ? (double)f->max_instances * (f->concurrency ? f->concurrency : 1) : 0;
+        e->concurrency_limit =
+                f->max_instances ? (double)f->max_instances * (f->concurrency ? f->concurrency : 1) : 0;
         if (!vn_billing_fill(vn_telemetry_prices(server->telemetry, account->id), account->cloud, f->region,
                              e->memory_mb, s ? s->max_memory_mb : 0, e))
                 return false; /* without a price there is no saving to claim */

@@ -48,8 +48,9 @@ static struct vn_endpoint_stats *find_or_add(struct vn_telemetry *telemetry, con
         if (stats)
                 return stats;
         struct vn_endpoint_stats **grown =
-                telemetry->count < MAX_ENDPOINTS ? vn_realloc(telemetry->order, (telemetry->count + 1) * sizeof *grown)
-                                                 : NULL;
+                telemetry->count < MAX_ENDPOINTS
+                        ? vn_realloc(telemetry->order, (telemetry->count + 1) * sizeof *grown)
+                        : NULL;
         if (grown)
                 telemetry->order = grown;
         struct node *node = grown ? vn_alloc(sizeof *node) : NULL;
@@ -172,7 +173,8 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
         struct vn_telemetry *telemetry = op->server->telemetry;
         struct vn_account_entry *account;
         VN_TRY(vn_op_agent_account(op, &account, err));
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         Vane__V1__Ack *ack = VN_NEW_MESSAGE(op->arena, Vane__V1__Ack, vane__v1__ack__init);
         struct vn_window *windows = vn_alloc_array(report->n_windows + 1, sizeof *windows);
         enum vn_rc rc = batch && ack && windows ? VN_OK : vn_op_no_memory(err);
@@ -181,9 +183,8 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
                 rc = vn_window_from_proto(report->windows[i], &windows[fresh], err);
                 if (rc != VN_OK)
                         break;
-                const struct vn_endpoint_stats *seen = vn_telemetry_find(telemetry, account->id,
-                                                                         windows[fresh].function,
-                                                                         windows[fresh].region);
+                const struct vn_endpoint_stats *seen =
+                        vn_telemetry_find(telemetry, account->id, windows[fresh].function, windows[fresh].region);
                 if (seen && windows[fresh].start_us <= seen->last_window_us)
                         continue; /* sent again after a lost answer */
                 struct vn_key key;
@@ -259,7 +260,8 @@ enum vn_rc op_report_prices(struct vn_op *op, const ProtobufCMessage *message, P
         stored.plan = report->plan;
         stored.tiers = vn_arena_alloc(op->arena, (report->n_tiers + 1) * sizeof *stored.tiers);
         Vane__V1__Ack *ack = VN_NEW_MESSAGE(op->arena, Vane__V1__Ack, vane__v1__ack__init);
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch || !ack || !stored.tiers)
                 return vn_op_no_memory(err);
         if (!vn_str_copy(fresh.plan, sizeof fresh.plan, vn_str(report->plan)))
@@ -341,7 +343,8 @@ enum vn_rc vn_telemetry_start(struct vn_server *server, struct vn_err *err)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         VN_TRY(vn_state_load(server->store, VN_TABLE_meters, &vane__state__prices__descriptor, load_prices,
                              server->telemetry, err));
-        return vn_state_load(server->store, VN_TABLE_windows, &vane__v1__window__descriptor, load_window, server, err);
+        return vn_state_load(server->store, VN_TABLE_windows, &vane__v1__window__descriptor, load_window, server,
+                             err);
 }
 
 void vn_telemetry_stop(struct vn_server *server)
@@ -368,7 +371,8 @@ enum vn_rc vn_telemetry_retain(struct vn_server *server, struct vn_err *err)
         int64_t before_us = vn_now_us(server->clock) - server->config.window_retention_s * VN_US_PER_S;
         if (before_us <= 0)
                 return VN_OK;
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         for (size_t i = 0; i < server->telemetry->count; i++) {

@@ -32,7 +32,7 @@ struct vn_endpoint_stats {
         double init_mean_us; /* of cold starts */
         struct vn_idle_bin idle[VN_IDLE_BINS];
         uint32_t memory_mb, max_memory_mb;
-        int64_t memory_since_us; /* when memory_mb was last seen to change */
+        int64_t memory_since_us;       /* when memory_mb was last seen to change */
         struct vn_sketch since_memory; /* calls since then: what a change is judged by */
         uint64_t calls_since, errors_since;
         struct vn_sketch before_memory; /* and up to then */
@@ -61,12 +61,14 @@ size_t vn_telemetry_count(const struct vn_telemetry *telemetry);
 struct vn_endpoint_stats *vn_telemetry_at(struct vn_telemetry *telemetry, size_t index);
 struct vn_endpoint_stats *vn_telemetry_find(struct vn_telemetry *telemetry, uint64_t account_id, const char *function,
                                             const char *region); /* NULL: no window yet */
-struct vn_account_prices *vn_telemetry_prices(struct vn_telemetry *telemetry, uint64_t account_id); /* NULL: none yet */
+struct vn_account_prices *vn_telemetry_prices(struct vn_telemetry *telemetry,
+                                              uint64_t account_id); /* NULL: none yet */
 uint64_t vn_telemetry_windows(const struct vn_telemetry *telemetry);
 /* The two recent halves together. */
 void vn_endpoint_recent(const struct vn_endpoint_stats *stats, struct vn_sketch *ret);
 
 /* Checks and converts; INVALID_ARGUMENT names the field. */
-enum vn_rc vn_window_from_proto(const Vane__V1__Window *window, struct vn_window *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_window_from_proto(const Vane__V1__Window *window, struct vn_window *ret,
+                                struct vn_err *err) VN_MUST_USE;
 
 #endif

@@ -49,9 +49,8 @@ bool vn_pauses_function(const struct vn_server *server, const char *tenant, cons
 
 static struct pause *append(struct vn_pauses *pauses)
 {
-        struct pause *grown = pauses->count < MAX_PAUSES
-                                      ? vn_realloc(pauses->items, (pauses->count + 1) * sizeof *grown)
-                                      : NULL;
+        struct pause *grown =
+                pauses->count < MAX_PAUSES ? vn_realloc(pauses->items, (pauses->count + 1) * sizeof *grown) : NULL;
         if (!grown)
                 return NULL;
         pauses->items = grown;
@@ -105,7 +104,8 @@ static enum vn_rc check(struct vn_op *op, const Vane__V1__Pause *request, struct
         if (!global && strcmp(request->scope, "account") && strcmp(request->scope, "function"))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "scope: global, account or function");
         if (global != !request->name[0])
-                return vn_fail(err, VN_INVALID_ARGUMENT, "name: %s", global ? "must be empty for global" : "required");
+                return vn_fail(err, VN_INVALID_ARGUMENT, "name: %s",
+                               global ? "must be empty for global" : "required");
         if (!strcmp(request->scope, "account") &&
             !vn_registry_by_name(op->server->registry, op->identity->tenant, request->name))
                 return vn_fail(err, VN_NOT_FOUND, "name: no account \"%.64s\"", request->name);
@@ -140,7 +140,8 @@ enum vn_rc op_set_pause(struct vn_op *op, const ProtobufCMessage *message, Proto
         VN_TRY(check(op, request, err));
         struct pause *old = find(op->server, op->identity->tenant, request->scope, request->name);
         Vane__V1__Pause *reply = VN_NEW_MESSAGE(op->arena, Vane__V1__Pause, vane__v1__pause__init);
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!reply || !batch)
                 return vn_op_no_memory(err);
         *reply = *request;

@@ -53,7 +53,8 @@ void vn_proposal_store(struct vn_batch *batch, const struct vn_proposal *p)
 {
         struct vn_proposal copy = *p;
         char *history[VN_PROPOSAL_HISTORY];
-        VN_AUTO(vn_buf) sketch = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        sketch = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
         Vane__State__Proposal m = VANE__STATE__PROPOSAL__INIT;
         struct vn_key key;
         vn_sketch_encode(&p->before, &sketch);
@@ -170,14 +171,16 @@ void vn_tuning_figures(const struct vn_server *server, struct vn_tuning_figures 
 
 static size_t offered_sizes(const struct vn_account_entry *account, const struct vn_function_entry *f, uint32_t *ret)
 {
-        static const uint32_t ladder[] = {128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1769, 2048, 2560, 3008, 4096, 6144, 8192, 10240};
+        static const uint32_t ladder[] = {128,  192,  256,  320,  384,  448,  512,  640,  768,  896,  1024,
+                                          1280, 1536, 1769, 2048, 2560, 3008, 4096, 6144, 8192, 10240};
         size_t n = 0;
         bool has_current = false;
         for (size_t i = 0; i < f->choice_count && n < VN_TUNE_MAX_POINTS - 1; i++) {
                 ret[n++] = f->choices[i];
                 has_current |= f->choices[i] == f->memory_mb;
         }
-        for (size_t i = 0; !f->choice_count && account->cloud != VN_AZURE && i < sizeof ladder / sizeof ladder[0]; i++) {
+        for (size_t i = 0; !f->choice_count && account->cloud != VN_AZURE && i < sizeof ladder / sizeof ladder[0];
+             i++) {
                 ret[n++] = ladder[i];
                 has_current |= ladder[i] == f->memory_mb;
         }
@@ -256,7 +259,8 @@ enum vn_rc vn_proposal_move(struct vn_server *server, struct vn_proposal *p, con
         struct vn_proposal moved = *p;
         char before[64], after[96], summary[256], time_text[VN_TIME_TEXT_BYTES], line[160];
         const struct vn_account_entry *account = vn_registry_by_id(server->registry, p->account_id);
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         if (!batch)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         snprintf(moved.state, sizeof moved.state, "%s", state);
@@ -346,7 +350,8 @@ static bool has_open(const struct vn_tuning *tuning, uint64_t account_id, const 
 
 static bool paused(struct vn_server *server, const struct vn_account_entry *account, const char *workload)
 {
-        return vn_pauses_global(server, account->tenant) || vn_pauses_account(server, account->tenant, account->name) ||
+        return vn_pauses_global(server, account->tenant) ||
+               vn_pauses_account(server, account->tenant, account->name) ||
                vn_pauses_function(server, account->tenant, workload);
 }
 
@@ -401,7 +406,8 @@ static void look_for_proposals(struct vn_server *server)
                         continue;
                 for (size_t k = 0; k < a->function_count && made < MAX_NEW_A_TICK; k++) {
                         const struct vn_function_entry *f = &a->functions[k];
-                        const struct vn_endpoint_stats *s = vn_telemetry_find(server->telemetry, a->id, f->name, f->region);
+                        const struct vn_endpoint_stats *s =
+                                vn_telemetry_find(server->telemetry, a->id, f->name, f->region);
                         if (!s || paused(server, a, f->name) || has_open(server->tuning, a->id, f->name, f->region))
                                 continue;
                         vn_tuning_curve(server, a, f, s, curve, &t);
@@ -425,8 +431,8 @@ static void sample_of(const struct vn_sketch *sketch, uint64_t calls, uint64_t e
                                        .errors = errors,
                                        .p50_us = vn_sketch_quantile_us(sketch, 0.5),
                                        .p95_us = vn_sketch_quantile_us(sketch, 0.95)};
-        ret->over_baseline_p95 = (uint64_t)(vn_sketch_share_above(sketch, (int64_t)baseline_p95_us) *
-                                            (double)sketch->total);
+        ret->over_baseline_p95 =
+                (uint64_t)(vn_sketch_share_above(sketch, (int64_t)baseline_p95_us) * (double)sketch->total);
 }
 
 static void judge(struct vn_server *server, struct vn_proposal *p, int64_t now_us)

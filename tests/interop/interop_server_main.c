@@ -29,8 +29,10 @@ static void hello(void *context, const struct vn_http_request *request)
 
 static enum vn_rc make_tls(const char *dir, struct vn_tls_server **ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) ca_key = VN_BUF_INIT(8192), ca = VN_BUF_INIT(8192), key = VN_BUF_INIT(8192);
-        VN_AUTO(vn_buf) csr = VN_BUF_INIT(8192), cert = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        ca_key = VN_BUF_INIT(8192), ca = VN_BUF_INIT(8192), key = VN_BUF_INIT(8192);
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(8192), cert = VN_BUF_INIT(8192);
         char path[4096];
         const char *names[] = {"localhost", "127.0.0.1"};
         int64_t now_s = time(NULL);
@@ -57,8 +59,7 @@ static enum vn_rc set_up(const struct options *options, struct vn_edge **ret, st
         VN_TRY(vn_edge_add_methods(*ret, interop_rows, interop_row_count, NULL, err));
         VN_TRY(vn_edge_add_http(*ret, "/hello", VN_ACCESS_PUBLIC, hello, NULL, err));
         VN_TRY(vn_edge_add_http(*ret, "/", VN_ACCESS_PUBLIC, hello, NULL, err));
-        VN_TRY(vn_edge_set_descriptors(
-                *ret, vn_str_n(interop_descriptor_set, interop_descriptor_set_bytes), err));
+        VN_TRY(vn_edge_set_descriptors(*ret, vn_str_n(interop_descriptor_set, interop_descriptor_set_bytes), err));
         VN_TRY(vn_edge_listen(*ret, "127.0.0.1", 0, NULL, &port, err));
         if (options->tls_dir) {
                 VN_TRY(make_tls(options->tls_dir, &tls, err));
@@ -77,8 +78,8 @@ static void print_stats(const struct vn_edge *edge)
         struct vn_edge_stats stats;
         const char *comma = "{";
         vn_edge_stats(edge, &stats);
-#define VN_EDGE_STAT(name, help)                                                                             \
-        printf("%s\"%s\":%llu", comma, #name, (unsigned long long)stats.name);                               \
+#define VN_EDGE_STAT(name, help)                                                                                     \
+        printf("%s\"%s\":%llu", comma, #name, (unsigned long long)stats.name);                                       \
         comma = ",";
 #include "net/edge_stats.def"
 #undef VN_EDGE_STAT

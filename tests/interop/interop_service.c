@@ -122,7 +122,8 @@ static void stream_send(struct stream *stream, bool first_is_due)
 {
         while (stream->first && !(stream->hold && !stream->half_closed)) {
                 struct due *due = stream->first;
-                Grpc__Testing__StreamingOutputCallResponse reply = GRPC__TESTING__STREAMING_OUTPUT_CALL_RESPONSE__INIT;
+                Grpc__Testing__StreamingOutputCallResponse reply =
+                        GRPC__TESTING__STREAMING_OUTPUT_CALL_RESPONSE__INIT;
                 Grpc__Testing__Payload payload;
                 if (due->interval_us > 0 && !first_is_due) {
                         vn_timer_once(stream->timer, due->interval_us);
@@ -243,9 +244,9 @@ static void input_half_close(struct vn_call *call)
         vn_call_reply(call, &reply.base);
 }
 
-#define ROW(row_name, row_kind, in, out)                                                                     \
-        .service = "grpc.testing.TestService", .name = row_name, .kind = row_kind, .access = VN_ACCESS_PUBLIC, \
-        .request = &grpc__testing__##in##__descriptor, .response = &grpc__testing__##out##__descriptor,      \
+#define ROW(row_name, row_kind, in, out)                                                                             \
+        .service = "grpc.testing.TestService", .name = row_name, .kind = row_kind, .access = VN_ACCESS_PUBLIC,       \
+        .request = &grpc__testing__##in##__descriptor, .response = &grpc__testing__##out##__descriptor,              \
         .help = "An interoperability test."
 
 /* UnimplementedCall has no row: that is its test. */
