@@ -28,7 +28,8 @@ static enum vn_rc take_header(struct verifier *v, const json_t *line, const char
                 return vn_fail(v->err, VN_INVALID_ARGUMENT, "a second header");
         VN_TRY(vn_json_i64(line, "format", &format, v->err));
         if (format != 1)
-                return vn_fail(v->err, VN_UNIMPLEMENTED, "export format %lld; this vanectl knows 1", (long long)format);
+                return vn_fail(v->err, VN_UNIMPLEMENTED, "export format %lld; this vanectl knows 1",
+                               (long long)format);
         VN_TRY(vn_json_text(line, "checkpoint", &note, v->err));
         VN_TRY(vn_json_text(line, "key", &key, v->err));
         VN_TRY(vn_json_i64(line, "size", &size, v->err));
@@ -53,7 +54,8 @@ static enum vn_rc take_proof(struct verifier *v, const json_t *line, struct vn_p
         ret->n = json_array_size(array);
         for (size_t i = 0; i < ret->n; i++) {
                 const json_t *item = json_array_get(array, i);
-                VN_AUTO(vn_buf) hash = VN_BUF_INIT(64);
+                VN_AUTO(vn_buf)
+                hash = VN_BUF_INIT(64);
                 if (!json_is_string(item) || vn_base64_decode(vn_str(json_string_value(item)), &hash) != VN_OK ||
                     hash.len != VN_HASH_BYTES)
                         return vn_fail(v->err, VN_INVALID_ARGUMENT, "proof[%zu]: not a hash", i);
@@ -104,8 +106,10 @@ static enum vn_rc check_kind(struct verifier *v, const json_t *line, struct vn_s
 
 static enum vn_rc take_record(struct verifier *v, json_t *line)
 {
-        VN_AUTO(vn_buf) record = VN_BUF_INIT(MAX_LINE_BYTES);
-        VN_AUTO(vn_buf) leaf = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        record = VN_BUF_INIT(MAX_LINE_BYTES);
+        VN_AUTO(vn_buf)
+        leaf = VN_BUF_INIT(4096);
         struct vn_proof proof;
         struct vn_hash hash;
         int64_t seq;
@@ -146,7 +150,8 @@ static enum vn_rc take_end(struct verifier *v, const json_t *line)
 static enum vn_rc take_line(struct verifier *v, struct vn_str text, const char *key)
 {
         static const struct vn_json_limits limits = {MAX_LINE_BYTES, 4, 1000};
-        VN_AUTO(vn_json) line = NULL;
+        VN_AUTO(vn_json)
+        line = NULL;
         struct vn_str type;
 
         VN_TRY(vn_json_parse(text, &limits, &line, v->err));

@@ -6,7 +6,8 @@
 #include "tests/test.h"
 
 /* An export of two records as the server makes it, in lines that tests may damage. */
-struct export {
+struct export
+{
         char key[VN_NOTE_KEY_TEXT_BYTES];
         struct vn_buf lines[4];
 };
@@ -45,8 +46,10 @@ static void make(struct export *x)
         struct vn_hash hash[2];
         struct vn_checkpoint checkpoint = {.size = 2};
         struct vn_note_key *key = NULL;
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(4096);
-        VN_AUTO(vn_buf) note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
 
         for (int i = 0; i < 4; i++)
                 x->lines[i] = VN_BUF_INIT(65536);
@@ -79,7 +82,8 @@ static void unmake(struct export *x)
 /* Verifies the lines named by digits in that order. */
 static enum vn_rc verify(const struct export *x, const char *order, const char *key, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) all = VN_BUF_INIT(1 << 20);
+        VN_AUTO(vn_buf)
+        all = VN_BUF_INIT(1 << 20);
         char head[512];
         uint64_t records = 0;
         FILE *in;

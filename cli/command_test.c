@@ -205,8 +205,10 @@ TEST(command_exit_codes_and_streams)
         CHECK_INT(CLI_DONE, run("vanectl --version", text, sizeof(text)));
         CHECK_INT(CLI_FAILED, run("vanectl status --server http://127.0.0.1:1 --timeout 5", text, sizeof(text)));
         CHECK(*text == '|' && strstr(text, "vanectl: "));
-        CHECK_INT(CLI_USAGE, run("vanectl policy diff x --from-version 1 --server http://127.0.0.1:1", text, sizeof(text)));
-        CHECK_INT(CLI_FAILED, run("vanectl status --server http://127.0.0.1:1 --token-file /nonexistent", text, sizeof(text)));
+        CHECK_INT(CLI_USAGE,
+                  run("vanectl policy diff x --from-version 1 --server http://127.0.0.1:1", text, sizeof(text)));
+        CHECK_INT(CLI_FAILED,
+                  run("vanectl status --server http://127.0.0.1:1 --token-file /nonexistent", text, sizeof(text)));
         CHECK_INT(CLI_FAILED, run("vanectl backup /nonexistent/a /nonexistent/b", text, sizeof(text)));
         CHECK_INT(CLI_FAILED, run("vanectl audit verify /nonexistent", text, sizeof(text)));
 }

@@ -25,7 +25,10 @@ enum vn_rc cli_server(const char *url, char ret_target[256], bool *ret_tls, stru
                 rest.len--;
         if (!rest.len || memchr(rest.ptr, '/', rest.len) || memchr(rest.ptr, '@', rest.len))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "server: want https://HOST:PORT, got \"%.80s\"", url);
-        if (snprintf(ret_target, 256, "%.*s%s", VN_FMT(rest), memchr(rest.ptr, ':', rest.len) ? "" : *ret_tls ? ":443" : ":80") >= 256)
+        if (snprintf(ret_target, 256, "%.*s%s", VN_FMT(rest),
+                     memchr(rest.ptr, ':', rest.len) ? ""
+                     : *ret_tls                      ? ":443"
+                                                     : ":80") >= 256)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "server: the name is too long");
         return VN_OK;
 }
@@ -33,8 +36,10 @@ enum vn_rc cli_server(const char *url, char ret_target[256], bool *ret_tls, stru
 enum vn_rc cli_connect(const struct cli_input *input, struct vn_grpc_channel **ret, struct vn_err *err)
 {
         const char *token_file = setting(input->token_file, "VANE_TOKEN_FILE", NULL);
-        VN_AUTO(vn_buf) token = VN_BUF_INIT(MAX_TOKEN_BYTES);
-        VN_AUTO(vn_buf) ca = VN_BUF_INIT(MAX_CA_BYTES);
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(MAX_TOKEN_BYTES);
+        VN_AUTO(vn_buf)
+        ca = VN_BUF_INIT(MAX_CA_BYTES);
         struct vn_grpc_options options = {.target = NULL};
         char target[256];
         bool tls;

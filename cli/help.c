@@ -32,7 +32,11 @@ static void print_usage(const struct cli_command *c, FILE *out)
         rest = vn_str(c->flags);
         while (cli_next_flag(&rest, &spec))
                 fprintf(out, " %s%s%.*s %s%s", spec.needed ? "" : "[", spec.name.len == 1 ? "-" : "--",
-                        VN_FMT(spec.name), spec.file ? "FILE" : spec.time ? "TIME" : "VALUE", spec.needed ? "" : "]");
+                        VN_FMT(spec.name),
+                        spec.file   ? "FILE"
+                        : spec.time ? "TIME"
+                                    : "VALUE",
+                        spec.needed ? "" : "]");
         fputs("\n\n", out);
         if (strchr(c->flags, '~'))
                 fputs("A TIME is 2026-11-24T13:00:00Z, or how long ago: 90s, 30m, 2h, 7d.\n\n", out);

@@ -53,11 +53,12 @@ static enum vn_rc add_cell(struct printer *p, const ProtobufCMessage *message, c
 {
         const char *at = (const char *)message + field->offset;
         char time[VN_TIME_TEXT_BYTES];
-        VN_AUTO(vn_buf) json = VN_BUF_INIT(MAX_OUTPUT_BYTES);
+        VN_AUTO(vn_buf)
+        json = VN_BUF_INIT(MAX_OUTPUT_BYTES);
 
         if (field->type == PROTOBUF_C_TYPE_STRING) {
-                char *const *texts = field->label == PROTOBUF_C_LABEL_REPEATED ? *(char **const *)(const void *)at :
-                                                                                (char *const *)(const void *)at;
+                char *const *texts = field->label == PROTOBUF_C_LABEL_REPEATED ? *(char **const *)(const void *)at
+                                                                               : (char *const *)(const void *)at;
                 add_flat(p->out, vn_str(texts[index] ? texts[index] : ""), false);
                 return VN_OK;
         }
@@ -121,7 +122,8 @@ static enum vn_rc grid_fill(struct printer *p, struct grid *g, const ProtobufCMe
                 return vn_fail(p->err, VN_RESOURCE_EXHAUSTED, "out of memory for a table");
         for (size_t r = 0; r <= g->row_count; r++) {
                 for (size_t c = 0; c < g->column_count; c++) {
-                        VN_AUTO(vn_buf) cell = VN_BUF_INIT(MAX_CELL_BYTES);
+                        VN_AUTO(vn_buf)
+                        cell = VN_BUF_INIT(MAX_CELL_BYTES);
                         struct printer one = {&cell, p->err};
                         if (!r) {
                                 add_name(&cell, g->columns[c], true);
@@ -162,8 +164,9 @@ static void grid_print(struct printer *p, const struct grid *g, unsigned indent,
 }
 
 /* The rows of a list of messages, or one message as one row (list NULL). columns empty: all plain fields. */
-static enum vn_rc print_table(struct printer *p, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *list,
-                              const char *columns, unsigned indent, bool heading)
+static enum vn_rc print_table(struct printer *p, const ProtobufCMessage *message,
+                              const ProtobufCFieldDescriptor *list, const char *columns, unsigned indent,
+                              bool heading)
 {
         const ProtobufCMessageDescriptor *row =
                 list ? (const ProtobufCMessageDescriptor *)list->descriptor : message->descriptor;
@@ -292,8 +295,10 @@ static void yaml_value(struct vn_buf *out, json_t *v, unsigned depth, bool inlin
 static enum vn_rc print_as_json(const ProtobufCMessage *message, enum cli_format format, struct vn_buf *out,
                                 struct vn_err *err)
 {
-        VN_AUTO(vn_buf) compact = VN_BUF_INIT(MAX_OUTPUT_BYTES);
-        VN_AUTO(vn_json) tree = NULL;
+        VN_AUTO(vn_buf)
+        compact = VN_BUF_INIT(MAX_OUTPUT_BYTES);
+        VN_AUTO(vn_json)
+        tree = NULL;
         json_error_t why;
         char *pretty;
 
@@ -340,7 +345,8 @@ static enum vn_rc print_text(struct printer *p, const ProtobufCMessage *message,
 enum vn_rc cli_print(const ProtobufCMessage *message, const char *columns, enum cli_format format, FILE *out,
                      struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(MAX_OUTPUT_BYTES);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(MAX_OUTPUT_BYTES);
         struct printer p = {&text, err};
 
         if (format == CLI_TABLE)

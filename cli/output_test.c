@@ -62,9 +62,9 @@ TEST(output_of_one_message)
         diff.n_changes = 1;
         diff.changes = changes;
         change.field = cloud;
-        check_print(&diff.base, "", CLI_YAML,
-                    "changes:\n  - field: \"aws\"\n    before: \"\"\n    after: \"\"\n");
-        check_print(&diff.base, "", CLI_JSONL, "{\"changes\":[{\"field\":\"aws\",\"before\":\"\",\"after\":\"\"}]}\n");
+        check_print(&diff.base, "", CLI_YAML, "changes:\n  - field: \"aws\"\n    before: \"\"\n    after: \"\"\n");
+        check_print(&diff.base, "", CLI_JSONL,
+                    "{\"changes\":[{\"field\":\"aws\",\"before\":\"\",\"after\":\"\"}]}\n");
         check_print(&diff.base, "", CLI_TABLE, "changes:\n  FIELD  BEFORE  AFTER\n  aws    -       -\n");
         status.cloud = cloud;
         status.cost_usd = 0.1;

@@ -47,7 +47,8 @@ static enum vn_rc time_text(const char *value, char ret[32], struct vn_err *err)
 static enum vn_rc set_flag(ProtobufCMessage *request, const struct cli_flag_spec *spec, const char *value,
                            struct vn_arena *arena, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(MAX_FILE_BYTES);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(MAX_FILE_BYTES);
         char time[32];
         char name[64];
 
@@ -138,18 +139,14 @@ static enum vn_rc show_one(void *context, const ProtobufCMessage *message, struc
 static enum cli_exit judge(const struct cli_command *c, const ProtobufCMessage *reply)
 {
         switch (c->special) {
-        case CLI_DIFF:
-                return ((const Vane__V1__DiffPolicyResponse *)reply)->n_changes ? CLI_FAILED : CLI_DONE;
-        case CLI_REPLAY:
-                return ((const Vane__V1__ReplayResponse *)reply)->identical ? CLI_DONE : CLI_FAILED;
-        case CLI_CHECK:
-                return ((const Vane__V1__CheckPolicyResponse *)reply)->ok ? CLI_DONE : CLI_FAILED;
+        case CLI_DIFF: return ((const Vane__V1__DiffPolicyResponse *)reply)->n_changes ? CLI_FAILED : CLI_DONE;
+        case CLI_REPLAY: return ((const Vane__V1__ReplayResponse *)reply)->identical ? CLI_DONE : CLI_FAILED;
+        case CLI_CHECK: return ((const Vane__V1__CheckPolicyResponse *)reply)->ok ? CLI_DONE : CLI_FAILED;
         case CLI_PLAIN:
         case CLI_CONFIRM:
         case CLI_STREAM:
         case CLI_LINES:
-        case CLI_LOCAL:
-                break;
+        case CLI_LOCAL: break;
         }
         return CLI_DONE;
 }
@@ -164,12 +161,15 @@ static void tell_of_more(const struct cli_input *in, const ProtobufCMessage *rep
                 fprintf(in->err, "There is more: --page-token %s\n", token);
 }
 
-static enum vn_rc call(const struct cli_input *in, struct vn_arena *arena, enum cli_exit *ret_exit, struct vn_err *err)
+static enum vn_rc call(const struct cli_input *in, struct vn_arena *arena, enum cli_exit *ret_exit,
+                       struct vn_err *err)
 {
         const struct cli_command *c = in->command;
         bool stream = c->special == CLI_STREAM || c->special == CLI_LINES;
-        struct vn_grpc_method method = {c->path, c->response, stream ? 0 : (int64_t)in->timeout_s * VN_US_PER_S, false};
-        VN_AUTO(vn_grpc_channel) channel = NULL;
+        struct vn_grpc_method method = {c->path, c->response, stream ? 0 : (int64_t)in->timeout_s * VN_US_PER_S,
+                                        false};
+        VN_AUTO(vn_grpc_channel)
+        channel = NULL;
         ProtobufCMessage *request, *reply;
 
         VN_TRY(build_request(in, arena, &request, err));
@@ -188,7 +188,8 @@ static enum vn_rc call(const struct cli_input *in, struct vn_arena *arena, enum 
 
 enum cli_exit cli_run(const struct cli_input *in)
 {
-        VN_AUTO(vn_arena) arena;
+        VN_AUTO(vn_arena)
+        arena;
         struct vn_err err = {.rc = VN_OK};
         enum cli_exit code = CLI_DONE;
         enum vn_rc rc;

@@ -58,7 +58,8 @@ static bool is_wanted(const char *name)
 
 static enum vn_rc copy_file(const char *from, const char *to, mode_t mode, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) content = VN_BUF_INIT(MAX_FILE_BYTES);
+        VN_AUTO(vn_buf)
+        content = VN_BUF_INIT(MAX_FILE_BYTES);
         enum vn_rc rc;
 
         VN_TRY(vn_file_read(from, &content, err));
@@ -109,7 +110,8 @@ static enum vn_rc open_key(const char *state, struct vn_note_key **ret, struct v
 static enum vn_rc copy_into(const char *from, const char *to, bool check_first, struct vn_verify_report *report,
                             struct vn_err *err)
 {
-        VN_AUTO(vn_note_key) key = NULL;
+        VN_AUTO(vn_note_key)
+        key = NULL;
         char from_store[PATH_BYTES], to_store[PATH_BYTES];
 
         VN_TRY(open_key(from, &key, err));
@@ -142,8 +144,8 @@ static enum cli_exit copy_state(const struct cli_input *in, bool check_first)
                 made = true;
         else
                 rc = errno == EEXIST ? vn_fail(&err, VN_ALREADY_EXISTS,
-                                               "%.150s: left by a copy that was broken off; remove it", beside) :
-                                       fail_errno(beside, &err);
+                                               "%.150s: left by a copy that was broken off; remove it", beside)
+                                     : fail_errno(beside, &err);
         if (rc == VN_OK)
                 rc = copy_into(from, beside, check_first, &report, &err);
         if (rc == VN_OK && rename(beside, to))

@@ -2,30 +2,30 @@
 #include "vane/v1/control.pb-c.h"
 #include "vane/v1/routing.pb-c.h"
 
-#define VN_CMD(noun_, verb_, service, method, request_, response_, special_, args_, flags_, fixed_, columns_, help_,  \
-               example_)                                                                                              \
-        {.noun = noun_,                                                                                               \
-         .verb = verb_,                                                                                               \
-         .path = "/vane.v1." #service "/" #method,                                                                    \
-         .request = &vane__v1__##request_##__descriptor,                                                              \
-         .response = &vane__v1__##response_##__descriptor,                                                            \
-         .special = CLI_##special_,                                                                                   \
-         .args = args_,                                                                                               \
-         .flags = flags_,                                                                                             \
-         .fixed = fixed_,                                                                                             \
-         .columns = columns_,                                                                                         \
-         .help = help_,                                                                                               \
+#define VN_CMD(noun_, verb_, service, method, request_, response_, special_, args_, flags_, fixed_, columns_, help_, \
+               example_)                                                                                             \
+        {.noun = noun_,                                                                                              \
+         .verb = verb_,                                                                                              \
+         .path = "/vane.v1." #service "/" #method,                                                                   \
+         .request = &vane__v1__##request_##__descriptor,                                                             \
+         .response = &vane__v1__##response_##__descriptor,                                                           \
+         .special = CLI_##special_,                                                                                  \
+         .args = args_,                                                                                              \
+         .flags = flags_,                                                                                            \
+         .fixed = fixed_,                                                                                            \
+         .columns = columns_,                                                                                        \
+         .help = help_,                                                                                              \
          .example = example_},
-#define VN_CMD_LOCAL(noun_, verb_, local_, args_, flags_, help_, example_)                                            \
-        {.noun = noun_,                                                                                               \
-         .verb = verb_,                                                                                               \
-         .special = CLI_LOCAL,                                                                                        \
-         .args = args_,                                                                                               \
-         .flags = flags_,                                                                                             \
-         .fixed = "",                                                                                                 \
-         .columns = "",                                                                                               \
-         .help = help_,                                                                                               \
-         .example = example_,                                                                                         \
+#define VN_CMD_LOCAL(noun_, verb_, local_, args_, flags_, help_, example_)                                           \
+        {.noun = noun_,                                                                                              \
+         .verb = verb_,                                                                                              \
+         .special = CLI_LOCAL,                                                                                       \
+         .args = args_,                                                                                              \
+         .flags = flags_,                                                                                            \
+         .fixed = "",                                                                                                \
+         .columns = "",                                                                                              \
+         .help = help_,                                                                                              \
+         .example = example_,                                                                                        \
          .local = local_},
 const struct cli_command cli_commands[] = {
 #include "cli/commands.def"

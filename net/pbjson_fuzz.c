@@ -27,7 +27,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (size < 2)
                 return 0;
         kind = kinds[data[0] % (sizeof(kinds) / sizeof(kinds[0]))];
-        vn_arena_init(&arena, 4 << 20);
         if (vn_pbjson_parse(kind, vn_str_n(data + 1, size - 1), &arena, &message, &err) != VN_OK)
                 return 0;
         VN_ASSERT(vn_pbjson_print(message, &first, &err) == VN_OK);
