@@ -177,6 +177,10 @@ static enum vn_rc publish(struct vn_server *server, int64_t now_us, struct vn_er
                 struct vn_view_ref *ref, *old;
                 rc = vn_view_build(server, names[i].tenant, names[i].name, atomic_load(&routing->epoch) + 1, now_us,
                                    &ref, err);
+                if (rc == VN_NOT_FOUND) {
+                        rc = VN_OK;
+                        continue;
+                }
                 if (rc != VN_OK)
                         break;
                 old = vn_route_find(routing->current, names[i].hash, names[i].tenant, vn_str(names[i].name));

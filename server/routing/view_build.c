@@ -184,7 +184,8 @@ enum vn_rc vn_view_build(struct vn_server *server, const char *tenant, const cha
                         if (!strcmp(a->functions[f].name, workload))
                                 VN_IGNORE(add_endpoint(server, ref->view, ref, a, &a->functions[f], &prior, now_us));
         }
-        rc = vn_view_seal(ref->view, err);
+        /* Listed, but no account has sent its prices yet: there is nothing to decide by. */
+        rc = ref->view->count ? vn_view_seal(ref->view, err) : vn_fail(err, VN_NOT_FOUND, "no endpoint has a price");
         if (rc != VN_OK)
                 vn_view_unref(ref);
         else
