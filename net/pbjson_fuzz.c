@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         const ProtobufCMessageDescriptor *kind;
         VN_AUTO(vn_arena)
-        arena;
+        arena = {.max_bytes = 4 << 20};
         VN_AUTO(vn_buf)
         first = VN_BUF_INIT(16 << 20);
         VN_AUTO(vn_buf)
