@@ -40,6 +40,11 @@ static void job_free(struct job *job)
 static void job_done(struct vn_task *task)
 {
         struct job *job = (struct job *)task;
+        if (!job->server->rounds) { /* vaned is stopping: the round stays open in the store and is taken up again */
+                vn_model_free(job->candidate);
+                job_free(job);
+                return;
+        }
         vn_rounds_computed(job->server, job->round, job->candidate, job->better, job->losses, job->baseline,
                            job->note);
         job_free(job);
