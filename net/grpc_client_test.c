@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -318,6 +317,44 @@ TEST(grpc_client_bidi_and_cancel)
         vn_grpc_call_free(call);
         CHECK_OK(vn_grpc_open(f.channel, &stream, &call, &f.err));
         vn_grpc_call_free(call); /* in the middle of it */
+        tear_down(&f);
+}
+
+static void *send_many(void *arg)
+{
+        Vane__V1__RouteBatch batch = VANE__V1__ROUTE_BATCH__INIT;
+        struct vn_grpc_call *call = arg;
+        struct vn_err err;
+        bool all = true;
+
+        for (int i = 0; i < 200; i++)
+                all = all && vn_grpc_send(call, &batch.base, &err) == VN_OK;
+        return all && vn_grpc_send_done(call, &err) == VN_OK ? call : NULL;
+}
+
+TEST(grpc_client_sends_while_another_thread_receives)
+{
+        struct fixture f;
+        struct vn_grpc_call *call = NULL;
+        ProtobufCMessage *reply = NULL;
+        pthread_t thread;
+        void *sent;
+        int received = 0;
+
+        set_up(&f);
+        CHECK_OK(vn_grpc_open(f.channel, &stream, &call, &f.err));
+        CHECK(!pthread_create(&thread, NULL, send_many, call));
+        for (;; received++) {
+                vn_arena_reset(&f.arena);
+                CHECK_OK(vn_grpc_recv(call, &f.arena, &reply, &f.err));
+                if (!reply)
+                        break;
+        }
+        pthread_join(thread, &sent);
+        CHECK(sent);
+        CHECK_INT(200, received);
+        CHECK_OK(vn_grpc_finish(call, &f.err));
+        vn_grpc_call_free(call);
         tear_down(&f);
 }
 

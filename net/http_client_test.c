@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/tls.h"
+#include "net/edge.h"
 #include "tests/test.h"
 
 /* A server of a few lines: one thread, one connection at a time, kept alive; it answers by path. */
@@ -339,4 +340,56 @@ TEST(http_client_completes_on_a_loop)
         CHECK_INT(96, many);
         vn_loop_free(loop);
         server_stop(&s);
+}
+
+/* --- against our own edge, where ALPN makes it HTTP/2 --- */
+
+static void say_hello(void *context, const struct vn_http_request *request)
+{
+        struct vn_http_header header = {"x-verb", "seen"};
+        (void)context;
+        vn_http_reply(request->call, 200, "text/plain", request->body, &header, 1);
+}
+
+TEST(http_client_shares_a_connection_over_http2)
+{
+        VN_AUTO(vn_buf)
+        ca = VN_BUF_INIT(8192);
+        struct vn_tls_server *tls = NULL;
+        struct vn_edge *edge = NULL;
+        struct vn_loop *loop = NULL;
+        struct vn_http_async *http = NULL;
+        struct vn_http_options options = {.user_agent = "test"};
+        struct vn_edge_stats stats;
+        unsigned left = 20;
+        struct waiting all = {.left = &left};
+        struct vn_err err;
+        uint16_t port;
+        char address[64];
+
+        make_tls(&ca, &tls);
+        CHECK_OK(vn_edge_new(NULL, 1, &edge, &err));
+        CHECK_OK(vn_edge_add_http(edge, "/hello", VN_ACCESS_PUBLIC, say_hello, NULL, &err));
+        CHECK_OK(vn_edge_listen(edge, "127.0.0.1", 0, tls, &port, &err));
+        CHECK_OK(vn_edge_start(edge, &err));
+        snprintf(address, sizeof(address), "https://localhost:%u/hello", port);
+        options.ca_pem = vn_buf_view(&ca);
+        CHECK_OK(vn_loop_new("test", &loop, &err));
+        all.loop = loop;
+        CHECK_OK(vn_http_async_new(loop, &options, 20, &http, &err));
+        for (int i = 0; i < 20; i++) {
+                struct vn_http_ask ask = {.method = "POST", .url = address, .body = VN_STR("hello")};
+                CHECK_OK(vn_http_async_start(http, &ask, on_done, &all, NULL, &err));
+        }
+        vn_loop_run(loop);
+        CHECK_OK(all.rc);
+        CHECK_INT(200, all.status);
+        vn_edge_stats(edge, &stats);
+        CHECK_INT(20, stats.calls);
+        CHECK_INT(1, stats.accepted); /* twenty at once on one connection: that is HTTP/2 */
+        vn_http_async_free(http);
+        vn_loop_free(loop);
+        vn_edge_drain(edge, 1000);
+        vn_edge_free(edge);
+        vn_tls_server_free(tls);
 }
