@@ -9,7 +9,6 @@
 
 #define PRIOR_COLD_CALLS 4.0 /* how many calls the model's answer weighs against the endpoint's own counts */
 #define UNKNOWN_DURATION_US 500000.0
-#define UNKNOWN_COLD_US 800000.0
 #define UNKNOWN_NETWORK_US 30000.0
 #define AZURE_CONSUMPTION_MB 1536u /* what an instance of that plan has; nothing to choose */
 #define HEALTH_MIN_OUTCOMES 5.0
@@ -42,6 +41,10 @@ static void gather_prior(struct vn_server *server, const char *tenant, const cha
         }
 }
 
+/* What a start takes where the cloud's log does not tell it, by general knowledge: Lambda's does, Azure's and GCP's do not.
+ * The order matters more than the figure: an unknown start must not look cheaper than a measured one. */
+static const double unknown_cold_us[] = {[VN_AWS] = 400e3, [VN_AZURE] = 2500e3, [VN_GCP] = 1000e3};
+
 static void fill_model(struct vn_server *server, const struct vn_view *view, const struct vn_endpoint_stats *s,
                        const struct workload_prior *prior, enum vn_cloud_id cloud, int64_t now_us,
                        struct vn_endpoint *e)
@@ -54,7 +57,7 @@ static void fill_model(struct vn_server *server, const struct vn_view *view, con
                                        .default_us = prior->weight > 0
                                                              ? vn_exp(prior->log_duration_sum / prior->weight)
                                                              : UNKNOWN_DURATION_US,
-                                       .default_cold_us = UNKNOWN_COLD_US};
+                                       .default_cold_us = unknown_cold_us[cloud]};
         if (s) {
                 vn_endpoint_recent(s, &recent);
                 input.sketch = &recent;
