@@ -142,7 +142,7 @@ static void one_case(const char *root, const char *fs, unsigned group)
                "s\","
                "\"peer\":\"raw-lmdb\",\"peer_value\":%.0f,\"ratio\":%.3f,\"fs\":\"%s\",\"syncs\":%llu,"
                "\"peer_syncs\":%llu,\"commits\":%llu,\"read_back\":%llu}\n",
-               group, a, b, a / b, fs, (unsigned long long)stats.syncs, (unsigned long long)(2 * raw_commits),
+               group, a, b, a / b, fs, (unsigned long long)stats.syncs, 2 * (unsigned long long)raw_commits,
                (unsigned long long)stats.commits, (unsigned long long)next);
         fflush(stdout);
         mdb_env_close(raw);

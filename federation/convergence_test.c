@@ -19,9 +19,9 @@ struct client {
 static uint8_t best_of(const float *scores)
 {
         uint8_t best = 0;
-        for (uint8_t c = 1; c < CLASSES; c++)
+        for (unsigned c = 1; c < CLASSES; c++)
                 if (scores[c] > scores[best])
-                        best = c;
+                        best = (uint8_t)c;
         return best;
 }
 

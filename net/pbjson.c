@@ -127,9 +127,9 @@ static enum vn_rc read_i64(struct reader *r, const struct input *in, int64_t low
         int64_t value;
         bool text = !in->json || (json_is_string(in->json) && low == INT64_MIN);
 
-        if (in->json && json_is_integer(in->json)) {
+        if (json_is_integer(in->json)) {
                 value = json_integer_value(in->json);
-        } else if (in->json && json_is_real(in->json)) {
+        } else if (json_is_real(in->json)) {
                 /* 1e3 is an integer too; 2^53 is as far as a double tells neighbours apart */
                 if (!double_is_integer(json_real_value(in->json), -9007199254740992.0, 9007199254740992.0))
                         return fail_at(r, "not an integer (write large ones as strings)");

@@ -1,4 +1,6 @@
 /* aws_test.c - AWS on the wire without a server. */
+#include <stdlib.h>
+
 #include "sim/sim_test.h"
 
 #include "base/hash.h"
@@ -185,7 +187,7 @@ TEST(an_invocation_tells_its_virtual_time_and_reaches_logs_metrics_and_ledger)
                 t.clock.time_us += 70 * VN_US_PER_S;
                 invoke(&t, &c, NULL);
                 CHECK_INT(200, c.response.status);
-                CHECK(atoll(test_response_header(&c.response, "x-vane-sim-elapsed-us")) > 1000);
+                CHECK(strtoll(test_response_header(&c.response, "x-vane-sim-elapsed-us"), NULL, 10) > 1000);
                 CHECK(test_response_header(&c.response, "x-amz-log-result")[0]);
                 end(&c);
         }

@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -75,10 +76,11 @@ static enum vn_rc list_segments(struct vn_lmdb *e, uint64_t *numbers, size_t *re
                 return vn_fail(err, vn_rc_from_errno(errno), "%s: %s", e->segment_dir, strerror(errno));
         for (struct dirent *entry; rc == VN_OK && (entry = readdir(dir));) {
                 uint64_t number;
-                int used = 0;
-                if (strlen(entry->d_name) != 16 || sscanf(entry->d_name, "%16" SCNx64 "%n", &number, &used) != 1 ||
-                    used != 16)
+                uint8_t bytes[8];
+                if (vn_unhex(vn_str(entry->d_name), bytes, sizeof bytes) != VN_OK)
                         continue;
+                memcpy(&number, bytes, sizeof number);
+                number = be64toh(number);
                 if (count == VN_MAX_SEGMENTS)
                         rc = vn_fail(err, VN_RESOURCE_EXHAUSTED, "%s: too many segments", e->segment_dir);
                 else
