@@ -10,8 +10,8 @@
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
-#include <pthread.h>
 
+#include "base/lock.h"
 #include "net/grpc_client_internal.h"
 
 enum tag { TAG_OPEN, TAG_INITIAL, TAG_STATUS, TAG_SEND, TAG_RECV, TAG_COUNT };
@@ -19,7 +19,7 @@ enum tag { TAG_OPEN, TAG_INITIAL, TAG_STATUS, TAG_SEND, TAG_RECV, TAG_COUNT };
 struct vn_grpc_call {
         grpc_call *core;
         grpc_completion_queue *queue;
-        pthread_mutex_t start_lock; /* start_batch calls must not overlap */
+        struct vn_lock start_lock; /* start_batch calls must not overlap */
         const ProtobufCMessageDescriptor *response;
         char tags[TAG_COUNT]; /* their addresses are the tags */
         grpc_metadata_array initial, trailing;
@@ -28,13 +28,15 @@ struct vn_grpc_call {
         grpc_slice details;
 };
 
+VN_LOCK_CLASS(start_class, "grpc-call");
+
 static bool start(struct vn_grpc_call *call, const grpc_op *op, enum tag tag)
 {
         grpc_call_error error;
 
-        pthread_mutex_lock(&call->start_lock);
+        vn_lock_take(&call->start_lock);
         error = grpc_call_start_batch(call->core, op, 1, &call->tags[tag], NULL);
-        pthread_mutex_unlock(&call->start_lock);
+        vn_lock_give(&call->start_lock);
         /* Anything else is our own misuse, and no tag would come. */
         VN_ASSERT(error == GRPC_CALL_OK || error == GRPC_CALL_ERROR_TOO_MANY_OPERATIONS);
         return error == GRPC_CALL_OK;
@@ -82,7 +84,7 @@ enum vn_rc vn_grpc_open(struct vn_grpc_channel *channel, const struct vn_grpc_me
         if (method->timeout_us > 0)
                 deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                                         gpr_time_from_micros(method->timeout_us, GPR_TIMESPAN));
-        pthread_mutex_init(&call->start_lock, NULL);
+        vn_lock_init(&call->start_lock, &start_class);
         call->response = method->response;
         call->details = grpc_empty_slice();
         grpc_metadata_array_init(&call->initial);
@@ -227,7 +229,7 @@ struct vn_grpc_call *vn_grpc_call_free(struct vn_grpc_call *call)
         grpc_metadata_array_destroy(&call->initial);
         grpc_metadata_array_destroy(&call->trailing);
         grpc_slice_unref(call->details);
-        pthread_mutex_destroy(&call->start_lock);
+        vn_lock_done(&call->start_lock);
         vn_free(call);
         return NULL;
 }
