@@ -106,11 +106,12 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         return write_ready(server, err);
 }
 
-static void stop(struct vn_server *server)
+static void stop(struct vn_server *server, bool was_ready)
 {
         char path[600];
         snprintf(path, sizeof path, "%s/ready.json", server->config.state_dir);
-        unlink(path);
+        if (was_ready) /* refused for another vaned on this state: the file is that one's */
+                unlink(path);
         if (server->edge)
                 vn_edge_drain(server->edge, 2000);
         struct vn_loop *const loops[] = {server->control, server->reader};
@@ -186,6 +187,6 @@ int main(int argc, char **argv)
         } else {
                 VN_LOG(FATAL, "%s", err.msg);
         }
-        stop(&server);
+        stop(&server, rc == VN_OK);
         return rc == VN_OK ? 0 : 1;
 }
