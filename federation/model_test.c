@@ -128,8 +128,9 @@ TEST(model_inference_bits_are_fixed)
 
 /* --- gradients against finite differences --- */
 
-static void check_gradient(const struct vn_net_shape *shape, float *p, const struct vn_duration_row *duration,
-                           const struct vn_cold_row *cold)
+/* Returns how many gradients were real, not near zero. */
+static size_t check_gradient(const struct vn_net_shape *shape, float *p, const struct vn_duration_row *duration,
+                             const struct vn_cold_row *cold)
 {
         size_t n = vn_net_parameters(shape), checked = 0;
         double *grad = vn_alloc_array(n, sizeof *grad);
@@ -151,8 +152,8 @@ static void check_gradient(const struct vn_net_shape *shape, float *p, const str
                 CHECK_NEAR(slope, grad[i], 1e-3 + 0.02 * size);
                 checked += size > 1e-3;
         }
-        CHECK(checked > n / 8); /* the check saw real gradients */
         vn_free(grad);
+        return checked;
 }
 
 TEST(train_gradients_agree_with_finite_differences)
@@ -160,6 +161,7 @@ TEST(train_gradients_agree_with_finite_differences)
         uint64_t seed = test_seed();
         struct vn_rng rng;
         vn_rng_seed(&rng, seed);
+        size_t checked = 0, parameters = 0;
         for (int round = 0; round < 3; round++) {
                 VN_AUTO(vn_model) model = random_model(seed + (uint64_t)round, VN_ACTIVATION_TANH);
                 struct vn_duration_row d = {.y = (float)(vn_rng_normal(&rng) + (round % 2 ? 2 : -2)), .weight = 1.5f};
@@ -168,10 +170,13 @@ TEST(train_gradients_agree_with_finite_differences)
                         d.x[i] = (float)vn_rng_normal(&rng);
                 for (int i = 0; i < VN_COLD_FEATURES; i++)
                         c.x[i] = (float)vn_rng_normal(&rng);
-                check_gradient(&model->shape.net[0], model->parameters, &d, NULL);
-                check_gradient(&model->shape.net[1],
-                               model->parameters + vn_net_parameters(&model->shape.net[0]), NULL, &c);
+                checked += check_gradient(&model->shape.net[0], model->parameters, &d, NULL);
+                checked += check_gradient(&model->shape.net[1],
+                                          model->parameters + vn_net_parameters(&model->shape.net[0]), NULL, &c);
+                parameters += model->parameter_count;
         }
+        /* One random net may be saturated, and its gradients near zero; all of them are not. */
+        CHECK(checked > parameters / 8);
 }
 
 static enum vn_rc model_pass(void)
