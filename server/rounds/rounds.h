@@ -1,7 +1,7 @@
 /* rounds.h - federated training rounds: offered, collected, averaged, judged, promoted or refused, resumed after a kill.
  * Purpose: the state machine of a round and the lineage of models. Everything that it promotes is a recorded decision.
  * Threads: the control loop, except aggregation and evaluation, which run on the compute thread and post back; the
- *   streams of FetchModel and SubmitUpdate run on edge loops (model_transfer.c).
+ *   streams of FetchModel and SubmitUpdate run on edge loops (transfer.c).
  * Ownership: the model returned by vn_rounds_model is borrowed until the next tick. */
 #ifndef VANE_SERVER_ROUNDS_ROUNDS_H
 #define VANE_SERVER_ROUNDS_ROUNDS_H
