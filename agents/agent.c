@@ -26,7 +26,7 @@
 #define RENEW_RETRY_S 10
 #define JOIN_RETRY_US (2 * VN_US_PER_S)
 #define HEARTBEAT_US (5 * VN_US_PER_S) /* of real time: silence longer than 15 s counts as offline */
-#define RETRY_US VN_US_PER_S /* of real time, before a server or cloud that failed is asked again */
+#define RETRY_US VN_US_PER_S           /* of real time, before a server or cloud that failed is asked again */
 
 struct agent {
         const struct vn_agent_options *options;
@@ -49,7 +49,7 @@ struct agent {
         int64_t next_renew_s;
         bool inventory_waits;
         int64_t cloud_retry_us, server_retry_us, last_report_us; /* real monotonic time */
-        char trouble[VN_ERR_MSG_BYTES]; /* said last: the same again is not said again */
+        char trouble[VN_ERR_MSG_BYTES];                          /* said last: the same again is not said again */
 };
 
 static void say(struct agent *a, const char *what, const struct vn_err *err)
@@ -75,7 +75,8 @@ static int64_t real_s(void)
 
 static enum vn_rc join(struct agent *a, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) token_text = VN_BUF_INIT(4096);
+        VN_AUTO(vn_buf)
+        token_text = VN_BUF_INIT(4096);
         struct vn_join_token token;
         if (a->identity.cert_pem.len)
                 return VN_OK;
@@ -187,19 +188,13 @@ static void take_events(struct agent *a, int64_t wait_us)
         while (!*a->stop && vn_watch_next(a->watch, wait_us, &event)) {
                 wait_us = 0;
                 switch (event.kind) {
-                case VN_AGENT_COMMAND:
-                        run_command(a, &event.command);
-                        break;
+                case VN_AGENT_COMMAND: run_command(a, &event.command); break;
                 case VN_AGENT_ROUND:
                         a->round = event.round;
                         a->round_tried = false;
                         break;
-                case VN_AGENT_MODEL:
-                        fetch_model(a, event.model.version);
-                        break;
-                case VN_AGENT_LEVEL:
-                        memcpy(a->level, event.level, sizeof a->level);
-                        break;
+                case VN_AGENT_MODEL: fetch_model(a, event.model.version); break;
+                case VN_AGENT_LEVEL: memcpy(a->level, event.level, sizeof a->level); break;
                 }
         }
 }
@@ -247,7 +242,7 @@ static enum vn_rc add_call(void *arg, const struct vn_invocation *call)
 {
         struct agent *a = arg;
         if (call->start_us < a->progress.collected_until_us)
-                return VN_OK; /* in a window that the server has */
+                return VN_OK;                                /* in a window that the server has */
         VN_IGNORE(vn_windower_add(a->windower, call, NULL)); /* what it refuses it counts */
         return VN_OK;
 }

@@ -66,8 +66,8 @@ void vn_apply(const struct vn_apply_cloud *cloud, const struct vn_agent_command 
         why = mismatch(command, &now);
         if (!why && cloud->paused(cloud->state, command->function))
                 why = "changes are paused";
-        if (!why && cloud->set(cloud->state, command->function, command->region, command->memory_mb, &after, &err) !=
-                            VN_OK)
+        if (!why &&
+            cloud->set(cloud->state, command->function, command->region, command->memory_mb, &after, &err) != VN_OK)
                 why = err.msg;
         if (why) {
                 fail(ret, why);

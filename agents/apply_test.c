@@ -39,8 +39,12 @@ static bool fake_paused(void *state, const char *function)
         return ((struct fake *)state)->paused;
 }
 
-static const struct vn_agent_command usual = {.id = "d-1", .function = "f", .memory_mb = 768, .expected_guard = "g1",
-                                              .expected_memory_mb = 512, .expires_us = 100};
+static const struct vn_agent_command usual = {.id = "d-1",
+                                              .function = "f",
+                                              .memory_mb = 768,
+                                              .expected_guard = "g1",
+                                              .expected_memory_mb = 512,
+                                              .expires_us = 100};
 
 static struct vn_command_result run(struct fake *fake, const struct vn_agent_command *command, const char *level,
                                     int64_t now_us)

@@ -21,7 +21,7 @@ struct vn_gather {
         uint64_t *ring, *table;        /* ids seen: oldest out first */
         size_t seen;
         uint64_t dropped;
-        struct vn_used_memory *used;   /* azure: of functions on a plan without a memory setting */
+        struct vn_used_memory *used; /* azure: of functions on a plan without a memory setting */
         /* of the read under way */
         const struct vn_cloud_function *reading;
         vn_gather_call each;
@@ -31,10 +31,12 @@ struct vn_gather {
 
 /* --- opening --- */
 
-static enum vn_rc open_cloud(struct vn_gather *g, struct vn_str text, const struct vn_clock *clock, struct vn_err *err)
+static enum vn_rc open_cloud(struct vn_gather *g, struct vn_str text, const struct vn_clock *clock,
+                             struct vn_err *err)
 {
         static const struct vn_json_limits limits = {CONFIG_MAX, 4, 256};
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_json)
+        root = NULL;
         struct vn_cloud_config config;
         VN_TRY(vn_json_parse(text, &limits, &root, err));
         if (!json_is_object(root))
@@ -47,14 +49,16 @@ static enum vn_rc open_cloud(struct vn_gather *g, struct vn_str text, const stru
 enum vn_rc vn_gather_open(const char *config_file, const struct vn_clock *clock, struct vn_gather **ret,
                           struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(CONFIG_MAX);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(CONFIG_MAX);
         struct vn_gather *g = vn_alloc(sizeof *g);
         if (!g)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "gather: out of memory");
         g->ring = vn_alloc_array(SEEN_MAX, sizeof *g->ring);
         g->table = vn_alloc_array(SEEN_SLOTS, sizeof *g->table);
-        enum vn_rc rc = g->ring && g->table && vn_used_memory_new(&g->used, err) == VN_OK ? vn_file_read(config_file, &text, err)
-                                            : vn_fail(err, VN_RESOURCE_EXHAUSTED, "gather: out of memory");
+        enum vn_rc rc = g->ring && g->table && vn_used_memory_new(&g->used, err) == VN_OK
+                                ? vn_file_read(config_file, &text, err)
+                                : vn_fail(err, VN_RESOURCE_EXHAUSTED, "gather: out of memory");
         if (rc == VN_OK) {
                 rc = open_cloud(g, vn_buf_view(&text), clock, err);
                 explicit_bzero(text.ptr, text.cap); /* credentials */
@@ -84,12 +88,9 @@ struct vn_gather *vn_gather_free(struct vn_gather *gather)
 enum vn_platform vn_gather_platform(const struct vn_gather *gather)
 {
         switch (vn_cloud_kind(gather->cloud)) {
-        case VN_CLOUD_AWS:
-                return VN_PLATFORM_AWS;
-        case VN_CLOUD_AZURE:
-                return VN_PLATFORM_AZURE;
-        case VN_CLOUD_GCP:
-                break;
+        case VN_CLOUD_AWS: return VN_PLATFORM_AWS;
+        case VN_CLOUD_AZURE: return VN_PLATFORM_AZURE;
+        case VN_CLOUD_GCP: break;
         }
         return VN_PLATFORM_GCP;
 }
@@ -165,7 +166,8 @@ enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_
                                       struct vn_err *err)
 {
         const struct vn_cloud_list *list = &gather->list;
-        VN_AUTO(vn_arena) arena;
+        VN_AUTO(vn_arena)
+        arena;
         Vane__V1__InventoryReport report = VANE__V1__INVENTORY_REPORT__INIT;
         vn_arena_init(&arena, REPORT_ARENA_BYTES);
         report.time_us = now_us;
@@ -188,7 +190,8 @@ enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_
 static enum vn_rc send_prices(const struct vn_cloud_price_list *prices, struct vn_grpc_channel *channel,
                               int64_t now_us, struct vn_err *err)
 {
-        VN_AUTO(vn_arena) arena;
+        VN_AUTO(vn_arena)
+        arena;
         Vane__V1__PriceReport report = VANE__V1__PRICE_REPORT__INIT;
         vn_arena_init(&arena, REPORT_ARENA_BYTES);
         report.time_us = now_us;
@@ -276,7 +279,8 @@ static int64_t known(int64_t value, int64_t otherwise)
 }
 
 /* Field by field: nothing crosses from a cloud's record but what is named here. */
-static bool convert(const struct vn_cloud_invocation *from, const struct vn_cloud_function *f, struct vn_invocation *to)
+static bool convert(const struct vn_cloud_invocation *from, const struct vn_cloud_function *f,
+                    struct vn_invocation *to)
 {
         static const enum vn_call_status status[] = {
                 [VN_INVOCATION_OK] = VN_CALL_OK,
@@ -338,7 +342,8 @@ enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to
         }
         for (size_t i = 0; i < gather->list.count; i++) {
                 gather->reading = &gather->list.functions[i];
-                enum vn_rc rc = vn_cloud_logs(gather->cloud, gather->reading, from_us, to_us, take_record, gather, err);
+                enum vn_rc rc =
+                        vn_cloud_logs(gather->cloud, gather->reading, from_us, to_us, take_record, gather, err);
                 if (rc != VN_OK && rc != VN_NOT_FOUND) /* never called yet: there is no log group */
                         return rc;
         }

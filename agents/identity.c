@@ -21,7 +21,8 @@ static enum vn_rc take_pem(const json_t *root, const char *key, struct vn_buf *t
 
 static enum vn_rc parse(struct vn_str text, struct vn_agent_identity *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_json)
+        root = NULL;
         struct vn_str account, level;
         VN_TRY(vn_json_parse(text, &limits, &root, err));
         VN_TRY(take_pem(root, "key_pem", &ret->key_pem, err));
@@ -46,7 +47,8 @@ static void pem_init(struct vn_agent_identity *identity)
 enum vn_rc vn_agent_identity_open(const char *state_dir, struct vn_agent_identity *ret, struct vn_err *err)
 {
         struct vn_agent_identity identity;
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(FILE_MAX);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(FILE_MAX);
         pem_init(&identity);
         if (mkdir(state_dir, 0700) && errno != EEXIST)
                 return vn_fail(err, vn_rc_from_errno(errno), "%.200s: %s", state_dir, strerror(errno));
@@ -84,7 +86,8 @@ void vn_agent_identity_done(struct vn_agent_identity *identity)
 
 enum vn_rc vn_agent_identity_save(const struct vn_agent_identity *identity, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(FILE_MAX);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(FILE_MAX);
         vn_buf_text(&text, "{\"account_id\":");
         vn_buf_json_string(&text, vn_str(identity->account_id));
         vn_buf_text(&text, ",\"level\":");
@@ -116,8 +119,8 @@ enum vn_rc vn_agent_identity_take(struct vn_agent_identity *identity, const stru
         vn_buf_str(&next.ca_pem, certificate->ca_pem);
         next.issued_s = now_s;
         enum vn_rc rc = vn_pki_cert_not_after(certificate->cert_pem, &next.not_after_s, err);
-        if (rc == VN_OK && (next.not_after_s <= now_s || !vn_str_copy(next.account_id, sizeof next.account_id,
-                                                                      vn_str(certificate->account_id)) ||
+        if (rc == VN_OK && (next.not_after_s <= now_s ||
+                            !vn_str_copy(next.account_id, sizeof next.account_id, vn_str(certificate->account_id)) ||
                             !vn_str_copy(next.level, sizeof next.level, vn_str(certificate->level)) ||
                             next.key_pem.failed || next.cert_pem.failed || next.ca_pem.failed))
                 rc = vn_fail(err, VN_DATA_LOSS, "the server's certificate is expired, or its answer too long");

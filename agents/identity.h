@@ -19,7 +19,8 @@ struct vn_agent_identity {
         int64_t issued_s, not_after_s;
 };
 /* Loads DIR/identity.json, or makes a key and stores it. */
-enum vn_rc vn_agent_identity_open(const char *state_dir, struct vn_agent_identity *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_agent_identity_open(const char *state_dir, struct vn_agent_identity *ret,
+                                  struct vn_err *err) VN_MUST_USE;
 void vn_agent_identity_done(struct vn_agent_identity *identity);
 enum vn_rc vn_agent_identity_save(const struct vn_agent_identity *identity, struct vn_err *err) VN_MUST_USE;
 

@@ -26,10 +26,11 @@ static void authority_done(struct authority *a)
 
 static void sign(const struct authority *a, const struct vn_agent_identity *id, int64_t until_s, struct vn_buf *ret)
 {
-        VN_AUTO(vn_buf) csr = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(16384);
         CHECK_OK(vn_pki_make_csr(vn_buf_view(&id->key_pem), &csr, NULL));
-        struct vn_pki_leaf leaf = {.uri = "spiffe://vane.local/account/7", .not_before_s = 1700000000,
-                                   .not_after_s = until_s};
+        struct vn_pki_leaf leaf = {
+                .uri = "spiffe://vane.local/account/7", .not_before_s = 1700000000, .not_after_s = until_s};
         CHECK_OK(vn_pki_sign_csr(vn_buf_view(&a->cert), vn_buf_view(&a->key), vn_buf_view(&csr), &leaf, ret, NULL));
 }
 
@@ -37,7 +38,8 @@ TEST(identity_survives_restarts_and_keeps_its_key_private)
 {
         struct authority a;
         struct vn_agent_identity id, again;
-        VN_AUTO(vn_buf) cert = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        cert = VN_BUF_INIT(16384);
         char dir[600];
         snprintf(dir, sizeof dir, "%s/agent", test_dir());
         authority_make(&a);
@@ -55,13 +57,14 @@ TEST(identity_survives_restarts_and_keeps_its_key_private)
         vn_agent_identity_done(&again);
 
         sign(&a, &id, 1700003600, &cert);
-        VN_AUTO(vn_buf) key = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        key = VN_BUF_INIT(16384);
         vn_buf_str(&key, vn_buf_view(&id.key_pem));
         struct vn_agent_certificate certificate = {vn_buf_view(&key), vn_buf_view(&cert), vn_buf_view(&a.cert), "7",
                                                    "observe"};
         CHECK_OK(vn_agent_identity_take(&id, &certificate, 1700000000, NULL));
         CHECK(!vn_agent_identity_renew_due(&id, 1700002399));
-        CHECK(vn_agent_identity_renew_due(&id, 1700002400)); /* a third is left */
+        CHECK(vn_agent_identity_renew_due(&id, 1700002400));                                 /* a third is left */
         CHECK_RC(VN_DATA_LOSS, vn_agent_identity_take(&id, &certificate, 1700003600, NULL)); /* expired */
         CHECK_OK(vn_agent_identity_open(dir, &again, NULL));
         CHECK_TEXT("7", again.account_id);
@@ -98,11 +101,14 @@ TEST(join_token_must_name_the_ca_at_hand)
         snprintf(path, sizeof path, "%s/token", test_dir());
         CHECK_OK(vn_pki_cert_fingerprint(vn_buf_view(&a.cert), token.ca_fingerprint, NULL));
         CHECK_OK(vn_join_token_encode(&token, text, NULL));
-        VN_AUTO(vn_buf) line = VN_BUF_INIT(512);
+        VN_AUTO(vn_buf)
+        line = VN_BUF_INIT(512);
         vn_buf_printf(&line, "%s\n", text);
         CHECK_OK(vn_file_write_atomic(path, vn_buf_view(&line), 0600, NULL));
-        VN_AUTO(vn_buf) got = VN_BUF_INIT(512);
-        VN_AUTO(vn_buf) got2 = VN_BUF_INIT(512);
+        VN_AUTO(vn_buf)
+        got = VN_BUF_INIT(512);
+        VN_AUTO(vn_buf)
+        got2 = VN_BUF_INIT(512);
         CHECK_OK(vn_agent_token_read(path, vn_buf_view(&a.cert), &got, &read, NULL));
         CHECK_TEXT(text, got.ptr);
         CHECK_INT(7, read.account_id);

@@ -30,7 +30,8 @@ struct vn_learn {
 
 enum vn_rc vn_learn_new(enum vn_platform platform, size_t max_functions, struct vn_learn **ret, struct vn_err *err)
 {
-        VN_AUTO(vn_learn) learn = vn_alloc(sizeof *learn);
+        VN_AUTO(vn_learn)
+        learn = vn_alloc(sizeof *learn);
         if (!learn)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "learning: out of memory");
         learn->platform = platform;
@@ -168,9 +169,9 @@ enum vn_rc vn_learn_train(struct vn_learn *learn, const struct vn_train_config *
         update.delta = vn_alloc_array(update.parameters, sizeof(float));
         if (!update.delta)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "learning: out of memory");
-        enum vn_rc rc = shuffle ? train_shuffled(learn, config, &update, err)
-                                : vn_train_local(learn->model, &learn->rows, config, update.delta, &update.result,
-                                                 err);
+        enum vn_rc rc =
+                shuffle ? train_shuffled(learn, config, &update, err)
+                        : vn_train_local(learn->model, &learn->rows, config, update.delta, &update.result, err);
         if (rc != VN_OK) {
                 vn_free(update.delta);
                 return rc;

@@ -12,8 +12,12 @@ static void feed(struct vn_learn *learn, unsigned minutes)
         vn_rng_seed(&rng, 3);
         for (unsigned i = 0; i < minutes; i++) {
                 double payload = 6 + vn_rng_normal(&rng);
-                struct vn_window w = {.function = "f", .region = "r", .start_us = START + i * VN_WINDOW_US, .calls = 4,
-                                      .memory_mb = 512, .payload_log_sum = 4 * payload,
+                struct vn_window w = {.function = "f",
+                                      .region = "r",
+                                      .start_us = START + i * VN_WINDOW_US,
+                                      .calls = 4,
+                                      .memory_mb = 512,
+                                      .payload_log_sum = 4 * payload,
                                       .log_duration_sum = 4 * (10 + 0.5 * payload)};
                 w.log_duration_sum_sq = w.log_duration_sum * w.log_duration_sum / 4;
                 CHECK_OK(vn_learn_window(learn, &w, i % 2 ? &w : NULL, NULL));
@@ -22,7 +26,8 @@ static void feed(struct vn_learn *learn, unsigned minutes)
 
 TEST(learn_trains_on_its_windows_and_scores_the_base_model)
 {
-        VN_AUTO(vn_learn) learn = NULL;
+        VN_AUTO(vn_learn)
+        learn = NULL;
         struct vn_learn_update update, shuffled;
         struct vn_train_config config = {.seed = 1, .epochs = 20, .batch = 16, .learning_rate = 0.01};
         CHECK_OK(vn_learn_new(VN_PLATFORM_GCP, 10, &learn, NULL));
@@ -52,7 +57,8 @@ TEST(learn_trains_on_its_windows_and_scores_the_base_model)
 
 TEST(learn_bounds_its_functions)
 {
-        VN_AUTO(vn_learn) learn = NULL;
+        VN_AUTO(vn_learn)
+        learn = NULL;
         CHECK_OK(vn_learn_new(VN_PLATFORM_AWS, 1, &learn, NULL));
         struct vn_window w = {.function = "f", .calls = 1}, other = {.function = "g", .calls = 1};
         CHECK_OK(vn_learn_window(learn, &w, NULL, NULL));
@@ -61,7 +67,8 @@ TEST(learn_bounds_its_functions)
 
 static enum vn_rc pass(void)
 {
-        VN_AUTO(vn_learn) learn = NULL;
+        VN_AUTO(vn_learn)
+        learn = NULL;
         struct vn_model *model = NULL;
         VN_TRY(vn_learn_new(VN_PLATFORM_AWS, 10, &learn, NULL));
         VN_TRY(vn_model_new(&vn_model_shape_default, 1, &model, NULL));
@@ -85,14 +92,29 @@ TEST(learn_survives_failing_allocations)
 
 TEST(window_goes_over_the_wire_whole)
 {
-        struct vn_window w = {.function = "f", .region = "r", .start_us = START, .calls = 4, .errors = 1, .throttles = 2,
-                              .timeouts = 1, .cold_starts = 2, .duration_sum_us = 10, .billed_sum_us = 11,
-                              .init_sum_us = 12, .log_duration_sum = 40, .log_duration_sum_sq = 401, .memory_mb = 512,
-                              .max_memory_mb = 90, .payload_sum_bytes = 5, .payload_log_sum = 8,
-                              .response_sum_bytes = 6, .idle_sum_us = 7};
+        struct vn_window w = {.function = "f",
+                              .region = "r",
+                              .start_us = START,
+                              .calls = 4,
+                              .errors = 1,
+                              .throttles = 2,
+                              .timeouts = 1,
+                              .cold_starts = 2,
+                              .duration_sum_us = 10,
+                              .billed_sum_us = 11,
+                              .init_sum_us = 12,
+                              .log_duration_sum = 40,
+                              .log_duration_sum_sq = 401,
+                              .memory_mb = 512,
+                              .max_memory_mb = 90,
+                              .payload_sum_bytes = 5,
+                              .payload_log_sum = 8,
+                              .response_sum_bytes = 6,
+                              .idle_sum_us = 7};
         w.idle[3] = (struct vn_idle_bin){3, 2};
         vn_sketch_add(&w.durations, 5000, 4);
-        VN_AUTO(vn_arena) arena;
+        VN_AUTO(vn_arena)
+        arena;
         vn_arena_init(&arena, 65536);
         Vane__V1__Window *m = NULL;
         CHECK_OK(vn_window_to_proto(&w, &arena, &m, NULL));

@@ -35,7 +35,8 @@ enum vn_rc vn_link_open(const char *server, struct vn_str ca_pem, const struct v
 static enum vn_rc tell(struct vn_grpc_channel *channel, const char *path, const ProtobufCMessage *request,
                        struct vn_err *err)
 {
-        VN_AUTO(vn_arena) arena;
+        VN_AUTO(vn_arena)
+        arena;
         ProtobufCMessage *reply = NULL;
         struct vn_grpc_method method = {path, &vane__v1__ack__descriptor, CALL_US, false};
         vn_arena_init(&arena, 65536);
@@ -61,9 +62,12 @@ enum vn_rc vn_link_enrol(struct vn_grpc_channel *channel, struct vn_agent_identi
                          const struct vn_join_token *token, struct vn_str token_text, int64_t now_s,
                          struct vn_err *err)
 {
-        VN_AUTO(vn_arena) arena;
-        VN_AUTO(vn_buf) csr = VN_BUF_INIT(16384);
-        VN_AUTO(vn_buf) key = VN_BUF_INIT(16384);
+        VN_AUTO(vn_arena)
+        arena;
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        key = VN_BUF_INIT(16384);
         uint8_t fingerprint[32];
         vn_arena_init(&arena, 262144);
         VN_TRY(vn_pki_make_csr(vn_buf_view(&identity->key_pem), &csr, err));
@@ -87,9 +91,12 @@ enum vn_rc vn_link_enrol(struct vn_grpc_channel *channel, struct vn_agent_identi
 enum vn_rc vn_link_renew(struct vn_grpc_channel *channel, struct vn_agent_identity *identity, int64_t now_s,
                          struct vn_err *err)
 {
-        VN_AUTO(vn_arena) arena;
-        VN_AUTO(vn_buf) csr = VN_BUF_INIT(16384);
-        VN_AUTO(vn_buf) key = VN_BUF_INIT(16384);
+        VN_AUTO(vn_arena)
+        arena;
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        key = VN_BUF_INIT(16384);
         vn_arena_init(&arena, 262144);
         VN_TRY(vn_pki_make_key(&key, err));
         VN_TRY(vn_pki_make_csr(vn_buf_view(&key), &csr, err));
@@ -107,7 +114,8 @@ enum vn_rc vn_link_renew(struct vn_grpc_channel *channel, struct vn_agent_identi
 enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_window *windows, size_t count,
                            const struct vn_link_counts *counts, struct vn_err *err)
 {
-        VN_AUTO(vn_arena) arena;
+        VN_AUTO(vn_arena)
+        arena;
         Vane__V1__WindowReport report = VANE__V1__WINDOW_REPORT__INIT;
         VN_ASSERT(count <= VN_LINK_MAX_WINDOWS);
         vn_arena_init(&arena, ARENA_BYTES);
@@ -165,13 +173,13 @@ static enum vn_rc take_chunk(void *context, const ProtobufCMessage *message, str
         return vn_buf_check(&model->bytes, err);
 }
 
-enum vn_rc vn_link_model(struct vn_grpc_channel *channel, uint64_t version, struct vn_model **ret,
-                         struct vn_err *err)
+enum vn_rc vn_link_model(struct vn_grpc_channel *channel, uint64_t version, struct vn_model **ret, struct vn_err *err)
 {
         Vane__V1__FetchModelRequest request = VANE__V1__FETCH_MODEL_REQUEST__INIT;
         struct vn_grpc_method method = {"/vane.v1.Agents/FetchModel", &vane__v1__chunk__descriptor, STREAM_US, false};
         struct model_bytes model = {.bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES)};
-        VN_AUTO(vn_model) decoded = NULL;
+        VN_AUTO(vn_model)
+        decoded = NULL;
         request.version = version;
         enum vn_rc rc = vn_grpc_server_stream(channel, &method, &request.base, ARENA_BYTES, take_chunk, &model, err);
         if (rc == VN_OK && model.bytes.len != model.total)
@@ -232,8 +240,10 @@ static enum vn_rc send_chunks(struct vn_grpc_call *call, const struct vn_learn_u
 enum vn_rc vn_link_update(struct vn_grpc_channel *channel, const struct vn_agent_round *round,
                           const struct vn_learn_update *update, struct vn_err *err)
 {
-        VN_AUTO(vn_arena) arena;
-        VN_AUTO(vn_grpc_call) call = NULL;
+        VN_AUTO(vn_arena)
+        arena;
+        VN_AUTO(vn_grpc_call)
+        call = NULL;
         struct vn_grpc_method method = {"/vane.v1.Agents/SubmitUpdate", &vane__v1__update_receipt__descriptor,
                                         STREAM_US, false};
         ProtobufCMessage *reply = NULL;

@@ -24,7 +24,8 @@ static enum vn_rc take_command(const json_t *item, struct vn_command_result *ret
 
 static enum vn_rc parse(struct vn_str text, struct vn_progress *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_json) root = NULL;
+        VN_AUTO(vn_json)
+        root = NULL;
         json_t *commands;
         VN_TRY(vn_json_parse(text, &limits, &root, err));
         VN_TRY(vn_json_i64(root, "collected_until_us", &ret->collected_until_us, err));
@@ -39,7 +40,8 @@ static enum vn_rc parse(struct vn_str text, struct vn_progress *ret, struct vn_e
 
 enum vn_rc vn_progress_open(const char *state_dir, struct vn_progress *ret, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(FILE_MAX);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(FILE_MAX);
         memset(ret, 0, sizeof *ret);
         int n = snprintf(ret->path, sizeof ret->path, "%s/progress.json", state_dir);
         if (n < 0 || (size_t)n >= sizeof ret->path)
@@ -54,7 +56,8 @@ enum vn_rc vn_progress_open(const char *state_dir, struct vn_progress *ret, stru
 
 enum vn_rc vn_progress_save(const struct vn_progress *progress, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) text = VN_BUF_INIT(FILE_MAX);
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(FILE_MAX);
         size_t kept = progress->command_count < VN_MAX_REMEMBERED ? progress->command_count : VN_MAX_REMEMBERED;
         vn_buf_printf(&text, "{\"collected_until_us\":%lld,\"commands\":[", (long long)progress->collected_until_us);
         for (size_t i = 0; i < kept; i++) {

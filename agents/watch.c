@@ -119,8 +119,7 @@ bool vn_watch_convert(struct vn_watch *watch, const Vane__V1__AgentEvent *messag
                 ret->kind = VN_AGENT_LEVEL;
                 return vn_str_copy(ret->level, sizeof ret->level, vn_str(message->level->level));
         case VANE__V1__AGENT_EVENT__EVENT__NOT_SET:
-        case _VANE__V1__AGENT_EVENT__EVENT__CASE_IS_INT_SIZE:
-                break;
+        case _VANE__V1__AGENT_EVENT__EVENT__CASE_IS_INT_SIZE: break;
         }
         return false;
 }

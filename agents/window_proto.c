@@ -21,7 +21,8 @@ static bool put_idle(const struct vn_window *w, struct vn_arena *arena, Vane__V1
 
 static bool put_sketch(const struct vn_window *w, struct vn_arena *arena, Vane__V1__Window *m)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
         vn_sketch_encode(&w->durations, &bytes);
         m->duration_sketch.data = bytes.failed ? NULL : vn_arena_alloc(arena, bytes.len);
         if (!m->duration_sketch.data)

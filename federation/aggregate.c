@@ -22,23 +22,23 @@
 #define FAST __attribute__((optimize("O3")))
 #endif
 
-#define SUM_BODY                                                                                                       \
-        for (; k + 4 <= count; k += 4) {                                                                               \
-                const float *a = updates[k].values + first, *b = updates[k + 1].values + first;                        \
-                const float *c = updates[k + 2].values + first, *d = updates[k + 3].values + first;                    \
-                double wa = updates[k].weight, wb = updates[k + 1].weight;                                             \
-                double wc = updates[k + 2].weight, wd = updates[k + 3].weight;                                         \
-                for (size_t i = 0; i < floats; i++)                                                                    \
-                        sums[i] = (((sums[i] + wa * (double)a[i]) + wb * (double)b[i]) + wc * (double)c[i]) +          \
-                                  wd * (double)d[i];                                                                   \
-        }                                                                                                              \
-        for (; k < count; k++) {                                                                                       \
-                const float *a = updates[k].values + first;                                                            \
-                double wa = updates[k].weight;                                                                         \
-                for (size_t i = 0; i < floats; i++)                                                                    \
-                        sums[i] += wa * (double)a[i];                                                                  \
-        }                                                                                                              \
-        for (size_t i = 0; i < floats; i++)                                                                            \
+#define SUM_BODY                                                                                                     \
+        for (; k + 4 <= count; k += 4) {                                                                             \
+                const float *a = updates[k].values + first, *b = updates[k + 1].values + first;                      \
+                const float *c = updates[k + 2].values + first, *d = updates[k + 3].values + first;                  \
+                double wa = updates[k].weight, wb = updates[k + 1].weight;                                           \
+                double wc = updates[k + 2].weight, wd = updates[k + 3].weight;                                       \
+                for (size_t i = 0; i < floats; i++)                                                                  \
+                        sums[i] = (((sums[i] + wa * (double)a[i]) + wb * (double)b[i]) + wc * (double)c[i]) +        \
+                                  wd * (double)d[i];                                                                 \
+        }                                                                                                            \
+        for (; k < count; k++) {                                                                                     \
+                const float *a = updates[k].values + first;                                                          \
+                double wa = updates[k].weight;                                                                       \
+                for (size_t i = 0; i < floats; i++)                                                                  \
+                        sums[i] += wa * (double)a[i];                                                                \
+        }                                                                                                            \
+        for (size_t i = 0; i < floats; i++)                                                                          \
                 ret[i] = (float)(sums[i] / weight_sum);
 
 FAST static void sum_plain(const struct vn_update *updates, size_t count, double weight_sum, size_t first,
@@ -156,8 +156,8 @@ enum vn_rc vn_aggregate(const struct vn_strategy *strategy, const struct vn_upda
         if (!sorted)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "aggregation: out of memory");
         memcpy(sorted, updates, count * sizeof *sorted);
-        struct work work = {.strategy = strategy, .updates = sorted, .count = count, .parameters = parameters,
-                            .ret = ret};
+        struct work work = {
+                .strategy = strategy, .updates = sorted, .count = count, .parameters = parameters, .ret = ret};
         enum vn_rc rc = order(sorted, count, &work.weight_sum, err);
         if (rc == VN_OK) {
                 if (!threads) {

@@ -24,7 +24,8 @@ enum vn_rc vn_evaluation_new(const struct vn_model *const *models, size_t model_
 {
         if (model_count > VN_EVALUATE_MAX_MODELS || !max_functions || max_functions > 1000000)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "evaluation: too many models or functions");
-        VN_AUTO(vn_evaluation) e = vn_alloc(sizeof *e);
+        VN_AUTO(vn_evaluation)
+        e = vn_alloc(sizeof *e);
         if (!e)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "evaluation: out of memory");
         for (size_t i = 0; i < model_count; i++)
@@ -175,7 +176,7 @@ void vn_evaluation_result(const struct vn_evaluation *e, struct vn_eval_result *
         for (size_t i = 0; i < e->slots; i++)
                 if (e->table[i])
                         better += e->table[i]->mean_loss < e->table[i]->median_loss ? e->table[i]->mean_loss
-                                                                                      : e->table[i]->median_loss;
+                                                                                    : e->table[i]->median_loss;
         *ret = (struct vn_eval_result){
                 .windows = e->sums.windows,
                 .cold_calls = e->sums.cold_calls,

@@ -6,7 +6,7 @@
 #include "base/detmath.h"
 
 #define LOG_US_CENTRE 11.5 /* ln of 100 ms in us */
-#define SLOPE_RIDGE 0.5     /* shrinks a slope until its input has varied enough */
+#define SLOPE_RIDGE 0.5    /* shrinks a slope until its input has varied enough */
 
 void vn_fn_history_init(struct vn_fn_history *history)
 {

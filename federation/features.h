@@ -59,7 +59,8 @@ struct vn_cold_query {
 };
 void vn_duration_features(const struct vn_fn_stats *stats, const struct vn_duration_query *query,
                           float ret[VN_DURATION_FEATURES]);
-void vn_cold_features(const struct vn_fn_stats *stats, const struct vn_cold_query *query, float ret[VN_COLD_FEATURES]);
+void vn_cold_features(const struct vn_fn_stats *stats, const struct vn_cold_query *query,
+                      float ret[VN_COLD_FEATURES]);
 
 void vn_duration_query_of_window(const struct vn_window *window, enum vn_platform platform,
                                  struct vn_duration_query *ret);

@@ -5,8 +5,8 @@
 #include "base/detmath.h"
 
 static const char *const names[VN_REFUSAL_COUNT] = {
-        "accepted", "no_round", "round", "version", "late", "identity", "duplicate",
-        "shape", "order", "incomplete", "checksum", "not_finite", "norm", "weight",
+        "accepted", "no_round", "round",      "version",  "late",       "identity", "duplicate",
+        "shape",    "order",    "incomplete", "checksum", "not_finite", "norm",     "weight",
 };
 
 const char *vn_refusal_name(enum vn_refusal refusal)

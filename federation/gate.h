@@ -9,19 +9,19 @@
 
 enum vn_refusal {
         VN_ACCEPTED,
-        VN_REFUSED_NO_ROUND,     /* no round is open */
-        VN_REFUSED_ROUND,        /* another round's */
-        VN_REFUSED_VERSION,      /* trained from another model */
-        VN_REFUSED_LATE,         /* after the deadline */
-        VN_REFUSED_IDENTITY,     /* not an account of this round */
-        VN_REFUSED_DUPLICATE,    /* this account's update is in already, and differs */
-        VN_REFUSED_SHAPE,        /* not the model's number of parameters */
-        VN_REFUSED_ORDER,        /* a chunk out of order, overlapping or beyond the end */
-        VN_REFUSED_INCOMPLETE,   /* fewer bytes than declared */
+        VN_REFUSED_NO_ROUND,   /* no round is open */
+        VN_REFUSED_ROUND,      /* another round's */
+        VN_REFUSED_VERSION,    /* trained from another model */
+        VN_REFUSED_LATE,       /* after the deadline */
+        VN_REFUSED_IDENTITY,   /* not an account of this round */
+        VN_REFUSED_DUPLICATE,  /* this account's update is in already, and differs */
+        VN_REFUSED_SHAPE,      /* not the model's number of parameters */
+        VN_REFUSED_ORDER,      /* a chunk out of order, overlapping or beyond the end */
+        VN_REFUSED_INCOMPLETE, /* fewer bytes than declared */
         VN_REFUSED_CHECKSUM,
-        VN_REFUSED_NOT_FINITE,   /* NaN or infinity */
-        VN_REFUSED_NORM,         /* L2 norm above the bound */
-        VN_REFUSED_WEIGHT,       /* no samples declared */
+        VN_REFUSED_NOT_FINITE, /* NaN or infinity */
+        VN_REFUSED_NORM,       /* L2 norm above the bound */
+        VN_REFUSED_WEIGHT,     /* no samples declared */
         VN_REFUSAL_COUNT
 };
 const char *vn_refusal_name(enum vn_refusal refusal); /* "accepted", "not_finite", ... */

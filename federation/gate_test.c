@@ -2,8 +2,8 @@
 #include "federation/gate.h"
 #include "tests/test.h"
 
-static const struct vn_gate_rules rules = {.round = 4, .base_version = 3, .parameters = 3000, .max_norm = 100,
-                                           .max_weight = 500};
+static const struct vn_gate_rules rules = {
+        .round = 4, .base_version = 3, .parameters = 3000, .max_norm = 100, .max_weight = 500};
 static const struct vn_gate_header header = {4, 3, 200, 12000};
 
 static void fill(float *values, uint64_t seed)
@@ -20,7 +20,8 @@ static enum vn_refusal stream(const float *values, size_t chunk, size_t total, d
         struct vn_gate_check check;
         enum vn_refusal refusal = vn_gate_begin(&rules, &header, &check);
         for (size_t at = 0; refusal == VN_ACCEPTED && at < total; at += chunk)
-                refusal = vn_gate_chunk(&check, at, (const char *)values + at, chunk < total - at ? chunk : total - at);
+                refusal =
+                        vn_gate_chunk(&check, at, (const char *)values + at, chunk < total - at ? chunk : total - at);
         return refusal == VN_ACCEPTED ? vn_gate_end(&check, ret_norm) : refusal;
 }
 

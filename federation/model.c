@@ -12,10 +12,11 @@ static const char magic[8] = {'V', 'N', 'M', 'O', 'D', 'E', 'L', '\n'};
 #define HEAD_BYTES (8 + 4 + 4 + 8 + 8 + VN_MODEL_HASH_BYTES + VN_NET_COUNT * SHAPE_BYTES + 8)
 
 const struct vn_model_shape vn_model_shape_default = {
-        .net = {
-                [VN_NET_DURATION] = {3, VN_ACTIVATION_TANH, {VN_DURATION_FEATURES, 32, 16, 2, 0}, 1},
-                [VN_NET_COLD] = {3, VN_ACTIVATION_RELU, {VN_COLD_FEATURES, 16, 8, 1, 0}, 1},
-        },
+        .net =
+                {
+                        [VN_NET_DURATION] = {3, VN_ACTIVATION_TANH, {VN_DURATION_FEATURES, 32, 16, 2, 0}, 1},
+                        [VN_NET_COLD] = {3, VN_ACTIVATION_RELU, {VN_COLD_FEATURES, 16, 8, 1, 0}, 1},
+                },
 };
 
 size_t vn_net_parameters(const struct vn_net_shape *shape)
@@ -68,7 +69,8 @@ static enum vn_rc model_blank(const struct vn_model_shape *shape, struct vn_mode
 {
         if (!shape_ok(shape))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "model: shape out of bounds");
-        VN_AUTO(vn_model) model = vn_alloc(sizeof *model);
+        VN_AUTO(vn_model)
+        model = vn_alloc(sizeof *model);
         if (!model)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "model: out of memory");
         model->version = 1;
@@ -94,13 +96,13 @@ static void net_init(const struct vn_net_shape *shape, struct vn_rng *rng, float
 
 enum vn_rc vn_model_new(const struct vn_model_shape *shape, uint64_t seed, struct vn_model **ret, struct vn_err *err)
 {
-        VN_AUTO(vn_model) model = NULL;
+        VN_AUTO(vn_model)
+        model = NULL;
         VN_TRY(model_blank(shape, &model, err));
         struct vn_rng rng;
         vn_rng_seed(&rng, seed);
         net_init(&shape->net[VN_NET_DURATION], &rng, model->parameters);
-        net_init(&shape->net[VN_NET_COLD], &rng,
-                 model->parameters + vn_net_parameters(&shape->net[VN_NET_DURATION]));
+        net_init(&shape->net[VN_NET_COLD], &rng, model->parameters + vn_net_parameters(&shape->net[VN_NET_DURATION]));
         VN_TRY(vn_model_seal(model, err));
         *ret = vn_steal(&model);
         return VN_OK;
@@ -139,8 +141,8 @@ static void add_inputs(const float *w, const float *x, size_t in, size_t out, do
 }
 
 /* One layer, the l-th; *p moves on to the next one's parameters. */
-static void run_layer(const struct vn_net_shape *shape, unsigned l, const float **p, const float *input, const float *x,
-                      float *to)
+static void run_layer(const struct vn_net_shape *shape, unsigned l, const float **p, const float *input,
+                      const float *x, float *to)
 {
         double sum[VN_NET_MAX_WIDTH];
         size_t in = shape->width[l], out = shape->width[l + 1];
@@ -153,7 +155,7 @@ static void run_layer(const struct vn_net_shape *shape, unsigned l, const float 
         if (last && shape->skip)
                 add_inputs(*p, input, shape->width[0], out, sum);
         for (size_t o = 0; o < out; o++)
-                to[o] = (float)(last                                       ? sum[o]
+                to[o] = (float)(last                                      ? sum[o]
                                 : shape->activation == VN_ACTIVATION_RELU ? (sum[o] > 0 ? sum[o] : 0)
                                                                           : vn_tanh(sum[o]));
 }
@@ -248,7 +250,8 @@ enum vn_rc vn_model_encode(struct vn_model *model, struct vn_buf *ret, struct vn
 
 enum vn_rc vn_model_seal(struct vn_model *model, struct vn_err *err)
 {
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
         return vn_model_encode(model, &bytes, err);
 }
 
@@ -299,7 +302,8 @@ enum vn_rc vn_model_decode(struct vn_str bytes, struct vn_model **ret, struct vn
         if (!shapes || !shape_ok(&head.shape) || head.parameter_count != vn_model_parameters(&head.shape) ||
             bytes.len != HEAD_BYTES + head.parameter_count * 4 + VN_MODEL_HASH_BYTES)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "model: shape and size do not fit");
-        VN_AUTO(vn_model) model = NULL;
+        VN_AUTO(vn_model)
+        model = NULL;
         VN_TRY(model_blank(&head.shape, &model, err));
         memcpy(model->parameters, from, head.parameter_count * 4);
         if (!all_finite(model->parameters, model->parameter_count))

@@ -17,9 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         if (size < VN_MODEL_HASH_BYTES || size > 65536)
                 return 0;
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(65536);
-        VN_AUTO(vn_buf) again = VN_BUF_INIT(65536);
-        VN_AUTO(vn_model) model = NULL;
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(65536);
+        VN_AUTO(vn_buf)
+        again = VN_BUF_INIT(65536);
+        VN_AUTO(vn_model)
+        model = NULL;
         vn_buf_add(&bytes, data, size);
         vn_sha256(bytes.ptr, size - VN_MODEL_HASH_BYTES, (uint8_t *)bytes.ptr + size - VN_MODEL_HASH_BYTES);
         if (vn_model_decode(vn_buf_view(&bytes), &model, NULL) != VN_OK)

@@ -18,9 +18,12 @@ static struct vn_model *random_model(uint64_t seed, enum vn_activation activatio
 
 TEST(model_bytes_round_trip)
 {
-        VN_AUTO(vn_model) model = random_model(test_seed(), VN_ACTIVATION_RELU);
-        VN_AUTO(vn_model) back = NULL;
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES), again = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
+        VN_AUTO(vn_model)
+        model = random_model(test_seed(), VN_ACTIVATION_RELU);
+        VN_AUTO(vn_model)
+        back = NULL;
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES), again = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
         model->version = 7, model->round = 9, model->parent[3] = 4;
         CHECK_OK(vn_model_encode(model, &bytes, NULL));
         CHECK_OK(vn_model_decode(vn_buf_view(&bytes), &back, NULL));
@@ -34,8 +37,10 @@ TEST(model_bytes_round_trip)
 
 TEST(model_decoding_notices_every_flipped_or_missing_byte)
 {
-        VN_AUTO(vn_model) model = random_model(3, VN_ACTIVATION_RELU);
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
+        VN_AUTO(vn_model)
+        model = random_model(3, VN_ACTIVATION_RELU);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
         struct vn_model *none = NULL;
         CHECK_OK(vn_model_encode(model, &bytes, NULL));
         for (size_t i = 0; i < bytes.len; i += i < 200 ? 1 : 97) {
@@ -59,21 +64,23 @@ static void check_resealed(struct vn_buf *bytes, size_t at, uint8_t value, enum 
 
 TEST(model_decoding_refuses_hostile_content)
 {
-        VN_AUTO(vn_model) model = random_model(3, VN_ACTIVATION_RELU);
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
+        VN_AUTO(vn_model)
+        model = random_model(3, VN_ACTIVATION_RELU);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
         CHECK_OK(vn_model_encode(model, &bytes, NULL));
         size_t shapes = 8 + 4 + 4 + 8 + 8 + 32;
-        check_resealed(&bytes, 8, 99, VN_FAILED_PRECONDITION);         /* format */
-        check_resealed(&bytes, 12, 99, VN_FAILED_PRECONDITION);        /* features */
-        check_resealed(&bytes, shapes, 0, VN_INVALID_ARGUMENT);        /* no layers */
-        check_resealed(&bytes, shapes, 200, VN_INVALID_ARGUMENT);      /* too many */
-        check_resealed(&bytes, shapes + 1, 2, VN_INVALID_ARGUMENT);    /* activation */
-        check_resealed(&bytes, shapes + 2, 2, VN_INVALID_ARGUMENT);    /* skip */
-        check_resealed(&bytes, shapes + 2, 0, VN_INVALID_ARGUMENT);    /* no skip: fewer parameters than there are */
-        check_resealed(&bytes, shapes + 3, 21, VN_INVALID_ARGUMENT);   /* inputs */
-        check_resealed(&bytes, shapes + 6, 255, VN_INVALID_ARGUMENT);  /* width */
-        check_resealed(&bytes, shapes + 11, 1, VN_INVALID_ARGUMENT);   /* a width behind the last layer */
-        check_resealed(&bytes, shapes + 26, 1, VN_INVALID_ARGUMENT);   /* parameter count */
+        check_resealed(&bytes, 8, 99, VN_FAILED_PRECONDITION);        /* format */
+        check_resealed(&bytes, 12, 99, VN_FAILED_PRECONDITION);       /* features */
+        check_resealed(&bytes, shapes, 0, VN_INVALID_ARGUMENT);       /* no layers */
+        check_resealed(&bytes, shapes, 200, VN_INVALID_ARGUMENT);     /* too many */
+        check_resealed(&bytes, shapes + 1, 2, VN_INVALID_ARGUMENT);   /* activation */
+        check_resealed(&bytes, shapes + 2, 2, VN_INVALID_ARGUMENT);   /* skip */
+        check_resealed(&bytes, shapes + 2, 0, VN_INVALID_ARGUMENT);   /* no skip: fewer parameters than there are */
+        check_resealed(&bytes, shapes + 3, 21, VN_INVALID_ARGUMENT);  /* inputs */
+        check_resealed(&bytes, shapes + 6, 255, VN_INVALID_ARGUMENT); /* width */
+        check_resealed(&bytes, shapes + 11, 1, VN_INVALID_ARGUMENT);  /* a width behind the last layer */
+        check_resealed(&bytes, shapes + 26, 1, VN_INVALID_ARGUMENT);  /* parameter count */
         model->parameters[5] = (float)(vn_exp(800));
         vn_buf_reset(&bytes);
         CHECK_OK(vn_model_encode(model, &bytes, NULL));
@@ -97,7 +104,8 @@ TEST(model_refuses_shapes_out_of_bounds)
 
 TEST(model_new_answers_as_the_baseline)
 {
-        VN_AUTO(vn_model) model = NULL;
+        VN_AUTO(vn_model)
+        model = NULL;
         CHECK_OK(vn_model_new(&vn_model_shape_default, 11, &model, NULL));
         struct vn_fn_stats stats = {.windows = 9, .recent = 9, .mean = 12.5, .median = 12};
         struct vn_duration_query query = {VN_PLATFORM_GCP, 512, 7, 1, 0};
@@ -112,10 +120,21 @@ TEST(model_new_answers_as_the_baseline)
 /* What this machine computes today is what every machine must: a changed bit is a new model format. */
 TEST(model_inference_bits_are_fixed)
 {
-        VN_AUTO(vn_model) model = random_model(42, VN_ACTIVATION_TANH);
-        struct vn_fn_stats stats = {.windows = 20, .recent = 20, .mean = 12.5, .median = 12.25, .spread = 0.5,
-                                    .last = 12, .payload_log_mean = 6, .cold_share = 0.25, .log_memory = 6,
-                                    .slope_payload = 0.5, .slope_cold = 0.25, .calls_per_min = 3, .within_sd = 0.5};
+        VN_AUTO(vn_model)
+        model = random_model(42, VN_ACTIVATION_TANH);
+        struct vn_fn_stats stats = {.windows = 20,
+                                    .recent = 20,
+                                    .mean = 12.5,
+                                    .median = 12.25,
+                                    .spread = 0.5,
+                                    .last = 12,
+                                    .payload_log_mean = 6,
+                                    .cold_share = 0.25,
+                                    .log_memory = 6,
+                                    .slope_payload = 0.5,
+                                    .slope_cold = 0.25,
+                                    .calls_per_min = 3,
+                                    .within_sd = 0.5};
         struct vn_duration_query query = {VN_PLATFORM_AZURE, 1536, 8, 0, INT64_C(1700000000000000)};
         struct vn_cold_query cold = {VN_PLATFORM_AZURE, 1536, 400};
         struct vn_duration_estimate estimate;
@@ -141,11 +160,11 @@ static size_t check_gradient(const struct vn_net_shape *shape, float *p, const s
         for (size_t i = 0; i < n; i++) {
                 float held = p[i], up = held + 0.004f, down = held - 0.004f;
                 p[i] = up;
-                double above = duration ? vn_duration_loss(shape, p, duration, NULL)
-                                        : vn_cold_loss(shape, p, cold, NULL);
+                double above =
+                        duration ? vn_duration_loss(shape, p, duration, NULL) : vn_cold_loss(shape, p, cold, NULL);
                 p[i] = down;
-                double below = duration ? vn_duration_loss(shape, p, duration, NULL)
-                                        : vn_cold_loss(shape, p, cold, NULL);
+                double below =
+                        duration ? vn_duration_loss(shape, p, duration, NULL) : vn_cold_loss(shape, p, cold, NULL);
                 p[i] = held;
                 double slope = (above - below) / ((double)up - (double)down);
                 double size = grad[i] > 0 ? grad[i] : -grad[i];
@@ -163,7 +182,8 @@ TEST(train_gradients_agree_with_finite_differences)
         vn_rng_seed(&rng, seed);
         size_t checked = 0, parameters = 0;
         for (int round = 0; round < 3; round++) {
-                VN_AUTO(vn_model) model = random_model(seed + (uint64_t)round, VN_ACTIVATION_TANH);
+                VN_AUTO(vn_model)
+                model = random_model(seed + (uint64_t)round, VN_ACTIVATION_TANH);
                 struct vn_duration_row d = {.y = (float)(vn_rng_normal(&rng) + (round % 2 ? 2 : -2)), .weight = 1.5f};
                 struct vn_cold_row c = {.share = (float)vn_rng_unit(&rng), .weight = 2};
                 for (int i = 0; i < VN_DURATION_FEATURES; i++)
@@ -181,8 +201,10 @@ TEST(train_gradients_agree_with_finite_differences)
 
 static enum vn_rc model_pass(void)
 {
-        VN_AUTO(vn_model) model = NULL, copy = NULL, back = NULL;
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
+        VN_AUTO(vn_model)
+        model = NULL, copy = NULL, back = NULL;
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
         VN_TRY(vn_model_new(&vn_model_shape_default, 1, &model, NULL));
         VN_TRY(vn_model_clone(model, &copy, NULL));
         VN_TRY(vn_model_encode(copy, &bytes, NULL));

@@ -38,8 +38,8 @@ enum vn_rc vn_rows_add(struct vn_rows *rows, const struct vn_fn_stats *before, c
                 return VN_OK;
         struct vn_duration_query query;
         vn_duration_query_of_window(sampled, platform, &query);
-        struct vn_duration_row *d = room((void **)&rows->duration, sizeof *d, rows->duration_count,
-                                         &rows->duration_cap, rows->max_rows);
+        struct vn_duration_row *d =
+                room((void **)&rows->duration, sizeof *d, rows->duration_count, &rows->duration_cap, rows->max_rows);
         if (!d)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "training rows: out of memory");
         vn_duration_features(before, &query, d->x);
@@ -51,8 +51,8 @@ enum vn_rc vn_rows_add(struct vn_rows *rows, const struct vn_fn_stats *before, c
                 if (!sampled->idle[i].calls)
                         continue;
                 struct vn_cold_query cold = {platform, sampled->memory_mb, vn_idle_bin_s(i)};
-                struct vn_cold_row *c = room((void **)&rows->cold, sizeof *c, rows->cold_count, &rows->cold_cap,
-                                             rows->max_rows);
+                struct vn_cold_row *c =
+                        room((void **)&rows->cold, sizeof *c, rows->cold_count, &rows->cold_cap, rows->max_rows);
                 if (!c)
                         return vn_fail(err, VN_RESOURCE_EXHAUSTED, "training rows: out of memory");
                 vn_cold_features(before, &cold, c->x);

@@ -71,35 +71,23 @@ static bool take_field(enum field_id id, struct vn_str v, struct vn_invocation *
 {
         uint64_t flag;
         switch (id) {
-        case FIELD_FUNCTION:
-                return v.len && take_name(v, ret->function, sizeof ret->function);
-        case FIELD_REGION:
-                return take_name(v, ret->region, sizeof ret->region);
-        case FIELD_START:
-                return take_span(v, MAX_TIME_US, &ret->start_us);
-        case FIELD_DURATION:
-                return take_span(v, MAX_SPAN_US, &ret->duration_us);
-        case FIELD_INIT:
-                return take_span(v, MAX_SPAN_US, &ret->init_us);
-        case FIELD_BILLED:
-                return take_span(v, MAX_SPAN_US, &ret->billed_us);
-        case FIELD_MEMORY:
-                return take_mb(v, &ret->memory_mb);
-        case FIELD_MAX_MEMORY:
-                return take_mb(v, &ret->max_memory_mb);
-        case FIELD_PAYLOAD:
-                return take_number(v, MAX_BYTES, &ret->payload_bytes);
-        case FIELD_RESPONSE:
-                return take_number(v, MAX_BYTES, &ret->response_bytes);
-        case FIELD_STATUS:
-                return take_status(v, &ret->status);
+        case FIELD_FUNCTION: return v.len && take_name(v, ret->function, sizeof ret->function);
+        case FIELD_REGION: return take_name(v, ret->region, sizeof ret->region);
+        case FIELD_START: return take_span(v, MAX_TIME_US, &ret->start_us);
+        case FIELD_DURATION: return take_span(v, MAX_SPAN_US, &ret->duration_us);
+        case FIELD_INIT: return take_span(v, MAX_SPAN_US, &ret->init_us);
+        case FIELD_BILLED: return take_span(v, MAX_SPAN_US, &ret->billed_us);
+        case FIELD_MEMORY: return take_mb(v, &ret->memory_mb);
+        case FIELD_MAX_MEMORY: return take_mb(v, &ret->max_memory_mb);
+        case FIELD_PAYLOAD: return take_number(v, MAX_BYTES, &ret->payload_bytes);
+        case FIELD_RESPONSE: return take_number(v, MAX_BYTES, &ret->response_bytes);
+        case FIELD_STATUS: return take_status(v, &ret->status);
         case FIELD_COLD:
                 if (!take_number(v, 1, &flag))
                         return false;
                 ret->cold = flag;
                 return true;
-        case FIELD_COUNT:
-                break;
+        case FIELD_COUNT: break;
         }
         return false;
 }

@@ -6,7 +6,8 @@
 /* gamma = 1.02 / 0.98: the middle of (gamma^i, gamma^(i+1)] is within 2 % of both ends. ln(24 h in us) / ln gamma is
  * 629, so 632 buckets reach a little beyond a day. */
 static const double log_gamma = 0.040005334613699;
-static const double middle = 1.02; /* 2 gamma / (gamma + 1), the point of equal relative error, over the lower bound */
+static const double middle =
+        1.02; /* 2 gamma / (gamma + 1), the point of equal relative error, over the lower bound */
 #define SKETCH_VERSION 1
 
 void vn_sketch_init(struct vn_sketch *sketch)

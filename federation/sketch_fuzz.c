@@ -8,7 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         static struct vn_sketch sketch;
         if (vn_sketch_decode(vn_str_n(data, size), &sketch, NULL) != VN_OK)
                 return 0;
-        VN_AUTO(vn_buf) again = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        again = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
         vn_sketch_encode(&sketch, &again);
         VN_ASSERT(!again.failed && again.len == size && !memcmp(again.ptr, data, size));
         double median_us = vn_sketch_quantile_us(&sketch, 0.5);

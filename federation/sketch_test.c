@@ -65,7 +65,8 @@ TEST(sketch_merge_is_adding_in_any_order)
 TEST(sketch_bytes_round_trip_and_share_above)
 {
         static struct vn_sketch sketch, back;
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
         vn_sketch_init(&sketch);
         CHECK_NEAR(0, vn_sketch_quantile_us(&sketch, 0.5), 0);
         vn_sketch_add(&sketch, -5, 1);
@@ -93,14 +94,14 @@ TEST(sketch_refuses_hostile_bytes)
                 const char *bytes;
                 size_t n;
         } bad[] = {
-                {"", 0},                               /* nothing */
-                {"\x02\x00\x01", 3},                   /* another version */
-                {"\x01\x00", 2},                       /* gap without count */
-                {"\x01\x00\x00", 3},                   /* a count of zero */
-                {"\x01\x80\x00\x01", 4},               /* overlong varint */
-                {"\x01\xff\xff\xff\xff\x7f\x01", 7},   /* above 32 bits */
-                {"\x01\xff\xff\xff\xff\x0f\x01", 7},   /* beyond the last bucket */
-                {"\x01\xf8\x04\x01", 4},               /* bucket 632 of 632 */
+                {"", 0},                                 /* nothing */
+                {"\x02\x00\x01", 3},                     /* another version */
+                {"\x01\x00", 2},                         /* gap without count */
+                {"\x01\x00\x00", 3},                     /* a count of zero */
+                {"\x01\x80\x00\x01", 4},                 /* overlong varint */
+                {"\x01\xff\xff\xff\xff\x7f\x01", 7},     /* above 32 bits */
+                {"\x01\xff\xff\xff\xff\x0f\x01", 7},     /* beyond the last bucket */
+                {"\x01\xf8\x04\x01", 4},                 /* bucket 632 of 632 */
                 {"\x01\x80\x80\x80\x80\x80\x80\x80", 8}, /* never ends */
         };
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -116,7 +117,8 @@ TEST(sketch_refuses_hostile_bytes)
                         noise[k] = (char)vn_rng_u64(&rng);
                 if (vn_sketch_decode(vn_str_n(noise, n), &sketch, NULL) != VN_OK)
                         continue;
-                VN_AUTO(vn_buf) again = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
+                VN_AUTO(vn_buf)
+                again = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
                 vn_sketch_encode(&sketch, &again);
                 CHECK(again.len == n && !memcmp(again.ptr, noise, n)); /* one form for each sketch */
         }

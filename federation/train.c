@@ -201,15 +201,24 @@ static enum vn_rc train_both(const struct vn_model *model, const struct vn_rows 
 {
         size_t first = vn_net_parameters(&model->shape.net[VN_NET_DURATION]);
         struct job duration = {
-                .shape = &model->shape.net[VN_NET_DURATION], .config = config, .rows = rows->duration,
+                .shape = &model->shape.net[VN_NET_DURATION],
+                .config = config,
+                .rows = rows->duration,
                 .count = rows->duration_count < rows->max_rows ? rows->duration_count : rows->max_rows,
-                .parameters = first, .loss = duration_row_loss, .global = model->parameters, .p = p,
+                .parameters = first,
+                .loss = duration_row_loss,
+                .global = model->parameters,
+                .p = p,
         };
         struct job cold = {
-                .shape = &model->shape.net[VN_NET_COLD], .config = config, .rows = rows->cold,
+                .shape = &model->shape.net[VN_NET_COLD],
+                .config = config,
+                .rows = rows->cold,
                 .count = rows->cold_count < rows->max_rows ? rows->cold_count : rows->max_rows,
-                .parameters = model->parameter_count - first, .loss = cold_row_loss,
-                .global = model->parameters + first, .p = p + first,
+                .parameters = model->parameter_count - first,
+                .loss = cold_row_loss,
+                .global = model->parameters + first,
+                .p = p + first,
         };
         result->samples = duration.count + cold.count;
         VN_TRY(train_net(&duration, config->seed, result, err));

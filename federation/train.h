@@ -38,13 +38,13 @@ void vn_rows_shuffle_labels(struct vn_rows *rows, uint64_t seed);
 
 struct vn_train_config {
         uint64_t seed;
-        uint32_t epochs, batch;   /* 1..1000, 1..4096 */
-        double learning_rate;     /* 0 < rate <= 1 */
-        double clip_norm;         /* of a batch's gradient; 0: 5 */
-        double weight_decay;      /* pulls towards the global parameters (FedProx's mu); 0: none */
+        uint32_t epochs, batch; /* 1..1000, 1..4096 */
+        double learning_rate;   /* 0 < rate <= 1 */
+        double clip_norm;       /* of a batch's gradient; 0: 5 */
+        double weight_decay;    /* pulls towards the global parameters (FedProx's mu); 0: none */
 };
 struct vn_train_result {
-        uint64_t samples; /* duration rows plus cold rows */
+        uint64_t samples;               /* duration rows plus cold rows */
         double loss_before, loss_after; /* mean over rows, both nets */
         double update_norm;
 };

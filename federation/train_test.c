@@ -51,8 +51,10 @@ static void calls_of_minute(struct world *world, struct vn_windower *w, const st
                 double log_us = nature->base + nature->payload_slope * (payload - nature->payload_mean) -
                                 nature->cpu_share * vn_log(memory / 512.0) + (cold ? nature->cold_factor : 0) +
                                 0.25 * vn_rng_normal(&world->rng);
-                struct vn_invocation call = {.start_us = START + (int64_t)(at_s * 1e6), .memory_mb = memory,
-                                             .duration_us = (int64_t)vn_exp(log_us), .cold = cold,
+                struct vn_invocation call = {.start_us = START + (int64_t)(at_s * 1e6),
+                                             .memory_mb = memory,
+                                             .duration_us = (int64_t)vn_exp(log_us),
+                                             .cold = cold,
                                              .payload_bytes = (uint64_t)vn_exp(payload)};
                 snprintf(call.function, sizeof call.function, "fn-%d", f);
                 CHECK_OK(vn_windower_add(w, &call, NULL));
@@ -115,7 +117,8 @@ static void world_done(struct world *world)
 static void evaluate(const struct world *world, const size_t account_end[ACCOUNTS], const struct vn_model *first,
                      const struct vn_model *last, struct vn_eval_result *ret)
 {
-        VN_AUTO(vn_evaluation) e = NULL;
+        VN_AUTO(vn_evaluation)
+        e = NULL;
         const struct vn_model *models[2] = {first, last};
         CHECK_OK(vn_evaluation_new(models, 2, 1000, &e, NULL));
         for (size_t i = 0, a = 0; i < world->window_count; i++) {
@@ -135,11 +138,13 @@ static void federate(struct world *world, struct vn_model *model, int rounds)
         for (int round = 0; round < rounds; round++) {
                 struct vn_update updates[ACCOUNTS];
                 for (int a = 0; a < ACCOUNTS; a++) {
-                        struct vn_train_config config = {.seed = (uint64_t)(100 * round + a), .epochs = 6, .batch = 32,
+                        struct vn_train_config config = {.seed = (uint64_t)(100 * round + a),
+                                                         .epochs = 6,
+                                                         .batch = 32,
                                                          .learning_rate = 0.004};
                         struct vn_train_result result;
-                        CHECK_OK(vn_train_local(model, &world->account[a].rows, &config, deltas + (size_t)a * n, &result,
-                                                NULL));
+                        CHECK_OK(vn_train_local(model, &world->account[a].rows, &config, deltas + (size_t)a * n,
+                                                &result, NULL));
                         updates[a] = (struct vn_update){world->account[a].name, (double)result.samples,
                                                         deltas + (size_t)a * n};
                 }
@@ -158,8 +163,10 @@ static void run(uint64_t seed, bool shuffle, struct vn_eval_result *ret, uint8_t
         world_make(&world, seed, account_end);
         for (int a = 0; shuffle && a < ACCOUNTS; a++)
                 vn_rows_shuffle_labels(&world.account[a].rows, seed + (uint64_t)a);
-        VN_AUTO(vn_model) first = NULL;
-        VN_AUTO(vn_model) last = NULL;
+        VN_AUTO(vn_model)
+        first = NULL;
+        VN_AUTO(vn_model)
+        last = NULL;
         CHECK_OK(vn_model_new(&vn_model_shape_default, 5, &first, NULL));
         CHECK_OK(vn_model_clone(first, &last, NULL));
         federate(&world, last, 4);
@@ -168,7 +175,8 @@ static void run(uint64_t seed, bool shuffle, struct vn_eval_result *ret, uint8_t
         evaluate(&world, account_end, first, last, ret);
         world_done(&world);
         printf("  %s: windows %llu, mean %.4f, median %.4f, baseline %.4f, first %.4f, last %.4f, cold %.4f -> %.4f "
-               "(%.4f)\n", shuffle ? "shuffled" : "true labels", (unsigned long long)ret->windows, ret->mean_loss,
+               "(%.4f)\n",
+               shuffle ? "shuffled" : "true labels", (unsigned long long)ret->windows, ret->mean_loss,
                ret->median_loss, ret->baseline_loss, ret->loss[0], ret->loss[1], ret->cold_brier[0],
                ret->cold_brier[1], ret->cold_base_brier);
 }
@@ -201,7 +209,8 @@ TEST(federated_training_repeats_to_the_bit)
 
 TEST(training_refuses_bad_configurations_and_no_rows)
 {
-        VN_AUTO(vn_model) model = NULL;
+        VN_AUTO(vn_model)
+        model = NULL;
         CHECK_OK(vn_model_new(&vn_model_shape_default, 5, &model, NULL));
         struct vn_duration_row row = {.y = 1, .weight = 1};
         struct vn_rows rows = {.duration_count = 1, .max_rows = 1, .duration = &row};
@@ -225,7 +234,8 @@ TEST(training_refuses_bad_configurations_and_no_rows)
 
 static enum vn_rc pass(void)
 {
-        VN_AUTO(vn_model) model = NULL;
+        VN_AUTO(vn_model)
+        model = NULL;
         VN_TRY(vn_model_new(&vn_model_shape_default, 5, &model, NULL));
         struct vn_rows rows;
         vn_rows_init(&rows, 100);

@@ -14,7 +14,7 @@ const uint32_t vn_idle_upper_s[VN_IDLE_BINS] = {1,   5,   15,  30,   60,   120, 
 struct open_window {
         struct open_window *next; /* a later start */
         bool has_sample;
-        int64_t last_call_us;     /* whose memory the window shows */
+        int64_t last_call_us; /* whose memory the window shows */
         int64_t last_sample_us;
         struct vn_window full, sampled;
 };
@@ -74,7 +74,8 @@ enum vn_rc vn_windower_new(const struct vn_window_config *config, struct vn_wind
         if (!config->max_functions || config->max_functions > 1000000 ||
             !(config->sample_rate >= 0 && config->sample_rate <= 1) || config->grace_us < 0)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "windower: configuration out of range");
-        VN_AUTO(vn_windower) w = vn_alloc(sizeof *w);
+        VN_AUTO(vn_windower)
+        w = vn_alloc(sizeof *w);
         if (!w)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "windower: out of memory");
         w->config = *config;
@@ -183,8 +184,7 @@ static void count_idle(struct vn_window *window, int64_t idle_us, bool cold)
         window->idle_sum_us += (uint64_t)idle_us;
 }
 
-static void count_call(struct vn_window *window, const struct vn_invocation *call, int64_t idle_us,
-                       int64_t *last_us)
+static void count_call(struct vn_window *window, const struct vn_invocation *call, int64_t idle_us, int64_t *last_us)
 {
         if (call->memory_mb && call->start_us >= *last_us) {
                 window->memory_mb = call->memory_mb;

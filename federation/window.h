@@ -68,7 +68,7 @@ struct vn_window {
         struct vn_sketch durations;
 };
 void vn_window_merge(struct vn_window *into, const struct vn_window *from); /* same function, region and start */
-static inline double vn_window_log_mean(const struct vn_window *w) /* mean of ln(us); 0 without calls */
+static inline double vn_window_log_mean(const struct vn_window *w)          /* mean of ln(us); 0 without calls */
 {
         return w->calls ? w->log_duration_sum / w->calls : 0;
 }

@@ -40,11 +40,13 @@ static enum vn_rc see(void *ctx, const struct vn_window *full, const struct vn_w
         return VN_OK;
 }
 
-static const struct vn_window_config usual = {.max_functions = 100, .sample_rate = 0.1, .seed = 7, .grace_us = 5000000};
+static const struct vn_window_config usual = {
+        .max_functions = 100, .sample_rate = 0.1, .seed = 7, .grace_us = 5000000};
 
 TEST(window_counts_what_it_should)
 {
-        VN_AUTO(vn_windower) w = NULL;
+        VN_AUTO(vn_windower)
+        w = NULL;
         static struct seen seen;
         memset(&seen, 0, sizeof seen);
         CHECK_OK(vn_windower_new(&usual, &w, NULL));
@@ -95,13 +97,14 @@ TEST(window_counts_what_it_should)
 /* Different arrival orders within an open window: the same windows and the same sample. */
 static uint64_t hash_of_order(const size_t *order, size_t n, double *ret_share)
 {
-        VN_AUTO(vn_windower) w = NULL;
+        VN_AUTO(vn_windower)
+        w = NULL;
         static struct seen seen;
         memset(&seen, 0, sizeof seen);
         CHECK_OK(vn_windower_new(&usual, &w, NULL));
         for (size_t i = 0; i < n; i++) {
-                struct vn_invocation call = call_at(order[i] % 2 ? "odd" : "even", (int64_t)order[i] * 7919 % 60000000,
-                                                    1000 + (int64_t)order[i]);
+                struct vn_invocation call = call_at(order[i] % 2 ? "odd" : "even",
+                                                    (int64_t)order[i] * 7919 % 60000000, 1000 + (int64_t)order[i]);
                 CHECK_OK(vn_windower_add(w, &call, NULL));
         }
         CHECK_OK(vn_windower_close(w, START + 600000000, see, &seen, NULL));
@@ -132,7 +135,8 @@ TEST(window_sample_is_a_tenth_whatever_the_order)
 
 TEST(window_emits_by_start_and_keeps_what_a_failing_sender_refused)
 {
-        VN_AUTO(vn_windower) w = NULL;
+        VN_AUTO(vn_windower)
+        w = NULL;
         static struct seen seen;
         memset(&seen, 0, sizeof seen);
         CHECK_OK(vn_windower_new(&usual, &w, NULL));
@@ -161,7 +165,8 @@ TEST(window_bounds_hold)
 {
         struct vn_window_config config = usual;
         config.max_functions = 2;
-        VN_AUTO(vn_windower) w = NULL;
+        VN_AUTO(vn_windower)
+        w = NULL;
         CHECK_OK(vn_windower_new(&config, &w, NULL));
         struct vn_invocation call = call_at("a", 0, 1);
         CHECK_OK(vn_windower_add(w, &call, NULL));
@@ -207,15 +212,15 @@ TEST(scrub_refuses_malformed_records_without_repeating_them)
         static const struct {
                 struct vn_field field;
         } bad[] = {
-                {{VN_STR("duration_us"), VN_STR("-1")}},    {{VN_STR("duration_us"), VN_STR("1e3")}},
-                {{VN_STR("duration_us"), VN_STR("")}},      {{VN_STR("cold"), VN_STR("yes")}},
-                {{VN_STR("status"), VN_STR("SECRET42")}},   {{VN_STR("memory_mb"), VN_STR("99999999")}},
-                {{VN_STR("region"), VN_STR("a b")}},        {{VN_STR("region"), VN_STR("\x01")}},
-                {{VN_STR("function"), VN_STR("twice")}},    {{VN_STR("start_us"), VN_STR("9")}},
+                {{VN_STR("duration_us"), VN_STR("-1")}},  {{VN_STR("duration_us"), VN_STR("1e3")}},
+                {{VN_STR("duration_us"), VN_STR("")}},    {{VN_STR("cold"), VN_STR("yes")}},
+                {{VN_STR("status"), VN_STR("SECRET42")}}, {{VN_STR("memory_mb"), VN_STR("99999999")}},
+                {{VN_STR("region"), VN_STR("a b")}},      {{VN_STR("region"), VN_STR("\x01")}},
+                {{VN_STR("function"), VN_STR("twice")}},  {{VN_STR("start_us"), VN_STR("9")}},
         };
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-                struct vn_field fields[3] = {{VN_STR("function"), VN_STR("f")}, {VN_STR("start_us"), VN_STR("5")},
-                                             bad[i].field};
+                struct vn_field fields[3] = {
+                        {VN_STR("function"), VN_STR("f")}, {VN_STR("start_us"), VN_STR("5")}, bad[i].field};
                 struct vn_invocation call;
                 struct vn_err err = {0};
                 uint64_t dropped = 0;
@@ -238,7 +243,8 @@ TEST(hold_out_is_one_in_eight_and_fixed)
 
 static enum vn_rc windower_pass(void)
 {
-        VN_AUTO(vn_windower) w = NULL;
+        VN_AUTO(vn_windower)
+        w = NULL;
         static struct seen seen;
         memset(&seen, 0, sizeof seen);
         VN_TRY(vn_windower_new(&usual, &w, NULL));

@@ -349,7 +349,7 @@ static enum vn_refusal gate(struct vn_server *server, const struct vn_submission
                                       .max_norm = VN_UPDATE_MAX_NORM,
                                       .max_weight = VN_UPDATE_MAX_WEIGHT};
         struct vn_gate_header header = {s->round, s->base_version, s->samples, s->total_bytes};
-        struct vn_gate_check check;
+        struct vn_gate_check check = {0};
         double norm;
         enum vn_refusal refusal = vn_gate_begin(&rules, &header, &check);
         if (refusal == VN_ACCEPTED)

@@ -76,8 +76,12 @@ static struct vn_window window_of(uint64_t account_id, int minute)
         struct vn_rng rng;
         vn_rng_seed(&rng, account_id * 1000 + (uint64_t)minute);
         double payload = 6 + vn_rng_normal(&rng);
-        struct vn_window w = {.function = "f", .region = "r", .start_us = START + minute * VN_WINDOW_US, .calls = 4,
-                              .memory_mb = 512, .payload_log_sum = 4 * payload,
+        struct vn_window w = {.function = "f",
+                              .region = "r",
+                              .start_us = START + minute * VN_WINDOW_US,
+                              .calls = 4,
+                              .memory_mb = 512,
+                              .payload_log_sum = 4 * payload,
                               .log_duration_sum = 4 * (10 + 0.5 * payload + 0.05 * vn_rng_normal(&rng))};
         w.log_duration_sum_sq = w.log_duration_sum * w.log_duration_sum / 4;
         return w;
@@ -85,7 +89,8 @@ static struct vn_window window_of(uint64_t account_id, int minute)
 
 static void store_windows(struct vn_server *server)
 {
-        VN_AUTO(vn_batch) batch = vn_batch_new();
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
         for (uint64_t account = 1; account <= ACCOUNTS; account++)
                 for (int minute = 0; minute < MINUTES; minute++) {
                         struct vn_window w = window_of(account, minute);
@@ -180,7 +185,8 @@ TEST(round_with_good_updates_is_promoted_and_stays)
         vn_rounds_figures(s, &figures);
         CHECK_INT(2, figures.model_version);
         CHECK_INT(1, figures.rounds);
-        CHECK(figures.eval_loss_last < figures.eval_loss_first && figures.eval_loss_last < figures.eval_loss_baseline);
+        CHECK(figures.eval_loss_last < figures.eval_loss_first &&
+              figures.eval_loss_last < figures.eval_loss_baseline);
         CHECK(!memcmp(vn_rounds_model(s)->parent, s->rounds->first->hash, 32));
         CHECK(s->rounds->models[1].decision_id[0]); /* a recorded decision */
         CHECK_TEXT("promoted", s->rounds->rounds[0].state);

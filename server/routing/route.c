@@ -246,7 +246,8 @@ static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity
         uint64_t hash = vn_workload_hash(who->tenant, request->workload);
         struct vn_view_ref *ref = vn_route_find(loop->table, hash, who->tenant, vn_str(request->workload));
         if (!ref)
-                return vn_fail(err, VN_NOT_FOUND, "workload: no account lists a function \"%.100s\", or none has sent prices yet",
+                return vn_fail(err, VN_NOT_FOUND,
+                               "workload: no account lists a function \"%.100s\", or none has sent prices yet",
                                request->workload);
         uint64_t key = request->request_id[0]
                                ? vn_hash64(request->request_id, strlen(request->request_id), hash ^ caller_hash(who))

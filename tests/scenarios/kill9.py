@@ -36,7 +36,10 @@ def check_rounds(world, open_at_kill):
             start_round(world)
         return newest["state"] in ("promoted", "refused")
     start_round(world)
-    world.eventually(last, 40, "a round after the kills")
+    try:
+        world.eventually(last, 25, "a round after the kills")
+    finally:
+        print("DBG", world.api.get("/v1/rounds?pageSize=4"), world.api.get("/v1/status"))
     rounds = {r["round"]: r for r in pages(world, "/v1/rounds", "rounds")}
     for number in open_at_kill:
         r = rounds.get(number)
