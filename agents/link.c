@@ -38,7 +38,9 @@ static enum vn_rc tell(struct vn_grpc_channel *channel, const char *path, const 
         VN_AUTO(vn_arena)
         arena;
         ProtobufCMessage *reply = NULL;
-        struct vn_grpc_method method = {path, &vane__v1__ack__descriptor, CALL_US, false};
+        /* Waits for the line: a call that fails at once ends the polling that makes a new one, and after a restart of
+         * the server the handshake would stand still until the server gives it up. */
+        struct vn_grpc_method method = {path, &vane__v1__ack__descriptor, CALL_US, true};
         vn_arena_init(&arena, 65536);
         return vn_grpc_unary(channel, &method, request, &arena, &reply, err);
 }

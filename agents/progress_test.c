@@ -35,7 +35,7 @@ TEST(progress_refuses_a_damaged_file)
                 "[]",
                 "{\"collected_until_us\":\"x\",\"commands\":[]}",
                 "{\"collected_until_us\":1,\"commands\":[1]}",
-                "{\"collected_until_us\":1,\"commands\":[{\"id\":\"a\",\"guard\":\"\",\"error\":\"\",\"memory_mb\":-"
+                "{\"collected_until_us\":1,\"commands\":[{\"id\":\"a\",\"guard\":\"\",\"error\":\"\",&
                 "1}]}",
         };
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
