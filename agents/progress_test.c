@@ -35,8 +35,7 @@ TEST(progress_refuses_a_damaged_file)
                 "[]",
                 "{\"collected_until_us\":\"x\",\"commands\":[]}",
                 "{\"collected_until_us\":1,\"commands\":[1]}",
-                "{\"collected_until_us\":1,\"commands\":[{\"id\":\"a\",\"guard\":\"\",\"error\":\"\",&
-                "1}]}",
+                "{\"collected_until_us\":1,\"commands\":[{\"id\":\"a\",\"memory_mb\":-1}]}",
         };
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
                 CHECK_OK(vn_file_write_atomic(path, vn_str(bad[i]), 0600, NULL));

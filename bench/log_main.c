@@ -95,7 +95,7 @@ static void read_back(struct vn_store *store, uint64_t count, const struct vn_no
 int main(void)
 {
         struct vn_err err = {.rc = VN_OK};
-        struct vn_note_key *key;
+        struct vn_note_key *key = NULL;
         struct vn_store *store;
         struct vn_store_stats stats;
         char root[512], dir[560];

@@ -153,8 +153,8 @@ TEST(a_flex_site_is_replaced_by_a_long_running_put)
         CHECK_INT(wanted,
                   vn_platform_memory(t.sim->platform, vn_demo_deployment(t.sim->demo, 2, f), t.clock.time_us));
         static const char *const bad[] = {"", "{}", "{\"location\":\"x\",\"properties\":{}}",
-                                          "{\"location\":\"x\",\"properties\":{\"functionAppConfig\":{"
-                                          "\"scaleAndConcurrency\":{\"instanceMemoryMB\":1000}}}}"};
+                                          ("{\"location\":\"x\",\"properties\":{\"functionAppConfig\":{"
+                                           "\"scaleAndConcurrency\":{\"instanceMemoryMB\":1000}}}}")};
         for (size_t i = 0; i < 4; i++) {
                 call(&t, &c, token, "PUT", path, V, bad[i]);
                 CHECK_INT(400, c.response.status);

@@ -20,7 +20,7 @@ struct options {
 static enum vn_rc parse(int argc, char **argv, struct options *ret, struct vn_err *err)
 {
         *ret = (struct options){.seed = 1};
-        for (int i = 1; i < argc; i++) {
+        for (int i = 1; i < argc; i += 2) {
                 struct vn_str value = i + 1 < argc ? vn_str(argv[i + 1]) : VN_STR("");
                 bool good = value.len > 0;
                 if (!strcmp(argv[i], "--state"))
@@ -33,7 +33,6 @@ static enum vn_rc parse(int argc, char **argv, struct options *ret, struct vn_er
                         return vn_fail(err, VN_INVALID_ARGUMENT, "unknown option %s", argv[i]);
                 if (!good)
                         return vn_fail(err, VN_INVALID_ARGUMENT, "%s needs a fitting value", argv[i]);
-                i++;
         }
         if (!ret->state)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "usage: vane-sim --state DIR [--seed N] [--port-base P]");
