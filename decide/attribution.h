@@ -3,7 +3,7 @@
  *   groups against a named baseline: the other candidate. v(S) = margin when the groups in S have the choice's values
  *   and the rest the other's, so v(nothing) = 0 and v(all) = margin; the values add up to it (1e-9; here 1e-12).
  * Threads: any; pure; only the counterfactual allocates (it decides again on a copy of the view).
- * Units: USD a million calls. Source: Shapley 1953; weights |S|!(n-|S|-1)!/n!. */
+ * Units: USD a million calls. Source: Shapley 1953; weights |S|!(n-|S|-1)!/n!, in the closed form of shapley.c. */
 #ifndef VANE_DECIDE_ATTRIBUTION_H
 #define VANE_DECIDE_ATTRIBUTION_H
 
@@ -35,10 +35,6 @@ void vn_attribute_record(const struct vn_record *record, struct vn_attribution *
 /* "0.41 against 0.66 USD a million" */
 void vn_group_detail(enum vn_group group, const struct vn_features *choice, const struct vn_features *other,
                      char *ret, size_t ret_bytes);
-
-/* Exact Shapley values of any game of up to 12 players; v has 2^players entries, index = bit set. */
-#define VN_SHAPLEY_MAX_PLAYERS 12
-void vn_shapley(const double *v, unsigned players, double *ret);
 
 /* With one feasible candidate: the smallest set of exclusion reasons (bits) that covers all the others. */
 uint32_t vn_smallest_exclusions(const struct vn_record *record);

@@ -9,66 +9,13 @@
 static const struct vn_live idle_live;
 static const struct vn_weights even = {.7, 5e-5};
 
-static struct vn_features random_features(struct vn_rng *rng)
-{
-        struct vn_features f;
-        float *all = (float *)&f;
-        const double high[] = {.02, 400, 99, .4, .2, 9, 90000, 500000, 1, 1500000, .2, 1};
-        for (size_t i = 0; i < sizeof high / sizeof *high; i++)
-                all[i] = (float)(vn_rng_unit(rng) * high[i]);
-        return f;
-}
-
-TEST(shapley_of_known_games)
-{
-        /* Glove game: players 0 and 1 hold left gloves, 2 the right one: 1/6, 1/6, 2/3. */
-        double v[8] = {0, 0, 0, 0, 0, 1, 1, 1}, phi[VN_SHAPLEY_MAX_PLAYERS];
-        vn_shapley(v, 3, phi);
-        CHECK_NEAR(1.0 / 6, phi[0], 1e-15);
-        CHECK_NEAR(1.0 / 6, phi[1], 1e-15);
-        CHECK_NEAR(2.0 / 3, phi[2], 1e-15);
-        double one[2] = {3, 5};
-        vn_shapley(one, 1, phi);
-        CHECK_NEAR(2, phi[0], 0);
-}
-
-TEST(shapley_is_efficient_symmetric_linear_and_zero_for_dummies)
-{
-        struct vn_rng rng;
-        vn_rng_seed(&rng, test_seed());
-        for (unsigned n = 2; n <= VN_SHAPLEY_MAX_PLAYERS; n++) {
-                static double v[4096], w[4096], mix[4096];
-                double a[12], b[12], c[12], sum = 0;
-                for (uint32_t s = 0; s < 1u << n; s++) {
-                        /* Player 0 is a dummy; players n-1 and n-2 are alike, in v. */
-                        uint32_t t = s & ~1u, hi = t >> (n - 2) & 3;
-                        if (n > 3 && hi == 2)
-                                t = (t & ~(3u << (n - 2))) | 1u << (n - 2);
-                        v[s] = t == s ? vn_rng_unit(&rng) : v[t];
-                        w[s] = vn_rng_unit(&rng);
-                        mix[s] = 2 * v[s] - 3 * w[s];
-                }
-                vn_shapley(v, n, a);
-                vn_shapley(w, n, b);
-                vn_shapley(mix, n, c);
-                for (unsigned i = 0; i < n; i++) {
-                        sum += a[i];
-                        CHECK_NEAR(2 * a[i] - 3 * b[i], c[i], 1e-13);
-                }
-                CHECK_NEAR(v[(1u << n) - 1] - v[0], sum, 1e-13);
-                CHECK(a[0] == 0);
-                if (n > 3)
-                        CHECK_NEAR(a[n - 1], a[n - 2], 1e-13);
-        }
-}
-
 TEST(attribution_adds_up_to_the_margin)
 {
         struct vn_rng rng;
         double worst = 0;
         vn_rng_seed(&rng, test_seed());
         for (unsigned i = 0; i < 3000; i++) {
-                struct vn_features a = random_features(&rng), b = random_features(&rng);
+                struct vn_features a = testing_features(&rng), b = testing_features(&rng);
                 struct vn_attribution x, y;
                 vn_attribute(&a, &b, &even, &x);
                 double margin = vn_features_score(&b, &even) - vn_features_score(&a, &even);
@@ -86,7 +33,7 @@ TEST(attribution_gives_equal_features_exactly_nothing)
         struct vn_rng rng;
         vn_rng_seed(&rng, test_seed());
         for (unsigned g = 0; g < VN_FEATURE_GROUPS; g++) {
-                struct vn_features a = random_features(&rng), b = a;
+                struct vn_features a = testing_features(&rng), b = a;
                 struct vn_attribution x;
                 switch ((enum vn_group)g) {
                 case VN_FEATURE_PRICE: b.rate *= 2; break;

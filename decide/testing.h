@@ -82,4 +82,14 @@ static inline struct vn_question testing_question(struct vn_rng *rng)
                                     .response_bytes = (uint32_t)vn_rng_below(rng, 50000)};
 }
 
+static inline struct vn_features testing_features(struct vn_rng *rng)
+{
+        struct vn_features f;
+        float *all = (float *)&f;
+        const double high[] = {.02, 400, 99, .4, .2, 9, 90000, 500000, 1, 1500000, .2, 1};
+        for (size_t i = 0; i < sizeof high / sizeof *high; i++)
+                all[i] = (float)(vn_rng_unit(rng) * high[i]);
+        return f;
+}
+
 #endif
