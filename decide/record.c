@@ -246,7 +246,7 @@ static void rest(struct walk *w, struct vn_record *r)
 static void (*const walks[VN_RECORD_GROUPS])(struct walk *, struct vn_record *) = {identity, question, choice,
                                                                                    reasons,  outcome,  rest};
 
-static void header_write(const struct vn_record *r, uint8_t ret[VN_RECORD_HEADER_BYTES])
+void vn_record_header_write(const struct vn_record *r, uint32_t count, uint8_t ret[VN_RECORD_HEADER_BYTES])
 {
         struct vn_out out = {.p = ret, .cap = VN_RECORD_HEADER_BYTES};
         vn_put(&out, "VR", 2);
@@ -258,10 +258,10 @@ static void header_write(const struct vn_record *r, uint8_t ret[VN_RECORD_HEADER
         vn_put_le(&out, r->id.sequence, 8);
         vn_put_le(&out, (uint64_t)r->time_us, 8);
         vn_put_le(&out, r->decide_version, 4);
-        vn_put_le(&out, 0, 2);
+        vn_put_le(&out, count > 1 ? count : 0, 2);
 }
 
-static bool header_read(const uint8_t *header, struct vn_record *r)
+bool vn_record_header_read(const uint8_t *header, struct vn_record *r, uint32_t *ret_count)
 {
         struct vn_in in = {.p = header, .len = VN_RECORD_HEADER_BYTES, .at = 3};
         unsigned kind = (unsigned)vn_take_le(&in, 1), groups = (unsigned)vn_take_le(&in, 2);
@@ -271,7 +271,10 @@ static bool header_read(const uint8_t *header, struct vn_record *r)
         r->id.sequence = vn_take_le(&in, 8);
         r->time_us = (int64_t)vn_take_le(&in, 8);
         r->decide_version = (uint32_t)vn_take_le(&in, 4);
-        return kind >= 1 && kind < VN_RECORD_KIND_COUNT && groups == VN_RECORD_GROUPS && vn_take_le(&in, 2) == 0;
+        uint32_t count = (uint32_t)vn_take_le(&in, 2);
+        *ret_count = count ? count : 1;
+        return kind >= 1 && kind < VN_RECORD_KIND_COUNT && groups == VN_RECORD_GROUPS && count != 1 &&
+               count <= VN_RUN_MAX;
 }
 
 static bool outcome_empty(const struct vn_record *r)
@@ -280,25 +283,60 @@ static bool outcome_empty(const struct vn_record *r)
                !r->outcome_of.loop && !r->outcome_of.sequence;
 }
 
-enum vn_rc vn_record_encode(const struct vn_record *record, uint8_t *ret, size_t cap, size_t *ret_len,
-                            struct vn_err *err)
+void vn_record_group_write(struct vn_out *out, unsigned group, const struct vn_record *record)
 {
-        uint8_t header[VN_RECORD_HEADER_BYTES], body[VN_RECORD_MAX_BYTES];
-        struct vn_frame frame = {.header = header, .erased = record->erased, .seed = record->seed};
-        struct vn_out groups = {.p = body, .cap = sizeof body}, out = {.p = ret, .cap = cap};
-        struct walk w = {.out = &groups};
+        struct walk w = {.out = out};
         union {
                 const struct vn_record *in;
                 struct vn_record *walked;
         } cast = {.in = record}; /* a walk that writes does not change the record */
+        if (!(record->erased >> group & 1) && !(group == VN_GROUP_OUTCOME && outcome_empty(record)))
+                walks[group](&w, cast.walked);
+}
 
-        header_write(record, header);
+bool vn_record_group_read(struct vn_str bytes, unsigned group, struct vn_record *ret)
+{
+        struct vn_in in = {.p = (const uint8_t *)bytes.ptr, .len = bytes.len};
+        struct walk w = {.in = &in};
+        if (in.len)
+                walks[group](&w, ret);
+        return !in.bad && in.at == in.len;
+}
+
+void vn_record_frame_init(struct vn_frame *ret, const struct vn_record *record, const uint8_t *header)
+{
+        *ret = (struct vn_frame){.header = header, .erased = record->erased, .seed = record->seed};
+        for (unsigned g = 0; g < VN_RECORD_GROUPS; g++) {
+                ret->salt[g] = record->salt[g];
+                ret->commitment[g] = record->erased_commitment[g];
+        }
+}
+
+void vn_record_frame_copy(const struct vn_frame *frame, struct vn_record *ret)
+{
+        ret->erased = frame->erased;
+        if (frame->seed)
+                memcpy(ret->seed, frame->seed, VN_RECORD_SEED_BYTES);
+        for (unsigned g = 0; g < VN_RECORD_GROUPS; g++) {
+                if (frame->salt[g])
+                        memcpy(ret->salt[g], frame->salt[g], VN_RECORD_SEED_BYTES);
+                if (frame->commitment[g])
+                        memcpy(ret->erased_commitment[g], frame->commitment[g], 32);
+        }
+}
+
+enum vn_rc vn_record_encode(const struct vn_record *record, uint8_t *ret, size_t cap, size_t *ret_len,
+                            struct vn_err *err)
+{
+        uint8_t header[VN_RECORD_HEADER_BYTES], body[VN_RECORD_MAX_BYTES];
+        struct vn_frame frame;
+        struct vn_out groups = {.p = body, .cap = sizeof body}, out = {.p = ret, .cap = cap};
+
+        vn_record_header_write(record, 1, header);
+        vn_record_frame_init(&frame, record, header);
         for (unsigned g = 0; g < VN_RECORD_GROUPS; g++) {
                 size_t from = groups.len;
-                frame.salt[g] = record->salt[g];
-                frame.commitment[g] = record->erased_commitment[g];
-                if (!(record->erased >> g & 1) && !(g == VN_GROUP_OUTCOME && outcome_empty(record)))
-                        walks[g](&w, cast.walked);
+                vn_record_group_write(&groups, g, record);
                 frame.group[g] = vn_str_n(body + from, groups.len - from);
         }
         vn_frame_write(&out, &frame);
@@ -312,26 +350,18 @@ enum vn_rc vn_record_decode(struct vn_str bytes, struct vn_record *ret, struct v
 {
         struct vn_frame frame;
         uint8_t again[VN_RECORD_MAX_BYTES];
+        uint32_t count;
         size_t n;
         VN_TRY(vn_frame_read(bytes, &frame, err));
         memset(ret, 0, sizeof *ret);
-        if (!header_read(frame.header, ret))
+        if (!vn_record_header_read(frame.header, ret, &count))
                 return vn_fail(err, VN_DATA_LOSS, "the record's header is damaged");
-        ret->erased = frame.erased;
-        if (frame.seed)
-                memcpy(ret->seed, frame.seed, VN_RECORD_SEED_BYTES);
-        for (unsigned g = 0; g < VN_RECORD_GROUPS; g++) {
-                struct vn_in in = {.p = (const uint8_t *)frame.group[g].ptr, .len = frame.group[g].len};
-                struct walk w = {.in = &in};
-                if (frame.salt[g])
-                        memcpy(ret->salt[g], frame.salt[g], VN_RECORD_SEED_BYTES);
-                if (frame.commitment[g])
-                        memcpy(ret->erased_commitment[g], frame.commitment[g], 32);
-                if (in.len)
-                        walks[g](&w, ret);
-                if (in.bad || in.at != in.len)
+        if (count > 1)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "this record holds %u decisions", count);
+        vn_record_frame_copy(&frame, ret);
+        for (unsigned g = 0; g < VN_RECORD_GROUPS; g++)
+                if (!vn_record_group_read(frame.group[g], g, ret))
                         return vn_fail(err, VN_DATA_LOSS, "the record's group %u is damaged", g);
-        }
         VN_TRY(vn_record_encode(ret, again, sizeof again, &n, err));
         if (n != bytes.len || memcmp(again, bytes.ptr, n))
                 return vn_fail(err, VN_DATA_LOSS, "the record is not in its canonical form");
@@ -344,7 +374,7 @@ enum vn_rc vn_record_peek(struct vn_str bytes, struct vn_record_index *ret, stru
         struct vn_record head;
         VN_TRY(vn_frame_read(bytes, &frame, err));
         memset(ret, 0, sizeof *ret);
-        if (!header_read(frame.header, &head))
+        if (!vn_record_header_read(frame.header, &head, &ret->count))
                 return vn_fail(err, VN_DATA_LOSS, "the record's header is damaged");
         ret->kind = head.kind;
         ret->id = head.id;
@@ -354,6 +384,8 @@ enum vn_rc vn_record_peek(struct vn_str bytes, struct vn_record_index *ret, stru
                 struct vn_in in = {.p = (const uint8_t *)frame.group[g].ptr, .len = frame.group[g].len};
                 if (!in.len)
                         continue;
+                if (ret->count > 1) /* a run's first decision: the length of the whole stands before it */
+                        vn_take_var(&in, VN_RUN_MAX_BYTES);
                 size_t n = (size_t)vn_take_var(&in, 191);
                 *first[g] = vn_str_n(vn_take(&in, n), n);
                 if (in.bad)

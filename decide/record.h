@@ -14,6 +14,8 @@
 
 #define VN_RECORD_FORMAT 1
 #define VN_RECORD_MAX_BYTES 3072 /* with every text at its longest */
+#define VN_RUN_MAX 256           /* decisions in one record (run.h) */
+#define VN_RUN_MAX_BYTES 16000   /* what a journal takes as one record */
 #define VN_RECORD_SEED_BYTES 16
 #define VN_RECORD_HEADER_BYTES 40
 #define VN_RECORD_GROUPS 6
@@ -106,6 +108,7 @@ void vn_record_of_route(const struct vn_view *view, const struct vn_question *qu
 /* Into a fixed buffer, no allocation. RESOURCE_EXHAUSTED beyond `cap` (VN_RECORD_MAX_BYTES always fits). */
 enum vn_rc vn_record_encode(const struct vn_record *record, uint8_t *ret, size_t cap, size_t *ret_len,
                             struct vn_err *err) VN_MUST_USE;
+/* Of one decision; FAILED_PRECONDITION for a record that holds several: run.h reads both. */
 enum vn_rc vn_record_decode(struct vn_str bytes, struct vn_record *ret, struct vn_err *err) VN_MUST_USE;
 
 /* The leaf of encoded bytes. */
@@ -120,15 +123,18 @@ enum vn_rc vn_record_redact(struct vn_str bytes, uint8_t groups, uint8_t *ret, s
 struct vn_record_index {
         enum vn_record_kind kind;
         struct vn_decision_id id;
+        uint32_t count; /* of decisions; what follows is the first one's */
         int64_t time_us;
         struct vn_str tenant, workload; /* point into the bytes; empty if erased */
 };
 enum vn_rc vn_record_peek(struct vn_str bytes, struct vn_record_index *ret, struct vn_err *err) VN_MUST_USE;
 
-/* Decides again. OK and identical bytes, or DATA_LOSS with the first difference; UNIMPLEMENTED for a decide_version
- * that this program no longer has, FAILED_PRECONDITION for another view or an erased group, never a false mismatch. */
-enum vn_rc vn_record_replay(struct vn_str bytes, const struct vn_view *view, uint8_t *ret, size_t cap,
-                            size_t *ret_len, struct vn_err *err) VN_MUST_USE;
+/* Decides one of the record's decisions again and makes the whole record's bytes anew (at most VN_RUN_MAX_BYTES). OK and
+ * identical bytes, or DATA_LOSS with the first difference; NOT_FOUND if the decision is not in it; UNIMPLEMENTED for a
+ * decide_version that this program no longer has, FAILED_PRECONDITION for another view or an erased group, never a false
+ * mismatch. */
+enum vn_rc vn_record_replay(struct vn_str bytes, const struct vn_decision_id *id, const struct vn_view *view,
+                            uint8_t *ret, size_t cap, size_t *ret_len, struct vn_err *err) VN_MUST_USE;
 /* The question and live vector that a record carries. */
 void vn_record_question(const struct vn_record *record, struct vn_question *ret);
 

@@ -16,7 +16,7 @@ enum vn_rc vn_frame_read(struct vn_str bytes, struct vn_frame *ret, struct vn_er
                                VN_RECORD_FORMAT);
         ret->erased = (uint8_t)vn_take_le(&in, 1);
         for (unsigned g = 0; g < VN_RECORD_GROUPS; g++) {
-                length[g] = (size_t)vn_take_var(&in, VN_RECORD_MAX_BYTES);
+                length[g] = (size_t)vn_take_var(&in, VN_RUN_MAX_BYTES);
                 in.bad |= (ret->erased >> g & 1) && length[g];
         }
         in.bad |= ret->erased >> VN_RECORD_GROUPS;

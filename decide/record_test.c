@@ -56,7 +56,7 @@ TEST(record_replays_to_the_same_bytes)
                 make_route(view, &rng, round % 20, &m);
                 CHECK_OK(vn_view_encode(view, &blob, NULL));
                 CHECK_OK(vn_view_decode_blob(vn_buf_view(&blob), &stored, NULL));
-                CHECK_OK(vn_record_replay(text_of(&m), stored, again, sizeof again, &n, NULL));
+                CHECK_OK(vn_record_replay(text_of(&m), &m.record.id, stored, again, sizeof again, &n, NULL));
                 CHECK(n == m.len && !memcmp(again, m.bytes, n));
         }
 }
@@ -99,17 +99,18 @@ TEST(record_replay_refuses_rather_than_mismatches)
         CHECK_OK(vn_view_seal(view, NULL));
         CHECK_OK(vn_view_seal(other, NULL));
         make_route(view, &rng, 2, &m);
-        CHECK_RC(VN_FAILED_PRECONDITION, vn_record_replay(text_of(&m), other, out, sizeof out, &n, &err));
+        CHECK_RC(VN_FAILED_PRECONDITION,
+                 vn_record_replay(text_of(&m), &m.record.id, other, out, sizeof out, &n, &err));
         m.record.decide_version = VN_DECIDE_VERSION + 1;
         CHECK_OK(vn_record_encode(&m.record, m.bytes, sizeof m.bytes, &m.len, &err));
-        CHECK_RC(VN_UNIMPLEMENTED, vn_record_replay(text_of(&m), view, out, sizeof out, &n, &err));
+        CHECK_RC(VN_UNIMPLEMENTED, vn_record_replay(text_of(&m), &m.record.id, view, out, sizeof out, &n, &err));
         m.record.decide_version = VN_DECIDE_VERSION;
         m.record.margin += 1e-12; /* a forged record is a mismatch */
         CHECK_OK(vn_record_encode(&m.record, m.bytes, sizeof m.bytes, &m.len, &err));
-        CHECK_RC(VN_DATA_LOSS, vn_record_replay(text_of(&m), view, out, sizeof out, &n, &err));
+        CHECK_RC(VN_DATA_LOSS, vn_record_replay(text_of(&m), &m.record.id, view, out, sizeof out, &n, &err));
         struct vn_record change = {.kind = VN_RECORD_POLICY};
         CHECK_OK(vn_record_encode(&change, m.bytes, sizeof m.bytes, &m.len, &err));
-        CHECK_RC(VN_FAILED_PRECONDITION, vn_record_replay(text_of(&m), view, out, sizeof out, &n, &err));
+        CHECK_RC(VN_FAILED_PRECONDITION, vn_record_replay(text_of(&m), &change.id, view, out, sizeof out, &n, &err));
 }
 
 TEST(record_every_kind_reads_back)

@@ -1,7 +1,7 @@
 /* From a decision to its record, and back to the same decision. */
 #include <stdio.h>
 
-#include "decide/record.h"
+#include "decide/run.h"
 
 static void side_of(const struct vn_view *view, uint32_t candidate, double score, const struct vn_features *features,
                     struct vn_record_side *ret)
@@ -99,28 +99,58 @@ static enum vn_rc replayable(const struct vn_record *r, const struct vn_view *vi
         return VN_OK;
 }
 
-enum vn_rc vn_record_replay(struct vn_str bytes, const struct vn_view *view, uint8_t *ret, size_t cap,
-                            size_t *ret_len, struct vn_err *err)
+/* One decision again; what deciding cannot know stays as recorded: who asked, the salts, and how it ended. */
+static enum vn_rc again(const struct vn_record *recorded, const struct vn_view *view, struct vn_record *ret,
+                        struct vn_err *err)
 {
-        struct vn_record recorded, replayed;
         struct vn_question question;
         struct vn_decision decision;
+        VN_TRY(replayable(recorded, view, err));
+        vn_record_question(recorded, &question);
+        vn_decide(view, &question, &recorded->live, &decision);
+        vn_record_of_route(view, &question, &recorded->live, &decision, ret);
+        memcpy(ret->seed, recorded->seed, sizeof ret->seed);
+        memcpy(ret->actor, recorded->actor, sizeof ret->actor);
+        memcpy(ret->delegation, recorded->delegation, sizeof ret->delegation);
+        memcpy(ret->request_id, recorded->request_id, sizeof ret->request_id);
+        memcpy(ret->approved_by, recorded->approved_by, sizeof ret->approved_by);
+        memcpy(ret->caller_region, recorded->caller_region, sizeof ret->caller_region);
+        ret->retention_class = recorded->retention_class;
+        return VN_OK;
+}
 
-        VN_TRY(vn_record_decode(bytes, &recorded, err));
-        VN_TRY(replayable(&recorded, view, err));
-        vn_record_question(&recorded, &question);
-        vn_decide(view, &question, &recorded.live, &decision);
-        vn_record_of_route(view, &question, &recorded.live, &decision, &replayed);
+/* The record anew, with that decision made again and its neighbours as recorded. */
+static enum vn_rc rebuild(struct vn_str bytes, const struct vn_decision_id *id, const struct vn_view *view,
+                          struct vn_run *run, struct vn_err *err)
+{
+        struct vn_run_reader reader;
+        struct vn_record recorded, replayed;
+        bool found = false;
+        vn_run_begin(run);
+        VN_TRY(vn_run_open(&reader, bytes, err));
+        for (uint32_t i = 0; i < reader.count; i++) {
+                VN_TRY(vn_run_next(&reader, &recorded, err));
+                bool this = recorded.id.origin == id->origin && recorded.id.loop == id->loop &&
+                            recorded.id.sequence == id->sequence;
+                if (this)
+                        VN_TRY(again(&recorded, view, &replayed, err));
+                enum vn_rc rc = vn_run_add(run, this ? &replayed : &recorded, err);
+                if (rc != VN_OK)
+                        return vn_fail(err, VN_DATA_LOSS, "deciding again gives a record that does not fit");
+                found |= this;
+        }
+        return found ? VN_OK : vn_fail(err, VN_NOT_FOUND, "the decision is not in this record");
+}
 
-        /* What deciding cannot know: who asked, the salts, and how it ended. */
-        memcpy(replayed.seed, recorded.seed, sizeof replayed.seed);
-        memcpy(replayed.actor, recorded.actor, sizeof replayed.actor);
-        memcpy(replayed.delegation, recorded.delegation, sizeof replayed.delegation);
-        memcpy(replayed.request_id, recorded.request_id, sizeof replayed.request_id);
-        memcpy(replayed.approved_by, recorded.approved_by, sizeof replayed.approved_by);
-        memcpy(replayed.caller_region, recorded.caller_region, sizeof replayed.caller_region);
-        replayed.retention_class = recorded.retention_class;
-        VN_TRY(vn_record_encode(&replayed, ret, cap, ret_len, err));
+enum vn_rc vn_record_replay(struct vn_str bytes, const struct vn_decision_id *id, const struct vn_view *view,
+                            uint8_t *ret, size_t cap, size_t *ret_len, struct vn_err *err)
+{
+        VN_AUTO(vn_run)
+        run = vn_run_new();
+        if (!run)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        VN_TRY(rebuild(bytes, id, view, run, err));
+        VN_TRY(vn_run_finish(run, ret, cap, ret_len, err));
         if (*ret_len != bytes.len)
                 return vn_fail(err, VN_DATA_LOSS, "deciding again gives %zu bytes, recorded were %zu", *ret_len,
                                bytes.len);

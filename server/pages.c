@@ -60,7 +60,7 @@ enum vn_rc op_get_status(struct vn_op *op, const ProtobufCMessage *message, Prot
         m->time_us = op->now_us;
         m->started_us = server->started_us;
         m->workloads = (uint32_t)r.workloads;
-        m->decisions = s.records - (r.outcomes < s.records ? r.outcomes : 0);
+        m->decisions = s.ids - (r.outcomes < s.ids ? r.outcomes : 0);
         m->routed = r.routed;
         m->outcomes = r.outcomes;
         m->failed = r.failed;

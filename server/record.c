@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "decide/run.h"
 
 /* Where the index of an outcome differs from that of the decision which it ends. */
 #define OUTCOME_SALT UINT64_C(0x6f7574636f6d6521)
@@ -17,21 +18,34 @@ uint64_t vn_record_origin_key(const struct vn_decision_id *id, bool outcome)
         return vn_hash64(&id->loop, sizeof id->loop, id->origin) ^ (outcome ? OUTCOME_SALT : 0);
 }
 
+static void add_subject(void *arg, struct vn_str workload)
+{
+        struct vn_record_keys *keys = arg;
+        uint64_t subject = vn_hash64(workload.ptr, workload.len, 0);
+        keys->subjects[(subject >> 6) & 3] |= vn_record_bit(subject);
+}
+
 static enum vn_rc record_keys(void *arg, struct vn_str bytes, struct vn_record_keys *ret)
 {
         struct vn_record_index index;
         (void)arg;
         VN_TRY(vn_record_peek(bytes, &index, NULL));
         uint64_t tenant = vn_hash64(index.tenant.ptr, index.tenant.len, 0);
-        uint64_t subject = vn_hash64(index.workload.ptr, index.workload.len, 0);
         *ret = (struct vn_record_keys){.origin = vn_record_origin_key(&index.id, false),
                                        .id_first = index.id.sequence,
-                                       .id_count = 1,
+                                       .id_count = index.count,
                                        .first_us = index.time_us,
                                        .last_us = index.time_us,
                                        .kinds = UINT64_C(1) << index.kind,
                                        .tenants = vn_record_bit(tenant)};
-        ret->subjects[(subject >> 6) & 3] = vn_record_bit(subject);
+        if (index.count == 1) {
+                add_subject(ret, index.workload);
+                return VN_OK;
+        }
+        struct vn_run_span span;
+        VN_TRY(vn_run_scan(bytes, add_subject, ret, &span, NULL));
+        ret->first_us = span.first_us;
+        ret->last_us = span.last_us;
         return VN_OK;
 }
 

@@ -26,6 +26,7 @@ struct vn_group {
         bool reserve;          /* may use the space that is kept back */
         uint64_t first_seq;    /* out: number of the group's first record */
         uint64_t record_count; /* out */
+        uint64_t id_count;     /* out: decision ids in them */
         struct vn_err error;   /* out, if the group failed: why */
 };
 struct vn_engine_state { /* what recovery found */

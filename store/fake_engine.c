@@ -124,8 +124,11 @@ static void apply(struct fake *f, const struct vn_batch *batch)
         }
 }
 
-static void record_add(struct fake *f, struct vn_str record)
+static void record_add(struct fake *f, struct vn_str record, struct vn_group *group)
 {
+        struct vn_record_keys keys = {.id_count = 0};
+        if (f->ops.keys(f->ops.arg, record, &keys) == VN_OK)
+                group->id_count += keys.id_count;
         if (f->record_count == f->record_room) {
                 VN_ASSERT(f->record_room < FAKE_MAX_RECORDS);
                 f->record_room = f->record_room ? 2 * f->record_room : 256;
@@ -160,10 +163,10 @@ static void fake_commit(struct vn_engine *engine, struct vn_group *group, void (
                 batch->first_seq = batch->record_count ? f->record_count : UINT64_MAX;
                 rest = vn_buf_view(&batch->records);
                 while (vn_batch_record_next(&rest, &record))
-                        record_add(f, record);
+                        record_add(f, record, group);
         }
         for (size_t i = 0; rc == VN_OK && i < group->ring_record_count; i++)
-                record_add(f, group->ring_records[i]);
+                record_add(f, group->ring_records[i], group);
         if (rc == VN_OK && group->mark_count)
                 memcpy(f->marks, group->marks, group->mark_count * sizeof *f->marks);
         group->record_count = f->record_count - group->first_seq;

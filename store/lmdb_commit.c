@@ -22,6 +22,7 @@ struct commit {
         MDB_txn *records;
         bool has_changes; /* of accepted batches */
         bool has_records;
+        uint64_t id_count;
 };
 
 void vn_lmdb_keys(const struct vn_lmdb *e, struct vn_str record, struct vn_record_keys *ret)
@@ -66,6 +67,7 @@ static enum vn_rc append_batch(struct commit *c, struct vn_batch *batch, struct 
         while (vn_batch_record_next(&rest, &record)) {
                 vn_lmdb_keys(c->e, record, &keys);
                 VN_TRY(vn_segment_append(c->segment, c->records, &c->state, &c->block, record, &keys, err));
+                c->id_count += keys.id_count;
         }
         return VN_OK;
 }
@@ -95,6 +97,7 @@ static enum vn_rc fill_segment(struct commit *c, struct vn_err *err)
                 vn_lmdb_keys(c->e, group->ring_records[i], &keys);
                 VN_TRY(vn_segment_append(c->segment, c->records, &c->state, &c->block, group->ring_records[i], &keys,
                                          err));
+                c->id_count += keys.id_count;
         }
         if (!atomic_load(&c->e->backups))
                 VN_TRY(vn_segment_trim_redo(c->segment, c->records, c->e->keyed.applied_upto, err));
@@ -124,6 +127,7 @@ static enum vn_rc commit_segment(struct commit *c, struct vn_err *err)
         VN_TRY(commit_txn(e, &c->records, c->segment->env.path, err));
         VN_IGNORE(VN_FAULT("store.commit.between")); /* a place to be killed at */
         c->group->record_count = c->state.next_seq - c->group->first_seq;
+        c->group->id_count = c->id_count;
         c->segment->block = c->block;
         pthread_mutex_lock(&e->mutex);
         c->segment->state = c->state;

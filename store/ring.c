@@ -19,7 +19,7 @@
 #define BOOT_ID_BYTES 40
 #define SEQ_JUMP_BITS 32
 
-static const char magic[8] = "VNRING1";
+static const char magic[8] = "VNRING2";
 
 struct ring_file { /* the first page */
         char magic[8];
@@ -39,8 +39,10 @@ struct slot {
         uint64_t seq;
         uint32_t sum;
         uint16_t record_len;
+        uint16_t count; /* of sequences, seq the first */
         uint8_t part;
         uint8_t parts;
+        uint8_t unused[6];
         uint8_t payload[VN_RING_PAYLOAD_BYTES];
 };
 _Static_assert(sizeof(struct slot) == VN_RING_SLOT_BYTES, "a slot is 1 KiB");
@@ -75,7 +77,10 @@ static uint32_t slot_sum(const struct slot *slot, size_t n)
 {
         const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
         uint64_t lane[4] = {slot->position * k, (slot->seq + 1) * k,
-                            ((uint64_t)slot->record_len << 16 | (uint64_t)slot->part << 8 | slot->parts) + k, n};
+                            ((uint64_t)slot->count << 32 | (uint64_t)slot->record_len << 16 |
+                             (uint64_t)slot->part << 8 | slot->parts) +
+                                    k,
+                            n};
         size_t at = 0;
         uint64_t word;
         for (; at + 32 <= n; at += 32) {
@@ -205,15 +210,25 @@ struct vn_ring *vn_ring_free(struct vn_ring *ring)
 }
 
 /* --- producer --- */
-enum vn_rc vn_ring_put(struct vn_ring *ring, const void *bytes, size_t n)
+static uint64_t parts_of(size_t n)
 {
-        VN_ASSERT(n >= 1 && n <= VN_RING_MAX_RECORD_BYTES);
-        uint64_t parts = n <= VN_RING_PAYLOAD_BYTES ? 1 : (n + VN_RING_PAYLOAD_BYTES - 1) / VN_RING_PAYLOAD_BYTES;
-        if (ring->position + parts - ring->seen_tail > ring->mask + 1) {
+        return n <= VN_RING_PAYLOAD_BYTES ? 1 : (n + VN_RING_PAYLOAD_BYTES - 1) / VN_RING_PAYLOAD_BYTES;
+}
+
+bool vn_ring_has_room(struct vn_ring *ring, size_t n)
+{
+        uint64_t end = ring->position + parts_of(n);
+        if (end - ring->seen_tail > ring->mask + 1)
                 ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
-                if (ring->position + parts - ring->seen_tail > ring->mask + 1)
-                        return VN_RESOURCE_EXHAUSTED;
-        }
+        return end - ring->seen_tail <= ring->mask + 1;
+}
+
+enum vn_rc vn_ring_put_run(struct vn_ring *ring, const void *bytes, size_t n, uint16_t count)
+{
+        VN_ASSERT(n >= 1 && n <= VN_RING_MAX_RECORD_BYTES && count >= 1);
+        uint64_t parts = parts_of(n);
+        if (!vn_ring_has_room(ring, n))
+                return VN_RESOURCE_EXHAUSTED;
         for (uint64_t i = 0; i < parts; i++) {
                 struct slot *slot = &ring->slots[(ring->position + i) & ring->mask];
                 size_t len = part_len(n, i);
@@ -221,12 +236,13 @@ enum vn_rc vn_ring_put(struct vn_ring *ring, const void *bytes, size_t n)
                 slot->position = ring->position + i;
                 slot->seq = ring->next_seq;
                 slot->record_len = (uint16_t)n;
+                slot->count = count;
                 slot->part = (uint8_t)i;
                 slot->parts = (uint8_t)parts;
                 slot->sum = slot_sum(slot, len);
         }
         ring->position += parts;
-        ring->next_seq++;
+        ring->next_seq += count;
         ring->file->head_seq = ring->next_seq;
         atomic_store_explicit(&ring->file->head, ring->position, memory_order_release);
         return VN_OK;
@@ -252,7 +268,7 @@ static bool slot_holds(const struct vn_ring *ring, uint64_t position)
 {
         const struct slot *slot = &ring->slots[position & ring->mask];
         if (slot->position != position || !slot->record_len || slot->record_len > VN_RING_MAX_RECORD_BYTES ||
-            slot->parts != (slot->record_len + VN_RING_PAYLOAD_BYTES - 1) / VN_RING_PAYLOAD_BYTES ||
+            !slot->count || slot->parts != (slot->record_len + VN_RING_PAYLOAD_BYTES - 1) / VN_RING_PAYLOAD_BYTES ||
             slot->part >= slot->parts)
                 return false;
         return slot->sum == slot_sum(slot, part_len(slot->record_len, slot->part));
@@ -268,7 +284,7 @@ static bool record_holds(const struct vn_ring *ring, uint64_t position, uint64_t
         for (uint64_t i = 1; i < first->parts; i++) {
                 const struct slot *slot = &ring->slots[(position + i) & ring->mask];
                 if (!slot_holds(ring, position + i) || slot->seq != first->seq || slot->part != i ||
-                    slot->record_len != first->record_len)
+                    slot->record_len != first->record_len || slot->count != first->count)
                         return false;
         }
         return true;
@@ -289,7 +305,7 @@ static uint64_t last_durable_seq(const struct vn_ring *ring, const struct vn_rin
         uint64_t next = mark->next_seq;
         for (uint64_t p = mark->position; p < head; p++)
                 if (slot_holds(ring, p) && ring->slots[p & ring->mask].seq >= next)
-                        next = ring->slots[p & ring->mask].seq + 1;
+                        next = ring->slots[p & ring->mask].seq + ring->slots[p & ring->mask].count;
         return next;
 }
 
@@ -381,7 +397,7 @@ enum vn_rc vn_ring_peek(struct vn_ring *ring, uint8_t *scratch, struct vn_str *r
                         *ret = vn_str_n(scratch, slot->record_len);
                 }
                 ring->cursor.position += slot->parts;
-                ring->cursor.next_seq = slot->seq + 1;
+                ring->cursor.next_seq = slot->seq + slot->count;
                 return VN_OK;
         }
         if (ring->cursor.next_seq < ring->jump_seq)

@@ -2,8 +2,8 @@
  * Purpose: a route is answered once its record stands here; it survives the process (kill -9), not a power cut.
  * Threads: one producer (the edge loop that owns the ring) calls put, lost and next_seq; one consumer (the store's
  *   writer) calls the rest. No locks: the slots are handed over by one release store of the head.
- * Slot: position, record sequence, checksum, length, part; 1,000 bytes of payload. A longer record (a streamed batch)
- *   takes up to 17 consecutive slots. Reading stops at the first slot whose position or checksum is wrong.
+ * Slot: position, sequence, checksum, length, part, and how many sequences the record takes (a streamed batch is one
+ *   record of many decisions); 992 bytes of payload. A longer record takes up to 17 consecutive slots. Reading stops at the first slot whose position or checksum is wrong.
  * Errors: put says RESOURCE_EXHAUSTED when the ring is full; the caller then counts with vn_ring_lost. */
 #ifndef VANE_STORE_RING_H
 #define VANE_STORE_RING_H
@@ -12,7 +12,7 @@
 #include "base/str.h"
 
 #define VN_RING_SLOT_BYTES 1024
-#define VN_RING_PAYLOAD_BYTES 1000
+#define VN_RING_PAYLOAD_BYTES 992
 #define VN_RING_DEFAULT_SLOTS 65536
 #define VN_RING_MAX_RECORD_BYTES 16000
 
@@ -41,9 +41,15 @@ enum vn_rc vn_ring_open(const char *path, uint32_t number, uint32_t slots, struc
 struct vn_ring *vn_ring_free(struct vn_ring *ring); /* unmaps; the file stays */
 
 /* --- producer --- */
-/* Copies the record in; no allocation, no system call. n in 1..VN_RING_MAX_RECORD_BYTES. */
-enum vn_rc vn_ring_put(struct vn_ring *ring, const void *bytes, size_t n) VN_MUST_USE;
-/* The sequence that the next put will get: part of the decision's id. Never goes back, not even after a power cut. */
+/* Copies the record in; no allocation, no system call. n in 1..VN_RING_MAX_RECORD_BYTES. It takes `count` sequences,
+ * from the next one on. */
+enum vn_rc vn_ring_put_run(struct vn_ring *ring, const void *bytes, size_t n, uint16_t count) VN_MUST_USE;
+static inline enum vn_rc vn_ring_put(struct vn_ring *ring, const void *bytes, size_t n)
+{
+        return vn_ring_put_run(ring, bytes, n, 1);
+}
+bool vn_ring_has_room(struct vn_ring *ring, size_t n); /* a put of so many bytes will succeed */
+/* The first sequence of the next put: part of the decision's id. Never goes back, not even after a power cut. */
 uint64_t vn_ring_next_seq(const struct vn_ring *ring);
 /* Counts answers that could not be recorded; survives the process like a slot does. */
 void vn_ring_lost(struct vn_ring *ring, uint64_t count, int64_t now_us, const uint8_t view[32]);
@@ -51,7 +57,7 @@ void vn_ring_lost(struct vn_ring *ring, uint64_t count, int64_t now_us, const ui
 /* --- consumer --- */
 struct vn_ring_mark {      /* what the store remembers of a ring, in the commit that holds its records */
         uint64_t position; /* first slot not yet consumed */
-        uint64_t next_seq; /* sequence of the first record not yet consumed */
+        uint64_t next_seq; /* first sequence of the first record not yet consumed */
         uint64_t lost;     /* answers counted as lost that a gap record tells of */
 };
 /* Once, before the producer starts: finds what was put after `mark`. After a power cut (another boot, or a head that is

@@ -302,3 +302,51 @@ TEST(two_threads_share_a_ring)
         pthread_join(thread, NULL);
         vn_ring_free(ring);
 }
+
+TEST(a_run_takes_its_sequences_and_leaves_no_gap)
+{
+        uint8_t bytes[3000] = {7}, scratch[VN_RING_MAX_RECORD_BYTES];
+        struct vn_ring_mark mark = {0};
+        struct vn_ring *ring = open_ring(test_dir(), &mark);
+        struct vn_str record;
+        struct vn_gap gap;
+        uint64_t seq;
+        CHECK_OK(vn_ring_put(ring, bytes, 100));
+        CHECK_OK(vn_ring_put_run(ring, bytes, sizeof bytes, 40));
+        CHECK_INT(41, vn_ring_next_seq(ring));
+        CHECK_OK(vn_ring_put(ring, bytes, 100));
+        for (unsigned i = 0; i < 3; i++) {
+                CHECK_OK(vn_ring_peek(ring, scratch, &record, &seq));
+                CHECK_INT(((const uint64_t[]){0, 1, 41})[i], seq);
+        }
+        CHECK_INT(42, vn_ring_read_mark(ring).next_seq);
+        CHECK(!vn_ring_take_gap(ring, &gap));
+        vn_ring_release(ring);
+        /* Not consumed at a restart: the sequences of what stands in the ring are not given again. */
+        CHECK_OK(vn_ring_put_run(ring, bytes, 50, 9));
+        mark = vn_ring_read_mark(ring);
+        vn_ring_free(ring);
+        ring = open_ring(test_dir(), &mark);
+        CHECK_INT(51, vn_ring_next_seq(ring));
+        CHECK_OK(vn_ring_peek(ring, scratch, &record, &seq));
+        CHECK_INT(42, seq);
+        CHECK_INT(51, vn_ring_read_mark(ring).next_seq);
+        vn_ring_free(ring);
+}
+
+TEST(room_that_is_said_to_be_there_is_there)
+{
+        static uint8_t bytes[VN_RING_MAX_RECORD_BYTES] = {1}, scratch[VN_RING_MAX_RECORD_BYTES];
+        struct vn_ring_mark mark = {0};
+        struct vn_ring *ring = open_ring(test_dir(), &mark);
+        struct vn_str record;
+        uint64_t seq;
+        while (vn_ring_has_room(ring, sizeof bytes))
+                CHECK_OK(vn_ring_put_run(ring, bytes, sizeof bytes, 3));
+        CHECK_RC(VN_RESOURCE_EXHAUSTED, vn_ring_put_run(ring, bytes, sizeof bytes, 3));
+        CHECK_OK(vn_ring_peek(ring, scratch, &record, &seq));
+        vn_ring_release(ring);
+        CHECK(vn_ring_has_room(ring, sizeof bytes));
+        CHECK_OK(vn_ring_put_run(ring, bytes, sizeof bytes, 3));
+        vn_ring_free(ring);
+}

@@ -110,7 +110,7 @@ struct vn_store_stats {
         uint64_t used_bytes, budget_bytes, free_bytes; /* free: of the file system */
         bool read_only; /* budget or disk full: changes are refused until there is room */
         char why[96];   /* of read_only; empty otherwise */
-        uint64_t records, commits, batches, refused, gaps, lost;
+        uint64_t records, ids, commits, batches, refused, gaps, lost; /* ids: decisions in the records */
         uint64_t log_size, segments;
         uint64_t ring_waiting; /* slots over all rings */
         uint64_t commit_us_max;

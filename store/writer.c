@@ -244,6 +244,7 @@ static void complete(struct vn_store *store, struct vn_group *group, enum vn_rc 
         store->stats.refused += refused;
         store->stats.batches += group->batch_count - refused;
         store->stats.records += rc == VN_OK ? group->record_count : 0;
+        store->stats.ids += rc == VN_OK ? group->id_count : 0;
         store->stats.commits += rc == VN_OK;
         if ((uint64_t)took_us > store->stats.commit_us_max)
                 store->stats.commit_us_max = (uint64_t)took_us;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "decide/run.h"
 #include "server/explain/explain.h"
 #include "server/record.h"
 #include "server/registry/hub.h"
@@ -103,7 +104,7 @@ enum vn_rc vn_explain_find(struct vn_op *op, const char *id_text, struct vn_reco
         enum vn_rc rc = vn_store_find(op->server->store, vn_record_origin_key(&id, false), id.sequence, 0, ret_seq,
                                       ret_bytes, err);
         if (rc == VN_OK)
-                rc = vn_record_decode(vn_buf_view(ret_bytes), ret, err);
+                rc = vn_run_find(vn_buf_view(ret_bytes), &id, ret, err);
         if (rc == VN_NOT_FOUND || (rc == VN_OK && strcmp(ret->tenant, op->identity->tenant)))
                 return vn_fail(err, VN_NOT_FOUND, "id: no such decision, or its records have expired");
         return rc;
@@ -133,7 +134,7 @@ enum vn_rc op_get_decision(struct vn_op *op, const ProtobufCMessage *message, Pr
                            struct vn_err *err)
 {
         VN_AUTO(vn_buf)
-        bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        bytes = VN_BUF_INIT(VN_RUN_MAX_BYTES);
         struct vn_record *record = vn_arena_alloc(op->arena, sizeof *record);
         uint64_t seq;
         if (!record)
@@ -151,25 +152,89 @@ struct listing {
         Vane__V1__ListDecisionsResponse *reply;
         struct vn_record *record;
         size_t limit;
-        uint64_t last_seq;
-        bool no_memory;
+        uint64_t part_seq;   /* this record is listed only below */
+        uint32_t part_index; /* this one of its decisions; both also say where the next page goes on */
+        enum vn_rc rc;
 };
 
-static bool list_one(void *arg, uint64_t seq, struct vn_str bytes)
+static bool is_asked_for(const struct listing *l, const struct vn_record *r)
+{
+        return !strcmp(r->tenant, l->op->identity->tenant) &&
+               (!l->request->workload[0] || !strcmp(r->workload, l->request->workload)) &&
+               (l->request->kind[0] || r->kind != VN_RECORD_OUTCOME);
+}
+
+/* Which of a record's decisions below `end` are asked for; the summaries only said maybe. */
+static size_t matches(struct listing *l, struct vn_str bytes, uint32_t end, bool ret[VN_RUN_MAX])
+{
+        struct vn_run_reader reader;
+        size_t found = 0;
+        if (vn_run_open(&reader, bytes, NULL) != VN_OK)
+                return 0;
+        for (uint32_t i = 0; i < reader.count && i < end; i++) {
+                if (vn_run_next(&reader, l->record, NULL) != VN_OK)
+                        return 0;
+                ret[i] = is_asked_for(l, l->record);
+                found += ret[i];
+        }
+        return found;
+}
+
+/* A record's decisions, the newest first: those that fit the page are the last ones of it, so they fill it from its end. */
+static bool list_record(void *arg, uint64_t seq, struct vn_str bytes)
 {
         struct listing *l = arg;
-        struct vn_record *r = l->record;
-        if (vn_record_decode(bytes, r, NULL) != VN_OK || strcmp(r->tenant, l->op->identity->tenant) ||
-            (l->request->workload[0] && strcmp(r->workload, l->request->workload)) ||
-            (!l->request->kind[0] && r->kind == VN_RECORD_OUTCOME))
-                return true; /* the summaries said maybe */
-        Vane__V1__Decision *m = vn_explain_decision(l->op->arena, r, seq);
-        l->no_memory = !m;
-        if (!m)
+        struct vn_run_reader reader;
+        bool wanted[VN_RUN_MAX];
+        uint32_t end = seq == l->part_seq ? l->part_index : VN_RUN_MAX;
+        size_t found = matches(l, bytes, end, wanted), room = l->limit - l->reply->n_decisions;
+        size_t skip = found > room ? found - room : 0, at = l->reply->n_decisions + found - skip;
+        if (!found)
+                return true;
+        l->reply->n_decisions = at;
+        l->rc = vn_run_open(&reader, bytes, NULL);
+        for (uint32_t i = 0; l->rc == VN_OK && i < reader.count && i < end; i++) {
+                l->rc = vn_run_next(&reader, l->record, NULL);
+                if (l->rc != VN_OK || !wanted[i] || (skip && skip--))
+                        continue;
+                if (at == l->reply->n_decisions) {
+                        l->part_seq = seq;
+                        l->part_index = i;
+                }
+                l->reply->decisions[--at] = vn_explain_decision(l->op->arena, l->record, seq);
+                if (!l->reply->decisions[at])
+                        l->rc = VN_RESOURCE_EXHAUSTED;
+        }
+        return l->rc == VN_OK && l->reply->n_decisions < l->limit;
+}
+
+/* "SEQ": what is before that record; "SEQ.INDEX": and its decisions before that one. */
+static bool take_page_token(struct listing *l, const char *token, uint64_t *ret_to_seq)
+{
+        struct vn_str rest = vn_str(token), seq = vn_str_cut(&rest, '.');
+        uint64_t index = 0;
+        l->part_seq = UINT64_MAX;
+        if (!token[0])
+                return true;
+        if (vn_str_to_u64(seq, ret_to_seq) != VN_OK || *ret_to_seq >= UINT64_MAX - 1)
                 return false;
-        l->reply->decisions[l->reply->n_decisions++] = m;
-        l->last_seq = seq;
-        return l->reply->n_decisions < l->limit;
+        if (!rest.ptr)
+                return true;
+        if (vn_str_to_u64(rest, &index) != VN_OK || index < 1 || index >= VN_RUN_MAX)
+                return false;
+        l->part_seq = *ret_to_seq;
+        l->part_index = (uint32_t)index;
+        ++*ret_to_seq;
+        return true;
+}
+
+static char *make_page_token(struct listing *l, uint64_t next)
+{
+        bool full = l->reply->n_decisions == l->limit;
+        if (full && l->part_index)
+                return vn_op_printf(l->op, "%llu.%u", (unsigned long long)l->part_seq, l->part_index);
+        uint64_t upto = full ? l->part_seq : next;
+        return upto > 0 ? vn_op_printf(l->op, "%llu", (unsigned long long)upto) : vn_op_text(l->op, "");
 }
 
 enum vn_rc op_list_decisions(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
@@ -180,8 +245,8 @@ enum vn_rc op_list_decisions(struct vn_op *op, const ProtobufCMessage *message, 
         struct listing l = {.op = op, .request = request};
         struct vn_record_filter filter = {.newest_first = true, .from_us = request->from_us, .to_us = request->to_us};
         VN_TRY(vn_op_page(op, request->page_size, "", SIZE_MAX / 2, &page, err));
-        l.limit = filter.limit = page.count;
-        if (request->page_token[0] && vn_str_to_u64(vn_str(request->page_token), &filter.to_seq) != VN_OK)
+        l.limit = page.count;
+        if (!take_page_token(&l, request->page_token, &filter.to_seq))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "page_token: not one that this server gave");
         if (request->kind[0]) {
                 enum vn_record_kind kind;
@@ -197,7 +262,7 @@ enum vn_rc op_list_decisions(struct vn_op *op, const ProtobufCMessage *message, 
                 uint64_t subject = vn_hash64(request->workload, strlen(request->workload), 0);
                 filter.subjects[(subject >> 6) & 3] = vn_record_bit(subject);
         }
-        filter.limit = SIZE_MAX; /* list_one counts what really fits */
+        filter.limit = SIZE_MAX; /* list_record counts what really fits */
         l.reply = VN_NEW_MESSAGE(op->arena, Vane__V1__ListDecisionsResponse, vane__v1__list_decisions_response__init);
         l.record = vn_arena_alloc(op->arena, sizeof *l.record);
         if (l.reply)
@@ -206,13 +271,12 @@ enum vn_rc op_list_decisions(struct vn_op *op, const ProtobufCMessage *message, 
                 return vn_op_no_memory(err);
         uint64_t next = 0;
         if (filter.to_seq || !request->page_token[0])
-                VN_TRY(vn_store_records(op->server->store, &filter, list_one, &l, &next, err));
-        if (l.no_memory)
+                VN_TRY(vn_store_records(op->server->store, &filter, list_record, &l, &next, err));
+        if (l.rc == VN_RESOURCE_EXHAUSTED)
                 return vn_op_no_memory(err);
-        bool full = l.reply->n_decisions == l.limit;
-        uint64_t upto = full ? l.last_seq : next;
-        l.reply->next_page_token =
-                upto > 0 && (full || next) ? vn_op_printf(op, "%llu", (unsigned long long)upto) : vn_op_text(op, "");
+        if (l.rc != VN_OK)
+                return vn_fail(err, l.rc, "a record in the store is damaged");
+        l.reply->next_page_token = make_page_token(&l, next);
         *ret_reply = &l.reply->base;
         return VN_OK;
 }
@@ -226,12 +290,17 @@ static bool tell_one(void *arg, uint64_t seq, struct vn_str bytes)
 {
         struct telling *t = arg;
         struct vn_record *r = t->record;
-        if (vn_record_decode(bytes, r, NULL) != VN_OK || r->kind == VN_RECORD_OUTCOME)
+        struct vn_run_reader reader;
+        if (vn_run_open(&reader, bytes, NULL) != VN_OK)
                 return true;
-        vn_arena_reset(&t->server->explain->arena);
-        Vane__V1__Decision *m = vn_explain_decision(&t->server->explain->arena, r, seq);
-        if (m)
-                vn_hub_send_decision(t->server, r->tenant, m->kind, r->workload, &m->base);
+        while (vn_run_next(&reader, r, NULL) == VN_OK) {
+                if (r->kind == VN_RECORD_OUTCOME || reader.count - reader.at >= TICK_RECORDS)
+                        continue;
+                vn_arena_reset(&t->server->explain->arena);
+                Vane__V1__Decision *m = vn_explain_decision(&t->server->explain->arena, r, seq);
+                if (m)
+                        vn_hub_send_decision(t->server, r->tenant, m->kind, r->workload, &m->base);
+        }
         return true;
 }
 

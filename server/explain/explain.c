@@ -188,12 +188,13 @@ static enum vn_rc add_counterfactual(struct vn_op *op, const struct vn_record *r
         return VN_OK;
 }
 
-static void add_replay(struct vn_op *op, struct vn_str bytes, const struct vn_view *view, Vane__V1__Explanation *m)
+static void add_replay(struct vn_op *op, struct vn_str bytes, const struct vn_decision_id *id,
+                       const struct vn_view *view, Vane__V1__Explanation *m)
 {
-        uint8_t again[VN_RECORD_MAX_BYTES];
+        uint8_t again[VN_RUN_MAX_BYTES];
         size_t n = 0;
         struct vn_err why;
-        m->replayed = vn_record_replay(bytes, view, again, sizeof again, &n, &why) == VN_OK;
+        m->replayed = vn_record_replay(bytes, id, view, again, sizeof again, &n, &why) == VN_OK;
         m->replay_note = vn_op_text(op, m->replayed ? "decided again just now, with the same bits" : why.msg);
 }
 
@@ -216,7 +217,7 @@ static enum vn_rc with_view(struct vn_op *op, const struct vn_record *r, struct 
         VN_TRY(add_candidates(op, r, view, &question, m, err));
         VN_TRY(add_policy_and_ages(op, r, view, m, err));
         VN_TRY(add_counterfactual(op, r, view, &question, m, err));
-        add_replay(op, bytes, view, m);
+        add_replay(op, bytes, &r->id, view, m);
         return VN_OK;
 }
 
@@ -224,7 +225,7 @@ enum vn_rc op_explain_decision(struct vn_op *op, const ProtobufCMessage *message
                                struct vn_err *err)
 {
         VN_AUTO(vn_buf)
-        bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        bytes = VN_BUF_INIT(VN_RUN_MAX_BYTES);
         struct vn_record *record = vn_arena_alloc(op->arena, sizeof *record);
         Vane__V1__Explanation *m = VN_NEW_MESSAGE(op->arena, Vane__V1__Explanation, vane__v1__explanation__init);
         uint64_t seq;
@@ -247,11 +248,11 @@ enum vn_rc op_replay_decision(struct vn_op *op, const ProtobufCMessage *message,
                               struct vn_err *err)
 {
         VN_AUTO(vn_buf)
-        bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        bytes = VN_BUF_INIT(VN_RUN_MAX_BYTES);
         VN_AUTO(vn_view)
         view = NULL;
         struct vn_record *record = vn_arena_alloc(op->arena, sizeof *record);
-        uint8_t *again = vn_arena_alloc(op->arena, VN_RECORD_MAX_BYTES);
+        uint8_t *again = vn_arena_alloc(op->arena, VN_RUN_MAX_BYTES);
         Vane__V1__ReplayResponse *m =
                 VN_NEW_MESSAGE(op->arena, Vane__V1__ReplayResponse, vane__v1__replay_response__init);
         uint64_t seq;
@@ -264,7 +265,7 @@ enum vn_rc op_replay_decision(struct vn_op *op, const ProtobufCMessage *message,
                                "only routes are decided by a function that can run again");
         VN_TRY(vn_explain_view(op, record, &view, err));
         struct vn_err why = {.msg = "the same bytes"};
-        enum vn_rc rc = vn_record_replay(vn_buf_view(&bytes), view, again, VN_RECORD_MAX_BYTES, &n, &why);
+        enum vn_rc rc = vn_record_replay(vn_buf_view(&bytes), &record->id, view, again, VN_RUN_MAX_BYTES, &n, &why);
         if (rc != VN_OK && rc != VN_DATA_LOSS)
                 return vn_fail(err, rc, "%s", why.msg);
         m->identical = rc == VN_OK;
