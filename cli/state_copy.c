@@ -35,7 +35,20 @@ static enum vn_rc no_gap(void *arg, const struct vn_gap *gap, struct vn_buf *ret
         return VN_FAILED_PRECONDITION;
 }
 
-static const struct vn_record_ops ops = {no_keys, record_leaf, no_gap, NULL};
+static bool tombstone(void *arg, struct vn_str bytes, uint64_t *ret_first, uint64_t *ret_last)
+{
+        (void)arg;
+        struct vn_record *record = vn_alloc(sizeof *record);
+        bool is = record && vn_record_decode(bytes, record, NULL) == VN_OK && record->kind == VN_RECORD_TOMBSTONE;
+        if (is) {
+                *ret_first = record->first_seq;
+                *ret_last = record->last_seq;
+        }
+        vn_free(record);
+        return is;
+}
+
+static const struct vn_record_ops ops = {.keys = no_keys, .leaf = record_leaf, .gap = no_gap, .tombstone = tombstone};
 
 static enum vn_rc join(char ret[PATH_BYTES], const char *dir, const char *name, struct vn_err *err)
 {

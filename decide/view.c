@@ -245,3 +245,31 @@ enum vn_rc vn_view_reheat(struct vn_view *view, uint32_t candidate, struct vn_er
         view->sealed = true;
         return VN_OK;
 }
+
+static bool same_double(double a, double b)
+{
+        return memcmp(&a, &b, sizeof a) == 0; /* by their bits: the sign of a zero is a difference to the hash */
+}
+
+static bool same_state(const struct vn_endpoint *a, const struct vn_endpoint *b)
+{
+        return a->flags == b->flags && same_double(a->network_us, b->network_us) &&
+               same_double(a->error_rate, b->error_rate) && same_double(a->throttle_rate, b->throttle_rate) &&
+               a->last_call_us == b->last_call_us && same_double(a->tokens, b->tokens) &&
+               same_double(a->warm_slots, b->warm_slots) && a->samples == b->samples &&
+               a->price_time_us == b->price_time_us;
+}
+
+bool vn_view_unchanged(const struct vn_view *a, const struct vn_view *b)
+{
+        for (unsigned p = 0; p < VN_VIEW_PARTS; p++)
+                if (p != VN_PART_STATE && memcmp(a->part_id[p], b->part_id[p], 32) != 0)
+                        return false;
+        if (a->paused != b->paused || a->calls_per_min != b->calls_per_min ||
+            !same_double(a->spent_usd, b->spent_usd) || !same_double(a->response_bytes, b->response_bytes))
+                return false;
+        for (uint32_t i = 0; i < a->count; i++)
+                if (!same_state(&a->endpoint[i], &b->endpoint[i]))
+                        return false;
+        return true;
+}

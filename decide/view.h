@@ -108,15 +108,16 @@ enum vn_rc vn_view_seal(struct vn_view *view, struct vn_err *err) VN_MUST_USE;
 /* A copy that is open again, for what-if and counterfactuals. */
 enum vn_rc vn_view_clone(const struct vn_view *view, struct vn_view **ret, struct vn_err *err) VN_MUST_USE;
 
-/* Canonical bytes of a sealed view. The manifest's SHA-256 is view->id, a part's is view->part_id[part]. */
+/* Both sealed: the same but for when they were made and when agents were last heard. */
+bool vn_view_unchanged(const struct vn_view *a, const struct vn_view *b);
+
+/* Canonical bytes of a part of a sealed view: their SHA-256 is view->part_id[part], and the manifest that lists the parts'
+ * ids has view->id. How views are kept: view_frame.h. */
 enum vn_rc vn_view_encode_part(const struct vn_view *view, enum vn_view_part part, struct vn_buf *ret,
                                struct vn_err *err) VN_MUST_USE;
-enum vn_rc vn_view_encode_manifest(const struct vn_view *view, struct vn_buf *ret, struct vn_err *err) VN_MUST_USE;
-/* The parts' ids in a manifest, to fetch them by; then the view. DATA_LOSS if a hash does not fit its bytes. */
-enum vn_rc vn_view_manifest_parts(struct vn_str manifest, uint8_t ret[VN_VIEW_PARTS][32],
-                                  struct vn_err *err) VN_MUST_USE;
-enum vn_rc vn_view_decode(struct vn_str manifest, const struct vn_str parts[VN_VIEW_PARTS], struct vn_view **ret,
-                          struct vn_err *err) VN_MUST_USE;
+/* The view with this id, out of its whole parts; DATA_LOSS if they are not those of that view. */
+enum vn_rc vn_view_rebuild(const uint8_t id[32], uint32_t count, const struct vn_str parts[VN_VIEW_PARTS],
+                           struct vn_view **ret, struct vn_err *err) VN_MUST_USE;
 /* Manifest and parts in one blob, for tools. */
 enum vn_rc vn_view_encode(const struct vn_view *view, struct vn_buf *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_view_decode_blob(struct vn_str blob, struct vn_view **ret, struct vn_err *err) VN_MUST_USE;

@@ -6,6 +6,7 @@
 
 #define MAGIC 0x57564e56u /* "VNVW" */
 #define FORMAT 1
+#define MANIFEST_BYTES (12 + 32 * VN_VIEW_PARTS)
 
 static const char *const part_names[VN_VIEW_PARTS] = {"endpoints", "prices", "model", "policy", "state"};
 
@@ -222,13 +223,13 @@ enum vn_rc vn_view_encode_part(const struct vn_view *view, enum vn_view_part par
         return write_part(cast.walked, part, ret, err);
 }
 
-static void manifest(const struct vn_view *view, uint8_t ret[12 + 32 * VN_VIEW_PARTS])
+static void manifest(uint32_t count, const uint8_t part_id[VN_VIEW_PARTS][32], uint8_t ret[MANIFEST_BYTES])
 {
-        struct vn_out out = {.p = ret, .cap = 12 + 32 * VN_VIEW_PARTS};
+        struct vn_out out = {.p = ret, .cap = MANIFEST_BYTES};
         vn_put_le(&out, MAGIC, 4);
         vn_put_le(&out, FORMAT, 4);
-        vn_put_le(&out, view->count, 4);
-        vn_put(&out, view->part_id, sizeof view->part_id);
+        vn_put_le(&out, count, 4);
+        vn_put(&out, part_id, 32 * VN_VIEW_PARTS);
 }
 
 enum vn_rc vn_view_name(struct vn_view *view, struct vn_err *err)
@@ -240,19 +241,9 @@ enum vn_rc vn_view_name(struct vn_view *view, struct vn_err *err)
                 VN_TRY(write_part(view, (enum vn_view_part)part, &bytes, err));
                 vn_sha256(bytes.ptr, bytes.len, view->part_id[part]);
         }
-        uint8_t list[12 + 32 * VN_VIEW_PARTS];
-        manifest(view, list);
+        uint8_t list[MANIFEST_BYTES];
+        manifest(view->count, view->part_id, list);
         vn_sha256(list, sizeof list, view->id);
-        return VN_OK;
-}
-
-enum vn_rc vn_view_encode_manifest(const struct vn_view *view, struct vn_buf *ret, struct vn_err *err)
-{
-        uint8_t list[12 + 32 * VN_VIEW_PARTS];
-        VN_ASSERT(view->sealed);
-        manifest(view, list);
-        if (!vn_buf_add(ret, list, sizeof list))
-                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no room for a view's manifest");
         return VN_OK;
 }
 
@@ -272,14 +263,8 @@ static enum vn_rc read_manifest(struct vn_str bytes, uint32_t *ret_count, uint8_
         return VN_OK;
 }
 
-enum vn_rc vn_view_manifest_parts(struct vn_str bytes, uint8_t ret[VN_VIEW_PARTS][32], struct vn_err *err)
-{
-        uint32_t count;
-        return read_manifest(bytes, &count, ret, err);
-}
-
-enum vn_rc vn_view_decode(struct vn_str bytes, const struct vn_str parts[VN_VIEW_PARTS], struct vn_view **ret,
-                          struct vn_err *err)
+static enum vn_rc decode(struct vn_str bytes, const struct vn_str parts[VN_VIEW_PARTS], struct vn_view **ret,
+                         struct vn_err *err)
 {
         uint8_t ids[VN_VIEW_PARTS][32], hash[32];
         uint32_t count;
@@ -307,9 +292,25 @@ enum vn_rc vn_view_decode(struct vn_str bytes, const struct vn_str parts[VN_VIEW
         return VN_OK;
 }
 
+enum vn_rc vn_view_rebuild(const uint8_t id[32], uint32_t count, const struct vn_str parts[VN_VIEW_PARTS],
+                           struct vn_view **ret, struct vn_err *err)
+{
+        uint8_t ids[VN_VIEW_PARTS][32], list[MANIFEST_BYTES], hash[32];
+        for (unsigned part = 0; part < VN_VIEW_PARTS; part++)
+                vn_sha256(parts[part].ptr, parts[part].len, ids[part]);
+        manifest(count, ids, list);
+        vn_sha256(list, sizeof list, hash);
+        if (memcmp(hash, id, 32))
+                return vn_fail(err, VN_DATA_LOSS, "these parts are not those of the view");
+        return decode(vn_str_n(list, sizeof list), parts, ret, err);
+}
+
 enum vn_rc vn_view_encode(const struct vn_view *view, struct vn_buf *ret, struct vn_err *err)
 {
-        VN_TRY(vn_view_encode_manifest(view, ret, err));
+        uint8_t list[MANIFEST_BYTES];
+        VN_ASSERT(view->sealed);
+        manifest(view->count, view->part_id, list);
+        vn_buf_add(ret, list, sizeof list);
         for (unsigned part = 0; part < VN_VIEW_PARTS; part++) {
                 VN_AUTO(vn_buf)
                 bytes = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
@@ -326,7 +327,7 @@ enum vn_rc vn_view_encode(const struct vn_view *view, struct vn_buf *ret, struct
 enum vn_rc vn_view_decode_blob(struct vn_str blob, struct vn_view **ret, struct vn_err *err)
 {
         struct vn_in in = {.p = (const uint8_t *)blob.ptr, .len = blob.len};
-        struct vn_str head = {blob.ptr, 12 + 32 * VN_VIEW_PARTS}, parts[VN_VIEW_PARTS];
+        struct vn_str head = {blob.ptr, MANIFEST_BYTES}, parts[VN_VIEW_PARTS];
         vn_take(&in, head.len);
         for (unsigned part = 0; part < VN_VIEW_PARTS; part++) {
                 size_t n = (size_t)vn_take_le(&in, 4);
@@ -334,5 +335,5 @@ enum vn_rc vn_view_decode_blob(struct vn_str blob, struct vn_view **ret, struct 
         }
         if (in.bad || in.at != in.len)
                 return vn_fail(err, VN_DATA_LOSS, "these bytes are not a view");
-        return vn_view_decode(head, parts, ret, err);
+        return decode(head, parts, ret, err);
 }

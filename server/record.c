@@ -8,6 +8,9 @@
 /* Where the index of an outcome differs from that of the decision which it ends. */
 #define OUTCOME_SALT UINT64_C(0x6f7574636f6d6521)
 
+/* Tombstones have ids of their own, beside those of loops, changes (VN_CONTROL_LOOP) and gaps. */
+#define TOMBSTONE_LOOP 0x20000u
+
 struct vn_recorder {
         uint64_t origin;
         uint64_t next_change; /* control loop */
@@ -57,10 +60,14 @@ static enum vn_rc record_leaf(void *arg, struct vn_str bytes, struct vn_leaf *re
         return vn_record_leaf(bytes, ret->bytes, NULL);
 }
 
-static enum vn_rc put_encoded(const struct vn_record *record, struct vn_buf *ret)
+enum vn_rc vn_record_of_system(struct vn_record *record, const char *actor, struct vn_buf *ret)
 {
         uint8_t bytes[VN_RECORD_MAX_BYTES];
         size_t n;
+        record->decide_version = VN_DECIDE_VERSION;
+        vn_random_bytes(record->seed, sizeof record->seed);
+        VN_ASSERT(vn_str_copy(record->tenant, sizeof record->tenant, vn_str(VN_TENANT_DEFAULT)));
+        VN_ASSERT(vn_str_copy(record->actor, sizeof record->actor, vn_str(actor)));
         VN_TRY(vn_record_encode(record, bytes, sizeof bytes, &n, NULL));
         return vn_buf_add(ret, bytes, n) ? VN_OK : VN_RESOURCE_EXHAUSTED;
 }
@@ -77,24 +84,25 @@ static enum vn_rc record_gap(void *arg, const struct vn_gap *gap, struct vn_buf 
         /* Gaps have ids of their own: the ring's number and the sequence where it begins. */
         record->id = (struct vn_decision_id){server->recorder->origin, 0x10000u + gap->ring, gap->first_seq};
         record->time_us = gap->last_us ? gap->last_us : vn_now_us(server->clock);
-        record->decide_version = VN_DECIDE_VERSION;
-        vn_random_bytes(record->seed, sizeof record->seed);
-        VN_ASSERT(vn_str_copy(record->tenant, sizeof record->tenant, vn_str(VN_TENANT_DEFAULT)));
-        VN_ASSERT(vn_str_copy(record->actor, sizeof record->actor, VN_STR("system:store")));
         snprintf(record->summary, sizeof record->summary, "%llu answers of loop %u %s",
                  (unsigned long long)gap->count, gap->ring, whats[gap->kind]);
         record->count = gap->count;
         record->first_seq = gap->first_seq;
         record->last_seq = gap->last_seq;
         memcpy(record->view_id, gap->view, sizeof record->view_id);
-        enum vn_rc rc = put_encoded(record, ret);
+        enum vn_rc rc = vn_record_of_system(record, "system:store", ret);
         vn_free(record);
         return rc;
 }
 
+void vn_record_tombstone_id(const struct vn_server *server, uint64_t number, struct vn_decision_id *ret)
+{
+        *ret = (struct vn_decision_id){server->recorder->origin, TOMBSTONE_LOOP, number};
+}
+
 void vn_record_ops(struct vn_server *server, struct vn_record_ops *ret)
 {
-        *ret = (struct vn_record_ops){record_keys, record_leaf, record_gap, server};
+        *ret = (struct vn_record_ops){.keys = record_keys, .leaf = record_leaf, .gap = record_gap, .arg = server};
 }
 
 enum vn_rc vn_record_start(struct vn_server *server, struct vn_err *err)
@@ -112,6 +120,7 @@ enum vn_rc vn_record_start(struct vn_server *server, struct vn_err *err)
                                          .log_key = server->log_key,
                                          .ring_count = vn_edge_loop_count(server->edge),
                                          .ring_slots = server->config.ring_slots,
+                                         .segment_us = server->config.record_segment_s * VN_US_PER_S,
                                          .disk_budget_bytes = server->config.disk_budget_bytes};
         vn_record_ops(server, &config.record);
         return vn_store_open(&config, &server->store, err);

@@ -29,6 +29,9 @@ enum vn_rc vn_record_change(struct vn_server *server, struct vn_batch *batch, co
 /* This boot's origin, and the store's index key of a decision id or of the outcome that ends it. */
 uint64_t vn_record_origin(const struct vn_server *server);
 uint64_t vn_record_origin_key(const struct vn_decision_id *id, bool outcome);
+/* Records that the server writes of itself: encoded with a fresh seed, in the default tenant. Any thread. */
+void vn_record_tombstone_id(const struct vn_server *server, uint64_t number, struct vn_decision_id *ret);
+enum vn_rc vn_record_of_system(struct vn_record *record, const char *actor, struct vn_buf *ret) VN_MUST_USE;
 /* What the store must know of records; `server` is asked only for gap records. */
 void vn_record_ops(struct vn_server *server, struct vn_record_ops *ret);
 

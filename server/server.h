@@ -30,6 +30,7 @@ struct vn_tuning;
 struct vn_explain;
 struct vn_ui;
 struct vn_ticker;
+struct vn_retention;
 struct vn_tls_server;
 struct vn_note_key;
 
@@ -46,7 +47,7 @@ struct vn_server_config {
         uint32_t certificate_lifetime_s;
         uint32_t round_interval_s, round_deadline_s, round_quorum;
         uint32_t tuning_interval_s;
-        uint32_t window_retention_s;
+        uint32_t window_retention_s, replay_window_s, record_retention_s, record_segment_s;
 };
 
 struct vn_server {
@@ -75,6 +76,7 @@ struct vn_server {
         struct vn_tuning *tuning;
         struct vn_ui *ui;
         struct vn_ticker *ticker;
+        struct vn_retention *retention;
 };
 
 #endif

@@ -1,20 +1,15 @@
 #include "server/ticker.h"
 
-#include <stdio.h>
-
-#include "base/log.h"
 #include "server/explain/explain.h"
+#include "server/retention.h"
 #include "server/rounds/rounds.h"
 #include "server/routing/routing.h"
-#include "server/telemetry/telemetry.h"
 #include "server/tuning/tuning.h"
 
 #define TICK_US (100 * VN_US_PER_MS) /* views: at most ten a second */
-#define RETENTION_EVERY_US VN_US_PER_HOUR
 
 struct vn_ticker {
         struct vn_timer *timer;
-        int64_t next_retention_us;
 };
 
 /* Set up on the loop itself: timers belong to their loop. */
@@ -31,12 +26,7 @@ static void tick(void *arg)
         vn_rounds_tick(server, now_us);
         vn_tuning_tick(server, now_us);
         vn_explain_tick(server);
-        if (now_us >= server->ticker->next_retention_us) {
-                struct vn_err err;
-                server->ticker->next_retention_us = now_us + RETENTION_EVERY_US;
-                if (vn_telemetry_retain(server, &err) != VN_OK)
-                        VN_LOG(WINDOWS_KEPT, "%s", err.msg);
-        }
+        vn_retention_tick(server, now_us);
 }
 
 static void setup_run(struct vn_task *task)

@@ -1,4 +1,4 @@
-/* ticker.h - what the control loop does by itself: publish views, drive rounds and tuning, forget old windows.
+/* ticker.h - what the control loop does by itself: publish views, drive rounds and tuning, forget what is old.
  * Threads: the control loop. Under a sandbox clock the timer is real and what is due is asked of the clock. */
 #ifndef VANE_SERVER_TICKER_H
 #define VANE_SERVER_TICKER_H

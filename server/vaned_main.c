@@ -21,6 +21,7 @@
 #include "server/registry/hub.h"
 #include "server/registry/pki.h"
 #include "server/registry/registry.h"
+#include "server/retention.h"
 #include "server/rounds/rounds.h"
 #include "server/routing/routing.h"
 #include "server/settings.h"
@@ -98,6 +99,7 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         VN_TRY(vn_explain_start(server, err));
         /* Routing reads all of the above to publish its first view. */
         VN_TRY(vn_routing_start(server, err));
+        VN_TRY(vn_retention_start(server, err));
         VN_TRY(vn_loop_start(server->reader, err));
         VN_TRY(vn_loop_start(server->control, err));
         VN_TRY(vn_ticker_start(server, err));
@@ -121,6 +123,7 @@ static void stop(struct vn_server *server, bool was_ready)
                         vn_loop_join(loops[i]);
                 }
         vn_ticker_stop(server); /* its timer belongs to the loop: after the loop stands still */
+        vn_retention_stop(server);
         vn_routing_stop(server);
         vn_explain_stop(server);
         vn_tuning_stop(server);

@@ -104,15 +104,76 @@ enum vn_rc vn_store_backup(struct vn_store *store, const char *to_dir, struct vn
 }
 
 /* --- verification --- */
+#define MAX_SPANS 1000000
+
+struct spans {
+        struct vn_span *at; /* first_seq, last_seq */
+        size_t count;
+};
 struct verify {
         const struct vn_record_ops *ops;
         struct vn_logfile *log;
         struct vn_verify_report *report;
-        uint64_t signed_records; /* found, below the checkpoint's size */
-        uint64_t looked;
+        uint64_t next;           /* number that the next record must have */
+        struct spans holes;      /* numbers without a record */
+        struct spans tombstones; /* what signed records say was dropped */
         enum vn_rc rc;
         struct vn_err *err;
 };
+
+static enum vn_rc add_span(struct spans *spans, uint64_t first, uint64_t last, struct vn_err *err)
+{
+        struct vn_span *grown =
+                spans->count < MAX_SPANS ? vn_realloc(spans->at, (spans->count + 1) * sizeof *grown) : NULL;
+        if (!grown)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory, or too many tombstones");
+        spans->at = grown;
+        spans->at[spans->count++] = (struct vn_span){.first_seq = first, .last_seq = last};
+        return VN_OK;
+}
+
+static enum vn_rc note_hole(struct verify *v, uint64_t next_found)
+{
+        if (next_found <= v->next)
+                return VN_OK;
+        v->report->missing += next_found - v->next;
+        return add_span(&v->holes, v->next, next_found - 1, v->err);
+}
+
+/* A tombstone speaks of what came before it. */
+static enum vn_rc note_tombstone(struct verify *v, uint64_t seq, struct vn_str record)
+{
+        uint64_t first, last;
+        if (!v->ops->tombstone || !v->ops->tombstone(v->ops->arg, record, &first, &last) || first > last ||
+            last >= seq)
+                return VN_OK;
+        return add_span(&v->tombstones, first, last, v->err);
+}
+
+static bool is_told(const struct spans *tombstones, const struct vn_span *hole)
+{
+        uint64_t at = hole->first_seq;
+        for (bool further = true; further && at <= hole->last_seq;) {
+                further = false;
+                for (size_t i = 0; i < tombstones->count; i++)
+                        if (tombstones->at[i].first_seq <= at && at <= tombstones->at[i].last_seq) {
+                                at = tombstones->at[i].last_seq + 1;
+                                further = true;
+                        }
+        }
+        return at > hole->last_seq;
+}
+
+static enum vn_rc check_holes(const struct verify *v, struct vn_err *err)
+{
+        for (size_t i = 0; i < v->holes.count; i++)
+                if (!is_told(&v->tombstones, &v->holes.at[i]))
+                        return vn_fail(err, VN_DATA_LOSS,
+                                       "records %llu to %llu are missing, and no tombstone in the log tells why",
+                                       (unsigned long long)v->holes.at[i].first_seq,
+                                       (unsigned long long)v->holes.at[i].last_seq);
+        return VN_OK;
+}
 
 static bool verify_record(void *arg, uint64_t seq, struct vn_str record)
 {
@@ -121,8 +182,12 @@ static bool verify_record(void *arg, uint64_t seq, struct vn_str record)
         v->report->records++;
         if (seq >= v->report->checkpoint.size)
                 return true;
-        v->signed_records++;
-        v->rc = vn_writer_leaf(v->ops, record, &want);
+        v->rc = note_hole(v, seq);
+        v->next = seq + 1;
+        if (v->rc == VN_OK)
+                v->rc = note_tombstone(v, seq, record);
+        if (v->rc == VN_OK)
+                v->rc = vn_writer_leaf(v->ops, record, &want);
         if (v->rc == VN_OK)
                 v->rc = vn_logfile_leaf(v->log, seq, &have, v->err);
         if (v->rc == VN_OK && (want.len != have.len || memcmp(want.bytes, have.bytes, want.len)))
@@ -147,8 +212,8 @@ static enum vn_rc verify_records(struct verify *v, struct vn_engine *engine, str
                         break;
                 filter.from_seq = next;
         }
-        v->report->missing = v->report->checkpoint.size - v->signed_records;
-        return VN_OK;
+        VN_TRY(note_hole(v, v->report->checkpoint.size));
+        return check_holes(v, err);
 }
 
 static enum vn_rc verify_locked(const char *dir, const struct vn_note_key *key, const struct vn_record_ops *ops,
@@ -173,6 +238,8 @@ static enum vn_rc verify_locked(const char *dir, const struct vn_note_key *key, 
         VN_TRY(vn_engine_lmdb_open(&config, &engine, err));
         struct verify v = {.ops = ops, .log = log, .report = ret, .err = err};
         enum vn_rc rc = verify_records(&v, engine, err);
+        vn_free(v.holes.at);
+        vn_free(v.tombstones.at);
         engine->ops->usage(engine, &usage);
         ret->segments = usage.segments;
         engine->ops->close(engine);

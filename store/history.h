@@ -26,7 +26,8 @@ enum vn_rc vn_store_record(struct vn_store *store, uint64_t seq, struct vn_buf *
 /* By decision id (origin as in vn_record_keys); near_us, if not 0, is where the search begins. */
 enum vn_rc vn_store_find(struct vn_store *store, uint64_t origin, uint64_t id, int64_t near_us, uint64_t *ret_seq,
                          struct vn_buf *ret, struct vn_err *err) VN_MUST_USE;
-/* Drops the segments that ended before before_us. `tombstone` (range, rule, actor) makes a record for each, which is
+/* Drops the segments that ended before before_us, by the times in their records as far as the clock bears them out.
+ * UNAVAILABLE if one is being read: the next call tries again, behind another tombstone. `tombstone` (range, rule, actor) makes a record for each, which is
  * committed before its segment goes. */
 struct vn_span {
         uint64_t first_seq;
@@ -55,7 +56,8 @@ struct vn_verify_report {
         uint64_t log_size, records, missing, segments;
         struct vn_checkpoint checkpoint;
 };
-/* Verifies a state or backup directory that no process has open: checkpoint, every leaf, every record's leaf. */
+/* Verifies a state or backup directory that no process has open: checkpoint, every leaf, every record's leaf. A record
+ * that is missing without a tombstone in the log is DATA_LOSS. */
 enum vn_rc vn_store_verify(const char *dir, const struct vn_note_key *key, const struct vn_record_ops *ops,
                            struct vn_verify_report *ret, struct vn_err *err) VN_MUST_USE;
 /* Verifies `from_dir`, copies it beside, renames: to_dir must not exist or be empty. */

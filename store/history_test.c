@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 #include "store/blob.h"
+#include "store/file.h"
 #include "store/testing.h"
 #include "tests/test.h"
 
@@ -227,6 +228,53 @@ TEST(retention_unlinks_whole_segments_behind_a_tombstone)
         CHECK_OK(vn_store_verify(dir, key, &ops, &report, NULL));
         CHECK_INT(1000, report.missing);
         CHECK_INT(503, report.records);
+}
+
+/* One segment's folder, by its place in the order of time. */
+static void lose_segment(const char *dir, unsigned number)
+{
+        char path[1200];
+        snprintf(path, sizeof path, "%s/segments/%016x", dir, number);
+        CHECK_OK(vn_dir_remove(path, NULL));
+}
+
+TEST(verification_accepts_missing_records_only_behind_a_tombstone)
+{
+        const char *dir = test_dir();
+        struct vn_store *store = three_segments(dir);
+        struct vn_verify_report report;
+        struct vn_record_ops ops = testing_ops(), blind = testing_ops();
+        struct vn_err err;
+        int tombstones = 0;
+        put_records(store, 1500, 10);
+        CHECK_OK(vn_store_retain(store, clock_fake.time_us - 250 * VN_US_PER_S, tombstone, &tombstones, NULL));
+        CHECK_INT(1, tombstones);
+        vn_store_free(store);
+        CHECK_OK(vn_store_verify(dir, key, &ops, &report, &err));
+        CHECK_INT(500, report.missing);
+        blind.tombstone = NULL;
+        CHECK_RC(VN_DATA_LOSS, vn_store_verify(dir, key, &blind, &report, &err));
+        lose_segment(dir, 3);
+        CHECK_RC(VN_DATA_LOSS, vn_store_verify(dir, key, &ops, &report, &err));
+        CHECK(strstr(err.msg, "records 1000 to 1499") && strstr(err.msg, "no tombstone"));
+}
+
+TEST(times_that_callers_gave_do_not_hold_up_retention)
+{
+        const char *dir = test_dir();
+        struct vn_store *store = open_at(dir);
+        uint8_t bytes[200];
+        int tombstones = 0;
+        for (uint64_t i = 0; i < 3; i++) { /* a record of the year 2100 in each of three segments */
+                VN_AUTO(vn_batch)
+                batch = vn_batch_new();
+                vn_batch_record(batch, testing_record(bytes, 150, 9, i, INT64_C(4102444800) * VN_US_PER_S, 1));
+                CHECK_OK(vn_store_commit(store, batch, NULL));
+                clock_fake.time_us += 101 * VN_US_PER_S;
+        }
+        CHECK_OK(vn_store_retain(store, clock_fake.time_us - 150 * VN_US_PER_S, tombstone, &tombstones, NULL));
+        CHECK_INT(1, tombstones); /* the second began only 202 s ago, and may hold what is 101 s old */
+        vn_store_free(store);
 }
 
 /* --- backup --- */

@@ -146,13 +146,21 @@ enum vn_rc vn_lmdb_open_segments(struct vn_lmdb *e, struct vn_err *err)
         return rc;
 }
 
+/* Records carry times that callers gave: no segment ends before it began or after the next one did. */
+static int64_t ended_us(const struct vn_segment_state *state, const struct vn_segment_state *next)
+{
+        int64_t at_most = state->last_us < next->created_us ? state->last_us : next->created_us;
+        return at_most > state->created_us ? at_most : state->created_us;
+}
+
 enum vn_rc vn_lmdb_oldest(struct vn_engine *engine, int64_t before_us, struct vn_span *ret, struct vn_err *err)
 {
         struct vn_lmdb *e = (struct vn_lmdb *)engine;
         enum vn_rc rc = VN_NOT_FOUND;
         pthread_mutex_lock(&e->mutex);
         const struct vn_segment_state *state = &e->segments[0]->state;
-        if (e->segment_count > 1 && state->last_us < before_us && !atomic_load(&e->backups)) {
+        if (e->segment_count > 1 && ended_us(state, &e->segments[1]->state) < before_us &&
+            !atomic_load(&e->backups)) {
                 *ret = (struct vn_span){state->first_seq, state->next_seq - 1, state->first_us, state->last_us};
                 rc = VN_OK;
         }

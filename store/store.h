@@ -46,6 +46,8 @@ struct vn_record_ops {
         /* Makes the record that tells of a gap; at most VN_RING_PAYLOAD_BYTES. */
         enum vn_rc (*gap)(void *arg, const struct vn_gap *gap, struct vn_buf *ret);
         void *arg;
+        /* Whether this record is a tombstone, and of which numbers; for verification alone. NULL: none is. */
+        bool (*tombstone)(void *arg, struct vn_str record, uint64_t *ret_first, uint64_t *ret_last);
 };
 
 #define VN_STORE_MAX_RINGS 64

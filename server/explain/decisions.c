@@ -95,6 +95,35 @@ Vane__V1__Decision *vn_explain_decision(struct vn_arena *arena, const struct vn_
         return m;
 }
 
+struct oldest {
+        uint64_t seq;
+        int64_t time_us;
+};
+
+static bool see_oldest(void *arg, uint64_t seq, struct vn_str bytes)
+{
+        struct oldest *o = arg;
+        struct vn_record_index index;
+        o->seq = seq;
+        o->time_us = vn_record_peek(bytes, &index, NULL) == VN_OK ? index.time_us : 0;
+        return false;
+}
+
+/* An id does not tell when it was given; what can be said is from where on records are still kept. */
+static enum vn_rc not_kept(struct vn_op *op, struct vn_err *err)
+{
+        struct vn_record_filter first = {.limit = 1};
+        struct oldest oldest = {.seq = 0};
+        char when[VN_TIME_TEXT_BYTES];
+        struct vn_err why;
+        if (vn_store_records(op->server->store, &first, see_oldest, &oldest, NULL, &why) != VN_OK || !oldest.seq)
+                return vn_fail(err, VN_NOT_FOUND, "id: no such decision");
+        vn_time_format(oldest.time_us, when);
+        return vn_fail(err, VN_NOT_FOUND,
+                       "id: no such decision, or its retention has ended: records are kept from %s on (entry %llu)",
+                       when, (unsigned long long)oldest.seq);
+}
+
 enum vn_rc vn_explain_find(struct vn_op *op, const char *id_text, struct vn_record *ret, struct vn_buf *ret_bytes,
                            uint64_t *ret_seq, struct vn_err *err)
 {
@@ -106,7 +135,7 @@ enum vn_rc vn_explain_find(struct vn_op *op, const char *id_text, struct vn_reco
         if (rc == VN_OK)
                 rc = vn_run_find(vn_buf_view(ret_bytes), &id, ret, err);
         if (rc == VN_NOT_FOUND || (rc == VN_OK && strcmp(ret->tenant, op->identity->tenant)))
-                return vn_fail(err, VN_NOT_FOUND, "id: no such decision, or its records have expired");
+                return not_kept(op, err);
         return rc;
 }
 

@@ -6,39 +6,8 @@
 #include "server/audit/audit.h"
 #include "server/explain/explain.h"
 #include "server/record.h"
+#include "server/routing/view_store.h"
 #include "store/history.h"
-
-static enum vn_rc load_part(struct vn_op *op, const uint8_t id[32], struct vn_buf *ret, struct vn_err *err)
-{
-        struct vn_key key;
-        vn_key_bytes(vn_key_init(&key, vn_str(op->identity->tenant)), id, 32);
-        enum vn_rc rc = vn_store_get(op->server->store, VN_TABLE_view_parts, &key, ret, err);
-        return rc == VN_NOT_FOUND ? vn_fail(err, VN_FAILED_PRECONDITION, "view expired: its parts are no longer kept")
-                                  : rc;
-}
-
-enum vn_rc vn_explain_view(struct vn_op *op, const struct vn_record *record, struct vn_view **ret, struct vn_err *err)
-{
-        VN_AUTO(vn_buf)
-        manifest = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
-        struct vn_buf parts[VN_VIEW_PARTS];
-        struct vn_str texts[VN_VIEW_PARTS];
-        uint8_t ids[VN_VIEW_PARTS][32];
-        VN_TRY(load_part(op, record->view_id, &manifest, err));
-        VN_TRY(vn_view_manifest_parts(vn_buf_view(&manifest), ids, err));
-        enum vn_rc rc = VN_OK;
-        for (unsigned p = 0; p < VN_VIEW_PARTS; p++) {
-                parts[p] = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
-                if (rc == VN_OK)
-                        rc = load_part(op, ids[p], &parts[p], err);
-                texts[p] = vn_buf_view(&parts[p]);
-        }
-        if (rc == VN_OK)
-                rc = vn_view_decode(vn_buf_view(&manifest), texts, ret, err);
-        for (unsigned p = 0; p < VN_VIEW_PARTS; p++)
-                vn_buf_done(&parts[p]);
-        return rc;
-}
 
 static enum vn_rc add_attributions(struct vn_op *op, const struct vn_record *r, Vane__V1__Explanation *m,
                                    struct vn_err *err)
@@ -207,7 +176,7 @@ static enum vn_rc with_view(struct vn_op *op, const struct vn_record *r, struct 
         struct vn_err why;
         if (r->kind != VN_RECORD_ROUTE)
                 return VN_OK;
-        enum vn_rc rc = vn_explain_view(op, r, &view, &why);
+        enum vn_rc rc = vn_view_load(op->server->store, r, &view, &why);
         if (rc != VN_OK) {
                 /* The record still explains itself from the values that it carries. */
                 m->replay_note = vn_op_text(op, why.msg);
@@ -263,7 +232,7 @@ enum vn_rc op_replay_decision(struct vn_op *op, const ProtobufCMessage *message,
         if (record->kind != VN_RECORD_ROUTE)
                 return vn_fail(err, VN_FAILED_PRECONDITION,
                                "only routes are decided by a function that can run again");
-        VN_TRY(vn_explain_view(op, record, &view, err));
+        VN_TRY(vn_view_load(op->server->store, record, &view, err));
         struct vn_err why = {.msg = "the same bytes"};
         enum vn_rc rc = vn_record_replay(vn_buf_view(&bytes), &record->id, view, again, VN_RUN_MAX_BYTES, &n, &why);
         if (rc != VN_OK && rc != VN_DATA_LOSS)

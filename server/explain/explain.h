@@ -18,8 +18,5 @@ Vane__V1__Decision *vn_explain_decision(struct vn_arena *arena, const struct vn_
 /* The record of a decision id within the caller's tenant; NOT_FOUND otherwise. */
 enum vn_rc vn_explain_find(struct vn_op *op, const char *id_text, struct vn_record *ret, struct vn_buf *ret_bytes,
                            uint64_t *ret_seq, struct vn_err *err) VN_MUST_USE;
-/* The view that a record names; FAILED_PRECONDITION "view expired". */
-enum vn_rc vn_explain_view(struct vn_op *op, const struct vn_record *record, struct vn_view **ret,
-                           struct vn_err *err) VN_MUST_USE;
 
 #endif

@@ -4,7 +4,8 @@
 void vn_routing_figures(const struct vn_server *server, struct vn_routing_figures *ret)
 {
         const struct vn_routing *routing = server->routing;
-        *ret = (struct vn_routing_figures){.epoch = atomic_load(&routing->epoch)};
+        /* The upper half of an epoch is the number of the run. */
+        *ret = (struct vn_routing_figures){.epoch = (uint32_t)atomic_load(&routing->epoch)};
         for (uint32_t i = 0; i < routing->loop_count; i++) {
                 const struct vn_route_loop *loop = &routing->loops[i];
                 ret->routed += atomic_load(&loop->routed);

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "server/registry/registry.h"
 #include "server/routing/routing.h"
+#include "server/routing/view_store.h"
 #include "server/telemetry/telemetry.h"
 #include "vane/v1/routing.pb-c.h"
 
@@ -19,6 +20,7 @@
 struct vn_view_ref {
         _Atomic uint32_t references;
         struct vn_view *view;
+        struct vn_view_kept kept; /* the control loop's */
         char (*urls)[256];
         uint64_t account_ids[VN_VIEW_MAX_ENDPOINTS];
 };
@@ -96,6 +98,7 @@ struct vn_routing {
         struct vn_account_live *accounts;
         size_t account_count;
         struct vn_request_ids *request_ids;
+        struct vn_view_keeper *keeper;
 };
 
 /* Per endpoint, fed by samples; control loop. */
@@ -133,10 +136,22 @@ enum vn_rc vn_view_build(struct vn_server *server, const char *tenant, const cha
 void vn_routing_measure_networks(struct vn_server *server); /* before a publication's views */
 uint64_t vn_endpoint_id_of(uint64_t account_id, const char *region, const char *function);
 
-/* request_ids.c: answers already given, by tenant and request id */
+/* request_ids.c: answers already given. Kept are the newest, at most this many; after a restart those that stand among
+ * so many newest records. */
+#define VN_REQUEST_IDS 16384
+#define VN_REQUEST_IDS_READ 262144
+struct vn_request_of { /* borrowed */
+        const char *tenant, *actor, *workload, *request_id;
+};
+uint64_t vn_request_key(const struct vn_request_of *of);
 struct vn_request_ids *vn_request_ids_new(void);
 struct vn_request_ids *vn_request_ids_free(struct vn_request_ids *ids);
-bool vn_request_ids_get(struct vn_request_ids *ids, uint64_t key, struct vn_record *ret_record);
-void vn_request_ids_put(struct vn_request_ids *ids, uint64_t key, struct vn_str record);
+enum vn_rc vn_request_ids_load(struct vn_request_ids *ids, struct vn_store *store, struct vn_err *err) VN_MUST_USE;
+/* True if it was answered: *ret is the decision's record. Either way an end must follow, on the same thread and soon:
+ * with the new decision's record, or empty if there is none. `scratch` and *ret are overwritten. */
+bool vn_request_ids_begin(struct vn_request_ids *ids, uint64_t key, const struct vn_request_of *of,
+                          struct vn_record *ret);
+void vn_request_ids_end(struct vn_request_ids *ids, uint64_t key, const struct vn_request_of *of,
+                        struct vn_record *scratch, struct vn_str record);
 
 #endif

@@ -214,12 +214,9 @@ static enum vn_rc journal(struct vn_route_loop *loop, struct vn_view_ref *ref, c
         return d->choice == VN_NO_CANDIDATE ? vn_fail(err, VN_UNAVAILABLE, "no endpoint can serve") : VN_OK;
 }
 
-/* The first answer again, from its record. */
-static bool answer_again(struct vn_route_loop *loop, struct vn_view_ref *ref, uint64_t key, struct route_answer *a)
+/* The first answer again, from its record; not if its endpoint has gone, since then nobody could call it. */
+static bool answer_again(const struct vn_record *r, struct vn_view_ref *ref, struct route_answer *a)
 {
-        struct vn_record *r = loop->record;
-        if (!vn_request_ids_get(loop->server->routing->request_ids, key, r))
-                return false;
         for (uint32_t i = 0; i < ref->view->count; i++) {
                 if (ref->view->endpoint[i].id != r->choice.endpoint_id)
                         continue;
@@ -234,26 +231,13 @@ static bool answer_again(struct vn_route_loop *loop, struct vn_view_ref *ref, ui
         return false;
 }
 
-static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity *who,
-                            const Vane__V1__RouteRequest *request, struct route_answer *a, bool *ret_wait,
-                            struct vn_err *err)
+/* *ret_len: of the record, in loop->bytes; 0 if the answer could not be recorded. */
+static enum vn_rc decide_one(struct vn_route_loop *loop, const struct vn_identity *who,
+                             const Vane__V1__RouteRequest *request, uint64_t hash, struct vn_view_ref *ref,
+                             struct route_answer *a, size_t *ret_len, struct vn_err *err)
 {
         struct vn_question question = {.id = {vn_record_origin(loop->server), loop->number, 0}};
         static _Thread_local struct vn_decision decision;
-        size_t len = 0;
-        if (!request->workload[0])
-                return vn_fail(err, VN_INVALID_ARGUMENT, "workload: required");
-        uint64_t hash = vn_workload_hash(who->tenant, request->workload);
-        struct vn_view_ref *ref = vn_route_find(loop->table, hash, who->tenant, vn_str(request->workload));
-        if (!ref)
-                return vn_fail(err, VN_NOT_FOUND,
-                               "workload: no account lists a function \"%.100s\", or none has sent prices yet",
-                               request->workload);
-        uint64_t key = request->request_id[0]
-                               ? vn_hash64(request->request_id, strlen(request->request_id), hash ^ caller_hash(who))
-                               : 0;
-        if (key && answer_again(loop, ref, key, a))
-                return VN_OK;
         struct vn_loop_live *live = vn_loop_live_of(loop, hash, ref->view);
         if (!live)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
@@ -267,14 +251,38 @@ static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity
                         "no endpoint of \"%.100s\" may serve: %u known, all excluded by the policy or not promoted",
                         request->workload, ref->view->count);
         }
-        VN_TRY(journal(loop, ref, &question, live, &decision, request, who, &len, err));
+        VN_TRY(journal(loop, ref, &question, live, &decision, request, who, ret_len, err));
         if (decision.status == VN_DECIDED_SPLIT)
                 atomic_fetch_add_explicit(&loop->split, 1, memory_order_relaxed);
         note_assignment(loop, ref, live, &question, decision.choice, decision.cost / 1e6, who);
         fill_answer(a, &question, ref, &decision);
-        if (key && len)
-                vn_request_ids_put(loop->server->routing->request_ids, key, vn_str_n(loop->bytes, len));
-        *ret_wait |= len && ref->view->policy.acknowledge == VN_ACKNOWLEDGE_RECORDED;
+        return VN_OK;
+}
+
+static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity *who,
+                            const Vane__V1__RouteRequest *request, struct route_answer *a, bool *ret_wait,
+                            struct vn_err *err)
+{
+        struct vn_request_ids *ids = loop->server->routing->request_ids;
+        struct vn_request_of of = {who->tenant, who->actor, request->workload, request->request_id};
+        size_t len = 0;
+        if (!request->workload[0])
+                return vn_fail(err, VN_INVALID_ARGUMENT, "workload: required");
+        uint64_t hash = vn_workload_hash(who->tenant, request->workload);
+        struct vn_view_ref *ref = vn_route_find(loop->table, hash, who->tenant, vn_str(request->workload));
+        if (!ref)
+                return vn_fail(err, VN_NOT_FOUND,
+                               "workload: no account lists a function \"%.100s\", or none has sent prices yet",
+                               request->workload);
+        uint64_t key = request->request_id[0] ? vn_request_key(&of) : 0;
+        bool again = request->request_id[0] && vn_request_ids_begin(ids, key, &of, loop->record) &&
+                     answer_again(loop->record, ref, a);
+        enum vn_rc rc = again ? VN_OK : decide_one(loop, who, request, hash, ref, a, &len, err);
+        if (request->request_id[0])
+                vn_request_ids_end(ids, key, &of, loop->record, vn_str_n(loop->bytes, rc == VN_OK ? len : 0));
+        VN_TRY(rc);
+        /* A first answer may still be on its way to the disk: its retry waits, too. */
+        *ret_wait |= (again || len) && ref->view->policy.acknowledge == VN_ACKNOWLEDGE_RECORDED;
         return VN_OK;
 }
 

@@ -11,6 +11,7 @@
 #define PUBLISH_EVERY_US (100 * VN_US_PER_MS)
 #define STALE_AFTER_US (2 * VN_US_PER_S) /* idle views are made anew at least this often: online states change */
 #define MAX_WORKLOADS 100000
+#define REUSE_WITHIN_US VN_US_PER_MIN /* how old an unchanged view may be: how well "agent last heard" is known */
 
 uint64_t vn_workload_hash(const char *tenant, const char *workload)
 {
@@ -83,35 +84,6 @@ static void table_add(struct vn_route_table *table, uint64_t hash, struct vn_vie
         table->count++;
 }
 
-/* Parts are stored under their hashes before any record can name them; an old part is simply written again. */
-static void store_view(struct vn_batch *batch, const struct vn_view *view, const struct vn_view *old)
-{
-        VN_AUTO(vn_buf)
-        bytes = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
-        struct vn_err err;
-        struct vn_key key;
-        for (unsigned p = 0; p < VN_VIEW_PARTS; p++) {
-                if (old && !memcmp(old->part_id[p], view->part_id[p], 32))
-                        continue;
-                vn_buf_reset(&bytes);
-                if (vn_view_encode_part(view, (enum vn_view_part)p, &bytes, &err) == VN_OK) {
-                        vn_key_bytes(vn_key_init(&key, vn_str(view->tenant)), view->part_id[p], 32);
-                        vn_batch_put(batch, VN_TABLE_view_parts, &key, vn_buf_view(&bytes));
-                }
-        }
-        vn_buf_reset(&bytes);
-        if (vn_view_encode_manifest(view, &bytes, &err) == VN_OK) {
-                vn_key_bytes(vn_key_init(&key, vn_str(view->tenant)), view->id, 32);
-                vn_batch_put(batch, VN_TABLE_view_parts, &key, vn_buf_view(&bytes));
-        }
-}
-
-static void views_stored(void *arg, enum vn_rc rc)
-{
-        (void)rc; /* a part that could not be kept makes replay say "view expired", nothing else */
-        vn_batch_free(arg);
-}
-
 static void swap_table(struct vn_routing *routing, struct vn_route_table *table)
 {
         pthread_mutex_lock(&routing->mutex);
@@ -159,44 +131,63 @@ static int by_hash(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
+/* Nothing new to decide by: then the view before goes on, and neither the store nor the loops have work with it. */
+static bool says_the_same(const struct vn_view_ref *ref, const struct vn_view_ref *old)
+{
+        return vn_view_unchanged(ref->view, old->view) &&
+               ref->view->epoch_us - old->view->epoch_us < REUSE_WITHIN_US &&
+               !memcmp(ref->account_ids, old->account_ids, ref->view->count * sizeof *ref->account_ids) &&
+               !memcmp(ref->urls, old->urls, ref->view->count * sizeof *ref->urls);
+}
+
+/* The workload's next view in the table. */
+static void add_view(struct vn_routing *routing, struct vn_route_table *table, uint64_t hash, struct vn_view_ref *ref)
+{
+        struct vn_view_ref *old =
+                vn_route_find(routing->current, hash, ref->view->tenant, vn_str(ref->view->workload));
+        if (old && vn_view_keeper_keeps(routing->keeper, &old->kept) && says_the_same(ref, old)) {
+                vn_view_unref(ref);
+                atomic_fetch_add(&old->references, 1);
+                table_add(table, hash, old);
+                return;
+        }
+        vn_view_keeper_add(routing->keeper, ref->view, old ? old->view : NULL, old ? &old->kept : NULL, &ref->kept);
+        table_add(table, hash, ref);
+}
+
 static enum vn_rc publish(struct vn_server *server, int64_t now_us, struct vn_err *err)
 {
         struct vn_routing *routing = server->routing;
         struct workload_name *names = NULL;
         size_t count = collect_workloads(server, &names);
         struct vn_route_table *table = NULL;
-        struct vn_batch *batch = vn_batch_new();
-        enum vn_rc rc = batch ? table_new((uint32_t)count, &table, err)
-                              : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        uint64_t epoch = atomic_load(&routing->epoch) + 1;
+        enum vn_rc rc = table_new((uint32_t)count, &table, err);
+        vn_view_keeper_begin(routing->keeper, epoch, now_us, server->config.replay_window_s * VN_US_PER_S);
         vn_routing_measure_networks(server);
         if (count > 1)
                 qsort(names, count, sizeof *names, by_hash);
         for (size_t i = 0; rc == VN_OK && i < count && i < MAX_WORKLOADS; i++) {
                 if (i && names[i].hash == names[i - 1].hash)
                         continue;
-                struct vn_view_ref *ref, *old;
-                rc = vn_view_build(server, names[i].tenant, names[i].name, atomic_load(&routing->epoch) + 1, now_us,
-                                   &ref, err);
+                struct vn_view_ref *ref;
+                rc = vn_view_build(server, names[i].tenant, names[i].name, epoch, now_us, &ref, err);
                 if (rc == VN_NOT_FOUND) {
                         rc = VN_OK;
                         continue;
                 }
                 if (rc != VN_OK)
                         break;
-                old = vn_route_find(routing->current, names[i].hash, names[i].tenant, vn_str(names[i].name));
-                table_add(table, names[i].hash, ref);
-                store_view(batch, ref->view, old ? old->view : NULL);
+                add_view(routing, table, names[i].hash, ref);
         }
         vn_free(names);
-        if (rc == VN_OK) {
-                /* Submitted before the swap: records that name these views are committed after them. */
-                if (vn_store_submit(server->store, batch, views_stored, batch, NULL) == VN_OK)
-                        batch = NULL;
+        /* Submitted before the swap: records that name these views are committed after them. What there is of a
+         * publication that failed, too: a generation may begin with it. */
+        vn_view_keeper_end(routing->keeper);
+        if (rc == VN_OK)
                 swap_table(routing, table);
-        } else {
+        else
                 vn_route_table_unref(table);
-        }
-        vn_batch_free(batch);
         return rc;
 }
 
@@ -333,6 +324,11 @@ void vn_routing_tick(struct vn_server *server, int64_t now_us)
                 VN_LOG(VIEWS_KEPT, "%s", err.msg);
 }
 
+bool vn_routing_retain(struct vn_server *server, int64_t now_us)
+{
+        return vn_view_keeper_expire(server->routing->keeper, now_us, server->config.replay_window_s * VN_US_PER_S);
+}
+
 static enum vn_rc loop_init(struct vn_server *server, struct vn_route_loop *loop, uint32_t number, struct vn_err *err)
 {
         loop->server = server;
@@ -360,6 +356,9 @@ enum vn_rc vn_routing_start(struct vn_server *server, struct vn_err *err)
         routing->request_ids = vn_request_ids_new();
         if (!routing->loops || !routing->request_ids)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        VN_TRY(vn_request_ids_load(routing->request_ids, server->store, err));
+        VN_TRY(vn_view_keeper_new(server->store, &routing->keeper, err));
+        atomic_store(&routing->epoch, vn_view_keeper_last_epoch(routing->keeper));
         for (uint32_t i = 0; i < routing->loop_count; i++)
                 VN_TRY(loop_init(server, &routing->loops[i], i, err));
         return publish(server, vn_now_us(server->clock), err);
@@ -393,6 +392,7 @@ void vn_routing_stop(struct vn_server *server)
                 }
         vn_free(routing->accounts);
         vn_request_ids_free(routing->request_ids);
+        vn_view_keeper_free(routing->keeper);
         pthread_mutex_destroy(&routing->mutex);
         vn_free(routing);
         server->routing = NULL;

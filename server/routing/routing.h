@@ -17,6 +17,8 @@ void vn_routing_stop(struct vn_server *server);
 /* Something that views are made from has changed: publish at the next tick (at most ten a second). */
 void vn_routing_dirty(struct vn_server *server);
 void vn_routing_tick(struct vn_server *server, int64_t now_us);
+/* Drops a slice of the views that are older than the replay window; true while there is more to drop. */
+bool vn_routing_retain(struct vn_server *server, int64_t now_us);
 
 struct vn_routing_figures {
         uint64_t routed, split, refused, unrecorded;
