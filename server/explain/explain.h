@@ -21,5 +21,8 @@ enum vn_rc vn_explain_find(struct vn_op *op, const char *id_text, struct vn_reco
 /* The view that a record names; FAILED_PRECONDITION "view expired". */
 enum vn_rc vn_explain_view(struct vn_op *op, const struct vn_record *record, struct vn_view **ret,
                            struct vn_err *err) VN_MUST_USE;
+/* A calibration of risk as a message in the arena. */
+enum vn_rc vn_explain_calibration(struct vn_op *op, const struct vn_calibration *calibration,
+                                  Vane__V1__RiskCalibration **ret, struct vn_err *err) VN_MUST_USE;
 
 #endif

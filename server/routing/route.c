@@ -271,6 +271,8 @@ static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity
         if (decision.status == VN_DECIDED_SPLIT)
                 atomic_fetch_add_explicit(&loop->split, 1, memory_order_relaxed);
         note_assignment(loop, ref, live, &question, decision.choice, decision.cost / 1e6, who);
+        if (len)
+                vn_outcome_watch(loop, ref->view, &question, &decision);
         fill_answer(a, &question, ref, &decision);
         if (key && len)
                 vn_request_ids_put(loop->server->routing->request_ids, key, vn_str_n(loop->bytes, len));

@@ -29,6 +29,24 @@ struct vn_routing_figures {
 void vn_routing_figures(const struct vn_server *server, struct vn_routing_figures *ret);
 /* Latency quantile over reported outcomes of one cloud, in ms; control loop. */
 double vn_routing_p95_ms(const struct vn_server *server, unsigned cloud);
+/* How good the chances told were, and what mends them now; for the tenant. False: no outcome was told yet. */
+struct vn_risk_quality {
+        double outcomes;                       /* each caller's capped */
+        double brier_raw, brier, ece_raw, ece; /* of the chances as computed, and as told */
+        struct vn_calibration calibration;
+        int64_t fitted_us; /* 0: never */
+};
+bool vn_routing_risk_quality(const struct vn_server *server, const char *tenant, struct vn_risk_quality *ret);
+/* How long a cold start of an endpoint takes, and how that is known. */
+struct vn_cold_start {
+        double us, logged_us; /* expected in all; what of it the cloud's log tells */
+        double starts;        /* cold starts to be expected among the outcomes that it rests on; of the cloud's other
+                               * functions where there are more of those */
+        bool own;             /* of this function's own outcomes, at least in part */
+        int64_t newest_us;    /* of those outcomes; 0: none, it is general knowledge */
+};
+void vn_routing_cold_start(struct vn_server *server, const char *tenant, unsigned cloud, uint64_t endpoint_id,
+                           struct vn_cold_start *ret);
 /* Slots of the present table, some of them empty (vn_routing_view_at gives NULL).
  * The present view of a workload for pages and tuning: NULL if there is none. Control loop only; borrowed. */
 const struct vn_view *vn_routing_view(const struct vn_server *server, const char *tenant, const char *workload);
