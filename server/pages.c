@@ -211,7 +211,7 @@ static void fill_cold_start(struct vn_op *op, const struct vn_view *view, const 
                 m->cold_start_source = vn_op_text(op, start.logged_us > 0 ? "the cloud's log" : "general knowledge");
         else
                 m->cold_start_source = vn_op_printf(op, "%soutcomes of %s", logged,
-                                                    start.own ? "this function" : "other functions in this cloud");
+                                                    start.own ? "this function" : "all functions in this cloud");
 }
 
 static Vane__V1__Endpoint *endpoint_message(struct vn_op *op, const struct vn_view *view, uint32_t i,

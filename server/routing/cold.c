@@ -12,17 +12,17 @@ static double limited(double x, double low, double high)
 
 void vn_cold_add(struct vn_cold *cold, const struct vn_cold_outcome *o, double scale_us)
 {
-        if (!(o->chance >= 0 && o->chance <= 1) || !(o->spread_us >= 0) || o->excess_us != o->excess_us)
+        if (!(o->share >= 0 && o->share <= 1) || !(o->spread_us >= 0) || o->excess_us != o->excess_us)
                 return;
         struct vn_cold_sums *s = &cold->sums[vn_witness_place(cold->caller, o->caller)];
         double excess_us = limited(o->excess_us, LEAST * scale_us, MOST * scale_us);
         double w = scale_us * scale_us / (scale_us * scale_us + o->spread_us * o->spread_us);
-        s->starts += o->chance;
+        s->starts += o->share;
         s->w += w;
-        s->c += w * o->chance;
+        s->c += w * o->share;
         s->y += w * excess_us;
-        s->cc += w * o->chance * o->chance;
-        s->cy += w * o->chance * excess_us;
+        s->cc += w * o->share * o->share;
+        s->cy += w * o->share * excess_us;
         if (s->w > FADE) {
                 double *all[] = {&s->starts, &s->w, &s->c, &s->y, &s->cc, &s->cy};
                 for (unsigned i = 0; i < sizeof all / sizeof *all; i++)

@@ -1,7 +1,8 @@
 /* cold.h - how much longer a call takes when it meets a cold start, learnt from outcomes.
- * Purpose: Azure's and GCP's logs do not tell it, and AWS's tell only the part in which the function's code starts. What is
- *   known is a chance (by idle time, from the logs) and, for each outcome, by how much the answer was later than network
- *   and an expected warm run explain. The regression of that excess on the chance has the duration as its slope.
+ * Purpose: Azure's and GCP's logs do not tell it, and AWS's tell only the part in which the function's code starts. What
+ *   they do tell is how many of a minute's calls were cold, and each outcome by how much the answer was later than
+ *   network and an expected warm run explain. The regression of that excess on the share that was cold has the duration
+ *   as its slope.
  * Method: weighted least squares with an intercept. A call weighs the less the more its own run varies, against the scale
  *   of a start there. Both coefficients are pulled: the intercept to 0, the slope to a prior, as much as `prior_starts`
  *   certain cold starts would; so little data changes little. Sums are kept by caller (witness.h) and fade.
@@ -12,8 +13,8 @@
 #include "server/routing/witness.h"
 
 struct vn_cold_sums {
-        double starts;          /* sum of the chances: cold starts to be expected among the outcomes */
-        double w, c, y, cc, cy; /* weight, and weighted sums of chance, excess and their products */
+        double starts;          /* sum of the shares: cold starts among the outcomes */
+        double w, c, y, cc, cy; /* weight, and weighted sums of share, excess and their products */
 };
 struct vn_cold {
         uint64_t caller[VN_WITNESSES];
@@ -24,8 +25,8 @@ struct vn_cold {
 struct vn_cold_outcome {
         uint64_t caller;
         int64_t time_us;
-        double chance;    /* of a cold start, before the call */
-        double excess_us; /* latency less network, expected warm run, and what of a start is known already */
+        double share;     /* of the calls of its minute that were cold */
+        double excess_us; /* latency less network, expected warm run, and what the log tells of a start */
         double spread_us; /* of the run time: about one standard deviation */
 };
 /* scale_us: what a start takes there by general knowledge. An excess counts within -4 and 8 times as much. */

@@ -56,8 +56,7 @@ struct vn_pending {
         bool watched;          /* the rest is filled: vn_outcome_watch */
         float raw, risk;       /* combined, before and after calibration */
         float limit_us;        /* a longer latency is the event: vn_risk_limit_us */
-        float cold_chance;     /* < 0: this call cannot teach what a start takes */
-        float warm_us;         /* network and expected run without a start */
+        float warm_us;         /* network and expected run without a start; < 0: the run is not known */
         float spread_us;       /* of the run */
         int64_t price_time_us; /* of the list that decided */
 };
@@ -67,8 +66,9 @@ struct vn_lesson {
         uint64_t caller;
         int64_t price_time_us;
         float raw, risk;
-        float cold_chance, excess_us, spread_us;
-        bool watched, late;
+        int64_t decided_us;
+        float excess_us, spread_us; /* over what a warm run takes */
+        bool watched, late, run_known;
         bool silent; /* no outcome came in time */
 };
 
@@ -140,7 +140,19 @@ struct vn_endpoint_live {
         int64_t decayed_us;
         double logged_cold_us; /* what the cloud's log tells of a start */
         struct vn_cold cold;
-        bool cold_fresh; /* not stored yet */
+        bool cold_fresh;                 /* not stored yet */
+        struct vn_cold_waiting *waiting; /* NULL: none yet */
+};
+/* Outcomes that wait for the window of their minute: it tells how many of the calls were cold. When all places are taken
+ * newcomers are let go: which ones says nothing about them. */
+#define VN_COLD_WAITING 32
+struct vn_cold_waiting {
+        unsigned count;
+        struct {
+                int64_t decided_us;
+                uint64_t caller;
+                float excess_us, spread_us;
+        } outcome[VN_COLD_WAITING];
 };
 struct vn_account_live {
         uint64_t account_id;

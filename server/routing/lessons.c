@@ -27,8 +27,7 @@ void vn_outcome_watch(struct vn_route_loop *loop, const struct vn_view *view, co
         p->raw = (float)vn_risk_raw(&decision->risk);
         p->risk = decision->risk.combined;
         p->limit_us = (float)vn_risk_limit_us(view, decision->choice, f);
-        p->cold_chance = e->samples >= KNOWN_RUN_CALLS ? f->cold_chance : -1;
-        p->warm_us = f->network_us + f->mean_ms * 1e3f;
+        p->warm_us = e->samples >= KNOWN_RUN_CALLS ? f->network_us + f->mean_ms * 1e3f : -1;
         p->spread_us =
                 (e->duration_us[1][5] - e->duration_us[1][2]) / 1.645f; /* of a normal: .95 quantile less median */
         p->price_time_us = e->price_time_us;
@@ -40,11 +39,12 @@ struct vn_lesson vn_lesson_of(const struct vn_pending *pending, uint64_t latency
                                   .price_time_us = pending->price_time_us,
                                   .raw = pending->raw,
                                   .risk = pending->risk,
-                                  .cold_chance = pending->cold_chance,
+                                  .decided_us = pending->time_us,
                                   .excess_us = (float)latency_us - pending->warm_us,
                                   .spread_us = pending->spread_us,
                                   .watched = pending->watched,
-                                  .late = (float)latency_us > pending->limit_us};
+                                  .late = (float)latency_us > pending->limit_us,
+                                  .run_known = pending->warm_us >= 0};
 }
 
 void vn_outcomes_overdue(struct vn_route_loop *loop)
@@ -95,24 +95,21 @@ void vn_lessons_free(struct vn_routing *routing)
         }
 }
 
-static void learn_cold(const struct vn_sample *s, struct vn_tenant_lessons *tenant, enum vn_cloud_id cloud,
-                       struct vn_endpoint_live *e, const struct vn_account_live *account)
+static void wait_for_window(const struct vn_lesson *l, struct vn_endpoint_live *e,
+                            const struct vn_account_live *account)
 {
-        const struct vn_lesson *l = &s->lesson;
-        if (l->cold_chance < 0 || !(account->network_us > 0))
-                return; /* run or network are not known: nothing can be told apart */
-        /* Lambda's log tells a part of the start; what is learnt is the rest, and only where that part is known. */
-        if (cloud == VN_AWS && !(e->logged_cold_us > 0))
+        if (!l->run_known || !(account->network_us > 0))
+                return; /* nothing to hold the latency against */
+        if (!e->waiting)
+                e->waiting = vn_alloc(sizeof *e->waiting);
+        struct vn_cold_waiting *w = e->waiting;
+        if (!w || w->count == VN_COLD_WAITING)
                 return;
-        struct vn_cold_outcome outcome = {.caller = l->caller,
-                                          .time_us = s->time_us,
-                                          .chance = (double)l->cold_chance,
-                                          .excess_us =
-                                                  (double)l->excess_us - (double)l->cold_chance * e->logged_cold_us,
-                                          .spread_us = (double)l->spread_us};
-        vn_cold_add(&e->cold, &outcome, unknown_cold_us[cloud]);
-        vn_cold_add(&tenant->cold[cloud], &outcome, unknown_cold_us[cloud]);
-        e->cold_fresh = tenant->fresh = true;
+        w->outcome[w->count].decided_us = l->decided_us;
+        w->outcome[w->count].caller = l->caller;
+        w->outcome[w->count].excess_us = l->excess_us;
+        w->outcome[w->count].spread_us = l->spread_us;
+        w->count++;
 }
 
 void vn_lesson_absorb(struct vn_server *server, const struct vn_sample *s, struct vn_endpoint_live *endpoint,
@@ -133,7 +130,38 @@ void vn_lesson_absorb(struct vn_server *server, const struct vn_sample *s, struc
                                                                 .silent = l->silent});
         tenant->fresh = true;
         if (!failed)
-                learn_cold(s, tenant, entry->cloud, endpoint, account);
+                wait_for_window(l, endpoint, account);
+}
+
+void vn_routing_window(struct vn_server *server, const struct vn_account_entry *account,
+                       const struct vn_window *window)
+{
+        uint64_t id = vn_endpoint_id_of(account->id, window->region, window->function);
+        struct vn_endpoint_live *e = server->routing ? vn_endpoint_live_of(server->routing, id) : NULL;
+        struct vn_cold_waiting *w = e ? e->waiting : NULL;
+        struct vn_tenant_lessons *tenant = w ? vn_lessons_of(server->routing, account->tenant) : NULL;
+        unsigned left = 0;
+        if (!tenant)
+                return;
+        for (unsigned i = 0; i < w->count; i++) {
+                if (w->outcome[i].decided_us >= window->start_us + VN_WINDOW_US) {
+                        w->outcome[left++] = w->outcome[i];
+                        continue;
+                }
+                if (w->outcome[i].decided_us < window->start_us || !window->calls)
+                        continue; /* its window never came */
+                /* Of AWS's starts the log tells a part; what is learnt is the rest. */
+                double known_us = (double)window->init_sum_us / window->calls;
+                struct vn_cold_outcome o = {.caller = w->outcome[i].caller,
+                                            .time_us = w->outcome[i].decided_us,
+                                            .share = (double)window->cold_starts / window->calls,
+                                            .excess_us = (double)w->outcome[i].excess_us - known_us,
+                                            .spread_us = (double)w->outcome[i].spread_us};
+                vn_cold_add(&e->cold, &o, unknown_cold_us[account->cloud]);
+                vn_cold_add(&tenant->cold[account->cloud], &o, unknown_cold_us[account->cloud]);
+                e->cold_fresh = tenant->fresh = true;
+        }
+        w->count = left;
 }
 
 void vn_lessons_cold(struct vn_server *server, const char *tenant, enum vn_cloud_id cloud,
@@ -153,8 +181,8 @@ void vn_lessons_cold(struct vn_server *server, const char *tenant, enum vn_cloud
                 return;
         vn_cold_estimate(&endpoint->cold, scale_us, all.us, FUNCTION_PRIOR_STARTS, &own);
         ret->us = logged_us + own.us;
-        ret->own = true;
-        if (own.starts >= FUNCTION_PRIOR_STARTS) {
+        if (own.starts >= FUNCTION_PRIOR_STARTS) { /* the function's own are most of it */
+                ret->own = true;
                 ret->starts = own.starts;
                 ret->newest_us = endpoint->cold.newest_us;
         }

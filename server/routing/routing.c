@@ -396,6 +396,7 @@ void vn_routing_stop(struct vn_server *server)
                 while (routing->endpoints[b]) {
                         struct vn_endpoint_live *e = routing->endpoints[b];
                         routing->endpoints[b] = e->next;
+                        vn_free(e->waiting);
                         vn_free(e);
                 }
         vn_lessons_free(routing);

@@ -9,13 +9,18 @@
 
 #include "decide/decide.h"
 #include "decide/record.h"
-#include "federation/sketch.h"
+#include "federation/window.h"
 #include "server/server.h"
+
+struct vn_account_entry;
 
 enum vn_rc vn_routing_start(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
 void vn_routing_stop(struct vn_server *server);
 /* Something that views are made from has changed: publish at the next tick (at most ten a second). */
 void vn_routing_dirty(struct vn_server *server);
+/* An account has sent a window: outcomes of its minute now teach what a cold start takes. */
+void vn_routing_window(struct vn_server *server, const struct vn_account_entry *account,
+                       const struct vn_window *window);
 void vn_routing_tick(struct vn_server *server, int64_t now_us);
 
 struct vn_routing_figures {
@@ -40,9 +45,8 @@ bool vn_routing_risk_quality(const struct vn_server *server, const char *tenant,
 /* How long a cold start of an endpoint takes, and how that is known. */
 struct vn_cold_start {
         double us, logged_us; /* expected in all; what of it the cloud's log tells */
-        double starts;        /* cold starts to be expected among the outcomes that it rests on; of the cloud's other
-                               * functions where there are more of those */
-        bool own;             /* of this function's own outcomes, at least in part */
+        double starts;        /* among the outcomes that the rest of it was learnt from */
+        bool own;             /* those of this function; else of all functions in this cloud */
         int64_t newest_us;    /* of those outcomes; 0: none, it is general knowledge */
 };
 void vn_routing_cold_start(struct vn_server *server, const char *tenant, unsigned cloud, uint64_t endpoint_id,

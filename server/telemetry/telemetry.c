@@ -198,6 +198,7 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
                 struct vn_endpoint_stats *stats = find_or_add(telemetry, account, &windows[i], err);
                 if (stats)
                         absorb(telemetry, stats, &windows[i]);
+                vn_routing_window(op->server, account, &windows[i]);
         }
         vn_free(windows);
         VN_TRY(rc);
