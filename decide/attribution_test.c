@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "decide/attribution.h"
-#include "decide/risk.h"
 #include "decide/testing.h"
 
 static const struct vn_live idle_live;
@@ -159,56 +158,4 @@ static enum vn_rc counterfactual_once(void)
 TEST(counterfactual_survives_each_failed_allocation)
 {
         TEST_ALLOC_LOOP(counterfactual_once);
-}
-
-TEST(risk_parts_follow_their_inputs)
-{
-        /* A log-normal's own quantiles: half above the median, about 5 % above the .95 quantile. */
-        CHECK_NEAR(.5, vn_risk_above(100, 200, 100), 1e-12);
-        CHECK_NEAR(.05, vn_risk_above(100, 200, 200), .01);
-        CHECK_NEAR(1, vn_risk_above(100, 200, 0), 0);
-        float parts[3] = {.1f, .2f, 0};
-        CHECK_NEAR(1 - .9 * .8, vn_risk_combine(parts, 3), 1e-7);
-
-        VN_AUTO(vn_view)
-        view = testing_view(1, 2);
-        struct vn_question q = {.id = {1, 1, 1}, .time_us = TESTING_EPOCH_US, .payload_bytes = 1000};
-        struct vn_decision d;
-        CHECK(view);
-        double before = -1;
-        for (double slo_ms = 3000; slo_ms > 300; slo_ms /= 1.3) { /* a tighter limit is missed more often */
-                view->policy.latency_slo_ms = slo_ms;
-                view->endpoint[0].price_time_us = TESTING_EPOCH_US - INT64_C(86400000000);
-                CHECK_OK(vn_view_seal(view, NULL));
-                vn_decide(view, &q, &idle_live, &d);
-                CHECK((double)d.risk.part[VN_RISK_SLO] >= before);
-                before = (double)d.risk.part[VN_RISK_SLO];
-        }
-        CHECK_NEAR(1 - exp(-1.0 / 30), (double)d.risk.part[VN_RISK_PRICE], 1e-6); /* a day old */
-}
-
-TEST(risk_calibration_mends_overconfidence)
-{
-        struct vn_risk_score raw = {.brier_sum = 0}, mended = {.brier_sum = 0};
-        struct vn_calibration fit = {1, 0}, same;
-        struct vn_rng rng;
-        vn_rng_seed(&rng, test_seed());
-        same = vn_risk_score_fit(&raw);
-        CHECK(same.slope == 1 && same.intercept == 0);
-        for (unsigned pass = 0; pass < 2; pass++) {
-                for (unsigned i = 0; i < 20000; i++) {
-                        double said = vn_rng_unit(&rng),
-                               truth = vn_risk_calibrated(&(struct vn_calibration){.5, -1}, said);
-                        bool happened = vn_rng_unit(&rng) < truth;
-                        if (pass == 0)
-                                vn_risk_score_add(&raw, said, happened);
-                        else
-                                vn_risk_score_add(&mended, vn_risk_calibrated(&fit, said), happened);
-                }
-                fit = vn_risk_score_fit(&raw);
-        }
-        CHECK_NEAR(.5, fit.slope, .1);
-        CHECK_NEAR(-1, fit.intercept, .15);
-        CHECK(vn_risk_score_ece(&raw) > .1 && vn_risk_score_ece(&mended) < .02);
-        CHECK(vn_risk_score_brier(&mended) < vn_risk_score_brier(&raw));
 }

@@ -19,7 +19,7 @@ struct vn_build_input {
         double memory_mb;
         int64_t time_us;
         double default_us;       /* run time to assume where nothing was seen; of a sibling, for example */
-        double cold_us, init_us; /* observed means; 0: default_cold_us */
+        double cold_us, init_us; /* as learnt or observed; 0: default_cold_us */
         double default_cold_us;
 };
 /* Fills the MODEL part of an endpoint. */

@@ -3,7 +3,7 @@
  * Pure: no clock, no I/O, no allocation, no libm; whatever is random comes from a hash of the decision's id.
  * Threads: any (a sealed view is immutable; live belongs to its edge loop). Cost: see bench/decide_main.c.
  * Units: score, cost and margin in USD a million calls; microseconds; bytes.
- * Formula (decide_version 1), over features that are exact float32:
+ * Formula (since decide_version 1), over features that are exact float32:
  *   cost    = rate*(mean + rounding) + request + egress + cold_chance*init
  *   latency = network + duration quantile + cold_chance*cold_us
  *   score   = (weight_cost*cost + weight_latency*value*latency) * (1 + error_rate + load)
@@ -14,7 +14,7 @@
 #include "decide/id.h"
 #include "decide/view.h"
 
-#define VN_DECIDE_VERSION 1
+#define VN_DECIDE_VERSION 2 /* 2: parts of risk as outcomes can show them, and calibrated as a whole */
 #define VN_NO_CANDIDATE UINT32_MAX
 #define VN_LIVE_MAX 16383 /* counters saturate there */
 
@@ -77,7 +77,7 @@ enum vn_risk_part { VN_RISK_SLO, VN_RISK_THROTTLE, VN_RISK_COST, VN_RISK_PRICE }
 #define VN_RISK_PARTS 4
 struct vn_risk {
         float part[VN_RISK_PARTS];
-        float combined;     /* 1 - prod(1 - p) */
+        float combined;     /* 1 - prod(1 - p), then calibrated by the view's calibration */
         float blast_radius; /* calls a minute that go the same way; a severity, not a chance */
 };
 struct vn_decision {

@@ -291,10 +291,10 @@ TEST(decide_spent_budget_decides_by_cost_alone)
         }
 }
 
-/* Bits of decide_version 1. A change here needs a new VN_DECIDE_VERSION. */
+/* Bits since decide_version 1, and of version 2's risk. A change here needs a new VN_DECIDE_VERSION. */
 TEST(decide_recorded_cases_keep_their_bits)
 {
-        uint64_t all = 0;
+        uint64_t choices = 0, risks = 0;
         struct vn_rng rng;
         vn_rng_seed(&rng, 20261124);
         for (unsigned i = 0; i < 64; i++) {
@@ -303,19 +303,23 @@ TEST(decide_recorded_cases_keep_their_bits)
                 CHECK(view);
                 view->policy.exploration = .1;
                 view->policy.latency_slo_ms = i % 4 ? 0 : 700;
+                if (i % 3)
+                        view->calibration = (struct vn_calibration){.6 + .01 * i, .05 * i - 1, i};
                 CHECK_OK(vn_view_seal(view, NULL));
                 struct vn_question q = testing_question(&rng);
                 struct vn_decision d;
                 vn_decide(view, &q, &idle_live, &d);
-                all = vn_hash64(&d.choice, sizeof d.choice, all);
-                all = vn_hash64(&d.score, sizeof d.score, all);
-                all = vn_hash64(&d.margin, sizeof d.margin, all);
-                all = vn_hash64(&d.features, sizeof d.features, all);
-                all = vn_hash64(&d.confidence, sizeof d.confidence, all);
-                all = vn_hash64(d.risk.part, sizeof d.risk.part, all);
+                choices = vn_hash64(&d.choice, sizeof d.choice, choices);
+                choices = vn_hash64(&d.score, sizeof d.score, choices);
+                choices = vn_hash64(&d.margin, sizeof d.margin, choices);
+                choices = vn_hash64(&d.features, sizeof d.features, choices);
+                choices = vn_hash64(&d.confidence, sizeof d.confidence, choices);
+                risks = vn_hash64(d.risk.part, sizeof d.risk.part, risks);
+                risks = vn_hash64(&d.risk.combined, sizeof d.risk.combined, risks);
         }
-        if (all != UINT64_C(0x50be0692ff9486df))
-                test_fail(__FILE__, __LINE__, "the bits are %016llx", (unsigned long long)all);
+        if (choices != UINT64_C(0x09f15eddeffd4bc1) || risks != UINT64_C(0x68741e96df5e794d))
+                test_fail(__FILE__, __LINE__, "the bits are %016llx and %016llx", (unsigned long long)choices,
+                          (unsigned long long)risks);
 }
 
 TEST(decision_ids_read_back_and_nothing_else_does)

@@ -4,12 +4,14 @@
 
 /* How often list prices and meters drift away from what was read: a mean life of 30 days. */
 #define PRICE_LIFE_US (30.0 * 86400 * 1e6)
-#define OVERRUN 1.5 /* a call that costs this many times its expectation is an overrun */
+#define OVERRUN 1.5   /* a call that costs this many times its expectation is an overrun */
+#define NEVER_US 1e15 /* no limit: longer than any call */
 
 const char *vn_risk_event(enum vn_risk_part part)
 {
-        static const char *const text[] = {"slower than the latency limit", "refused by a limit or out of memory",
-                                           "costs over 1.5 times the expectation", "the price is no longer true"};
+        static const char *const text[] = {
+                "slower than the latency limit", "refused, failed (out of memory too) or never answered",
+                "so slow that it costs over 1.5 times the expectation", "another price list by the time it ends"};
         return (unsigned)part < VN_RISK_PARTS ? text[part] : "";
 }
 
@@ -20,9 +22,10 @@ const char *vn_risk_horizon(enum vn_risk_part part)
 
 const char *vn_risk_data(enum vn_risk_part part)
 {
-        static const char *const text[] = {
-                "predicted quantiles, cold-start chance, network", "throttle rate, calls in flight against the limit",
-                "predicted quantiles, rounding, cold-start billing", "age of the price list"};
+        static const char *const text[] = {"predicted quantiles, cold-start chance, network",
+                                           "throttle and error rates, calls in flight against the limit",
+                                           "predicted quantiles, rounding, cold-start chance and billing",
+                                           "age of the price list"};
         return (unsigned)part < VN_RISK_PARTS ? text[part] : "";
 }
 
@@ -46,6 +49,11 @@ double vn_risk_combine(const float *parts, size_t count)
         return 1 - none;
 }
 
+double vn_risk_raw(const struct vn_risk *risk)
+{
+        return vn_risk_combine(risk->part, VN_RISK_PARTS);
+}
+
 /* The .5 and .95 quantiles of the run time at this payload. */
 static void run_quantiles(const struct vn_view *view, const struct vn_question *question, uint32_t candidate,
                           double *p50, double *p95)
@@ -63,49 +71,93 @@ static void run_quantiles(const struct vn_view *view, const struct vn_question *
                share * ((double)e->duration_us[k + 1][5] - (double)e->duration_us[k][5]);
 }
 
+/* The shortest wait that proves an overrun. Billed time moves in steps; what of a cold start is not billed is taken off,
+ * since an outcome does not tell whether there was one. */
+static double overrun_us(const struct vn_endpoint *e, const struct vn_features *f)
+{
+        if (!(f->rate > 0))
+                return NEVER_US;
+        double billed_ms = (OVERRUN * vn_features_cost(f) - (double)f->request - (double)f->egress) / (double)f->rate;
+        if (!(billed_ms < NEVER_US / 1e3))
+                return NEVER_US;
+        double steps = (double)(int64_t)(billed_ms * 1e3 / (double)e->rounding_us);
+        double unbilled_us = e->cold_us - (e->flags & VN_ENDPOINT_INIT_BILLED ? e->init_us : 0);
+        return (double)f->network_us + steps * (double)e->rounding_us + (unbilled_us > 0 ? unbilled_us : 0);
+}
+
+static double slo_us(const struct vn_view *view)
+{
+        return view->policy.latency_slo_ms > 0 ? view->policy.latency_slo_ms * 1e3 : NEVER_US;
+}
+
+double vn_risk_limit_us(const struct vn_view *view, uint32_t candidate, const struct vn_features *features)
+{
+        double overrun = overrun_us(&view->endpoint[candidate], features), slo = slo_us(view);
+        return slo < overrun ? slo : overrun;
+}
+
+/* Chance that the caller waits longer than that. */
+static double later_than(double limit_us, double p50, double p95, const struct vn_features *f)
+{
+        double cold = (double)f->cold_chance, left = limit_us - (double)f->network_us;
+        if (limit_us >= NEVER_US)
+                return 0;
+        return (1 - cold) * vn_risk_above(p50, p95, left) + cold * vn_risk_above(p50, p95, left - (double)f->cold_us);
+}
+
 void vn_risk_of(const struct vn_view *view, const struct vn_question *question, const struct vn_live *live,
                 uint32_t candidate, const struct vn_features *f, struct vn_risk *ret)
 {
         const struct vn_endpoint *e = &view->endpoint[candidate];
-        double p50, p95, cold = (double)f->cold_chance, slo_us = view->policy.latency_slo_ms * 1e3;
+        double p50, p95;
         run_quantiles(view, question, candidate, &p50, &p95);
 
-        double late = 0;
-        if (slo_us > 0) {
-                double left = slo_us - (double)f->network_us;
-                late = (1 - cold) * vn_risk_above(p50, p95, left) +
-                       cold * vn_risk_above(p50, p95, left - (double)f->cold_us);
-        }
         double use = e->concurrency_limit > 0 ? ((double)live->in_flight[candidate] + 1) / e->concurrency_limit : 0;
         double refused = e->throttle_rate + (use > .8 ? (use - .8) * (use - .8) * 25 : 0);
+        refused = refused < 1 ? refused : 1;
+        double failed = 1 - (1 - refused) * (1 - (double)f->error_rate);
         if (e->need_mb > (double)e->memory_mb)
-                refused = 1;
-        double limit = OVERRUN * vn_features_cost(f), fixed = (double)f->request + (double)f->egress;
-        double over = f->rate > 0 ? vn_risk_above(p50, p95, (limit - fixed) / (double)f->rate * 1e3) : 0;
-        if (fixed + (double)f->rate * (p50 / 1e3) + (double)f->init > limit)
-                over = over + cold * (1 - over);
+                failed = 1;
         double age = e->price_time_us > 0 ? (double)(question->time_us - e->price_time_us) : PRICE_LIFE_US;
         double stale = age > 0 ? 1 - vn_exp(-age / PRICE_LIFE_US) : 0;
 
-        ret->part[VN_RISK_SLO] = (float)late;
-        ret->part[VN_RISK_THROTTLE] = refused < 1 ? (float)refused : 1.f;
-        ret->part[VN_RISK_COST] = (float)over;
+        ret->part[VN_RISK_SLO] = (float)later_than(slo_us(view), p50, p95, f);
+        ret->part[VN_RISK_THROTTLE] = (float)failed;
+        ret->part[VN_RISK_COST] = (float)later_than(overrun_us(e, f), p50, p95, f);
         ret->part[VN_RISK_PRICE] = (float)stale;
-        ret->combined = (float)vn_risk_combine(ret->part, VN_RISK_PARTS);
+        ret->combined = (float)vn_risk_calibrated(&view->calibration, vn_risk_raw(ret));
         ret->blast_radius = (float)view->calls_per_min;
+}
+
+static double log_odds(double chance)
+{
+        double p = chance < 1e-6 ? 1e-6 : chance > 1 - 1e-6 ? 1 - 1e-6 : chance;
+        return vn_log(p / (1 - p));
 }
 
 double vn_risk_calibrated(const struct vn_calibration *calibration, double chance)
 {
-        double p = chance < 1e-6 ? 1e-6 : chance > 1 - 1e-6 ? 1 - 1e-6 : chance;
-        return vn_sigmoid(calibration->slope * vn_log(p / (1 - p)) + calibration->intercept);
+        if (calibration->slope == 1 && calibration->intercept == 0)
+                return chance;
+        return vn_sigmoid(calibration->slope * log_odds(chance) + calibration->intercept);
+}
+
+static const double bin_upper[VN_RISK_BINS] = {.001, .002, .005, .01, .02, .05, .1,  .2,  .3,   .4,
+                                               .5,   .6,   .7,   .8,  .9,  .95, .98, .99, .999, 2};
+
+static unsigned bin_of(double chance)
+{
+        unsigned bin = 0;
+        while (chance >= bin_upper[bin])
+                bin++;
+        return bin;
 }
 
 void vn_risk_score_add(struct vn_risk_score *score, double chance, bool happened)
 {
         if (!(chance >= 0 && chance <= 1))
                 return;
-        unsigned bin = chance < 1 ? (unsigned)(chance * 10) : 9;
+        unsigned bin = bin_of(chance);
         double miss = chance - (happened ? 1 : 0);
         score->n[bin]++;
         score->hits[bin] += happened;
@@ -113,61 +165,119 @@ void vn_risk_score_add(struct vn_risk_score *score, double chance, bool happened
         score->brier_sum += miss * miss;
 }
 
-static uint64_t total(const struct vn_risk_score *score)
+void vn_risk_score_merge(struct vn_risk_score *into, const struct vn_risk_score *from, double weight)
 {
-        uint64_t n = 0;
-        for (unsigned b = 0; b < 10; b++)
+        for (unsigned b = 0; b < VN_RISK_BINS; b++) {
+                into->n[b] += weight * from->n[b];
+                into->hits[b] += weight * from->hits[b];
+                into->chance_sum[b] += weight * from->chance_sum[b];
+        }
+        into->brier_sum += weight * from->brier_sum;
+}
+
+double vn_risk_score_count(const struct vn_risk_score *score)
+{
+        double n = 0;
+        for (unsigned b = 0; b < VN_RISK_BINS; b++)
                 n += score->n[b];
         return n;
 }
 
 double vn_risk_score_brier(const struct vn_risk_score *score)
 {
-        uint64_t n = total(score);
-        return n ? score->brier_sum / (double)n : 0;
+        double n = vn_risk_score_count(score);
+        return n > 0 ? score->brier_sum / n : 0;
 }
 
 double vn_risk_score_ece(const struct vn_risk_score *score)
 {
-        uint64_t n = total(score);
-        double sum = 0;
-        for (unsigned b = 0; b < 10; b++) {
-                double gap = score->chance_sum[b] - (double)score->hits[b];
+        double n = vn_risk_score_count(score), sum = 0;
+        for (unsigned b = 0; b < VN_RISK_BINS; b++) {
+                double gap = score->chance_sum[b] - score->hits[b];
                 sum += gap < 0 ? -gap : gap;
         }
-        return n ? sum / (double)n : 0;
+        return n > 0 ? sum / n : 0;
 }
 
-/* Logistic regression of the bins' outcomes on their log-odds, by Newton's method with a slight pull towards identity,
+void vn_risk_score_under(const struct vn_risk_score *score, const struct vn_calibration *calibration,
+                         struct vn_risk_score *ret)
+{
+        *ret = (struct vn_risk_score){.brier_sum = 0};
+        for (unsigned b = 0; b < VN_RISK_BINS; b++) {
+                double n = score->n[b], hits = score->hits[b];
+                if (!(n > 0))
+                        continue;
+                double p = vn_risk_calibrated(calibration, score->chance_sum[b] / n);
+                unsigned to = bin_of(p);
+                ret->n[to] += n;
+                ret->hits[to] += hits;
+                ret->chance_sum[to] += n * p;
+                ret->brier_sum += n * p * p - 2 * p * hits + hits;
+        }
+}
+
+static double limited(double x, double low, double high)
+{
+        return x < low ? low : x > high ? high : x;
+}
+
+#define SLOPE_PULL 4.0     /* one over the square of how far off a slope, an intercept is taken to be */
+#define INTERCEPT_PULL 0.1 /* chances of one size do not tell the two apart: then all are moved, not stretched */
+
+/* One Newton step of a logistic regression of the bins' outcomes on their log-odds, with a slight pull towards identity,
  * so that few or one-sided bins cannot run away. */
+static bool newton(const struct vn_risk_score *score, struct vn_calibration *c)
+{
+        double g0 = SLOPE_PULL * (1 - c->slope), g1 = -INTERCEPT_PULL * c->intercept;
+        double h00 = SLOPE_PULL, h01 = 0, h11 = INTERCEPT_PULL;
+        for (unsigned b = 0; b < VN_RISK_BINS; b++) {
+                if (!(score->n[b] > 0))
+                        continue;
+                double m = score->n[b], x = log_odds(score->chance_sum[b] / m);
+                double p = vn_sigmoid(c->slope * x + c->intercept), miss = score->hits[b] - m * p;
+                double weight = m * p * (1 - p);
+                g0 += miss * x;
+                g1 += miss;
+                h00 += weight * x * x;
+                h01 += weight * x;
+                h11 += weight;
+        }
+        double det = h00 * h11 - h01 * h01;
+        if (!(det > 1e-12))
+                return false;
+        double up = (g0 * h11 - g1 * h01) / det, along = (g1 * h00 - g0 * h01) / det;
+        c->slope = limited(c->slope + limited(up, -1, 1), VN_CALIBRATION_MIN_SLOPE, VN_CALIBRATION_MAX_SLOPE);
+        c->intercept = limited(c->intercept + limited(along, -2, 2), -VN_CALIBRATION_MAX_INTERCEPT,
+                               VN_CALIBRATION_MAX_INTERCEPT);
+        return true;
+}
+
 struct vn_calibration vn_risk_score_fit(const struct vn_risk_score *score)
 {
-        struct vn_calibration c = {1, 0};
-        uint64_t n = total(score), hits = 0;
-        for (unsigned b = 0; b < 10; b++)
+        struct vn_calibration c = {1, 0, 0};
+        double n = vn_risk_score_count(score), hits = 0;
+        for (unsigned b = 0; b < VN_RISK_BINS; b++)
                 hits += score->hits[b];
-        if (n < 50 || hits == 0 || hits == n)
+        if (n < VN_RISK_MIN_OUTCOMES || !(hits > 0) || hits >= n)
                 return c;
-        for (unsigned step = 0; step < 25; step++) {
-                double g0 = 1 - c.slope, g1 = -c.intercept, h00 = 1, h01 = 0, h11 = 1; /* the pull: unit prior */
-                for (unsigned b = 0; b < 10; b++) {
-                        if (!score->n[b])
-                                continue;
-                        double m = (double)score->n[b], mean = score->chance_sum[b] / m;
-                        mean = mean < 1e-6 ? 1e-6 : mean > 1 - 1e-6 ? 1 - 1e-6 : mean;
-                        double x = vn_log(mean / (1 - mean)), p = vn_sigmoid(c.slope * x + c.intercept);
-                        double miss = (double)score->hits[b] - m * p, weight = m * p * (1 - p);
-                        g0 += miss * x;
-                        g1 += miss;
-                        h00 += weight * x * x;
-                        h01 += weight * x;
-                        h11 += weight;
-                }
-                double det = h00 * h11 - h01 * h01;
-                if (!(det > 1e-12))
-                        break;
-                c.slope += (g0 * h11 - g1 * h01) / det;
-                c.intercept += (g1 * h00 - g0 * h01) / det;
+        for (unsigned step = 0; step < 25 && newton(score, &c); step++) {
         }
+        c.outcomes = (uint64_t)n;
         return c;
+}
+
+struct vn_calibration vn_risk_score_choose(const struct vn_risk_score *fitted, const struct vn_risk_score *held_out)
+{
+        struct vn_calibration identity = {1, 0, 0}, c = vn_risk_score_fit(fitted);
+        struct vn_risk_score all = *fitted, before, after, held_before, held_after;
+        vn_risk_score_merge(&all, held_out, 1);
+        vn_risk_score_under(&all, &identity, &before);
+        vn_risk_score_under(&all, &c, &after);
+        vn_risk_score_under(held_out, &identity, &held_before);
+        vn_risk_score_under(held_out, &c, &held_after);
+        if (held_after.brier_sum < held_before.brier_sum && after.brier_sum <= before.brier_sum &&
+            vn_risk_score_ece(&after) <= vn_risk_score_ece(&before))
+                identity = c;
+        identity.outcomes = (uint64_t)vn_risk_score_count(&all);
+        return identity;
 }

@@ -36,6 +36,7 @@ enum vn_rc vn_view_new(uint32_t capacity, struct vn_view **ret, struct vn_err *e
         size_t at = head + hot + cold + sizeof(uint32_t) * stride;
         view->endpoint = (void *)(block + ((at + 15u) & ~(size_t)15));
         vn_policy_default(&view->policy);
+        view->calibration.slope = 1;
         for (unsigned k = 0; k < VN_VIEW_KNOTS; k++)
                 view->payload_bytes[k] = k ? (double)(256u << (4 * k)) : 0;
         *ret = view;
@@ -132,6 +133,9 @@ static enum vn_rc check(const struct vn_view *view, struct vn_err *err)
                         return vn_fail(err, VN_INVALID_ARGUMENT, "payload_bytes must ascend");
         if (!in_range(view->spent_usd, 0, 1e12) || !in_range(view->response_bytes, 0, 1e12))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "spent_usd or response_bytes is out of range");
+        if (!in_range(view->calibration.slope, VN_CALIBRATION_MIN_SLOPE, VN_CALIBRATION_MAX_SLOPE) ||
+            !in_range(view->calibration.intercept, -VN_CALIBRATION_MAX_INTERCEPT, VN_CALIBRATION_MAX_INTERCEPT))
+                return vn_fail(err, VN_INVALID_ARGUMENT, "calibration is out of range");
         for (uint32_t i = 0; i < view->count; i++) {
                 const struct vn_endpoint *e = &view->endpoint[i];
                 const char *fault = endpoint_fault(e);

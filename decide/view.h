@@ -54,6 +54,16 @@ struct vn_endpoint {
         int64_t price_time_us, health_time_us; /* when those data were true; 0: never had */
 };
 
+/* What the combined risk is mended by before anybody sees it (risk.h): its log-odds times slope, plus intercept. */
+struct vn_calibration {
+        double slope, intercept; /* 1, 0: as computed */
+        uint64_t outcomes;       /* that it was fitted on and tested with; 0: none */
+};
+/* A slope that is not positive would call the safer choice the riskier one. */
+#define VN_CALIBRATION_MIN_SLOPE .05
+#define VN_CALIBRATION_MAX_SLOPE 20.0
+#define VN_CALIBRATION_MAX_INTERCEPT 12.0
+
 enum vn_view_part { VN_PART_ENDPOINTS, VN_PART_PRICES, VN_PART_MODEL, VN_PART_POLICY, VN_PART_STATE };
 #define VN_VIEW_PARTS 5
 #define VN_VIEW_PART_MAX_BYTES 131072
@@ -92,6 +102,7 @@ struct vn_view {
         double response_bytes;               /* where the question does not know */
         double payload_bytes[VN_VIEW_KNOTS]; /* strictly ascending, the first >= 0 */
         struct vn_policy_compiled policy;
+        struct vn_calibration calibration; /* part STATE */
         uint32_t count, capacity, stride;
         struct vn_endpoint *endpoint;
         /* filled by sealing */

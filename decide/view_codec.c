@@ -5,7 +5,7 @@
 #include "decide/wire.h"
 
 #define MAGIC 0x57564e56u /* "VNVW" */
-#define FORMAT 1
+#define FORMAT 2          /* 2: the calibration of risk */
 #define MANIFEST_BYTES (12 + 32 * VN_VIEW_PARTS)
 
 static const char *const part_names[VN_VIEW_PARTS] = {"endpoints", "prices", "model", "policy", "state"};
@@ -173,6 +173,9 @@ static void head_fields(struct codec *c, struct vn_view *v, enum vn_view_part pa
                 c_f64(c, &v->spent_usd);
                 c_u64(c, &v->calls_per_min);
                 c_f64(c, &v->response_bytes);
+                c_f64(c, &v->calibration.slope);
+                c_f64(c, &v->calibration.intercept);
+                c_u64(c, &v->calibration.outcomes);
                 break;
         }
 }

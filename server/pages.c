@@ -1,6 +1,7 @@
 /* pages.c - operations behind the overview and the functions' pages: figures gathered from all modules. */
 #include <stdlib.h>
 
+#include "server/explain/explain.h"
 #include "server/op.h"
 #include "server/policy_table.h"
 #include "server/registry/registry.h"
@@ -39,6 +40,23 @@ static enum vn_rc add_clouds(struct vn_op *op, const struct vn_routing_figures *
         return m->clouds ? VN_OK : vn_op_no_memory(err);
 }
 
+static enum vn_rc add_risk(struct vn_op *op, Vane__V1__Status *m, struct vn_err *err)
+{
+        struct vn_risk_quality q;
+        VN_IGNORE(
+                vn_routing_risk_quality(op->server, op->identity->tenant, &q)); /* without outcomes it is all zero */
+        m->risk = VN_NEW_MESSAGE(op->arena, Vane__V1__RiskQuality, vane__v1__risk_quality__init);
+        if (!m->risk)
+                return vn_op_no_memory(err);
+        m->risk->outcomes = q.outcomes;
+        m->risk->brier_computed = q.brier_raw;
+        m->risk->brier = q.brier;
+        m->risk->ece_computed = q.ece_raw;
+        m->risk->ece = q.ece;
+        m->risk->fitted_us = q.fitted_us;
+        return vn_explain_calibration(op, &q.calibration, &m->risk->calibration, err);
+}
+
 enum vn_rc op_get_status(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
                          struct vn_err *err)
 {
@@ -56,6 +74,7 @@ enum vn_rc op_get_status(struct vn_op *op, const ProtobufCMessage *message, Prot
         vn_tuning_figures(server, &tuning);
         vn_store_stats(server->store, &s);
         VN_TRY(add_clouds(op, &r, m, err));
+        VN_TRY(add_risk(op, m, err));
         m->version = vn_op_text(op, VANE_VERSION);
         m->time_us = op->now_us;
         m->started_us = server->started_us;
@@ -178,6 +197,23 @@ static const char *endpoint_state(const struct vn_endpoint *e)
         return e->flags & VN_ENDPOINT_PAUSED ? "paused" : "ok";
 }
 
+static void fill_cold_start(struct vn_op *op, const struct vn_view *view, const struct vn_endpoint *e,
+                            Vane__V1__Endpoint *m)
+{
+        struct vn_cold_start start;
+        const char *logged;
+        vn_routing_cold_start(op->server, view->tenant, e->provider, e->id, &start);
+        logged = start.logged_us > 0 ? "the cloud's log, and " : "";
+        m->cold_start_ms = start.us / 1000;
+        m->cold_start_samples = start.starts;
+        m->cold_start_time_us = start.newest_us;
+        if (!start.newest_us)
+                m->cold_start_source = vn_op_text(op, start.logged_us > 0 ? "the cloud's log" : "general knowledge");
+        else
+                m->cold_start_source = vn_op_printf(op, "%soutcomes of %s", logged,
+                                                    start.own ? "this function" : "all functions in this cloud");
+}
+
 static Vane__V1__Endpoint *endpoint_message(struct vn_op *op, const struct vn_view *view, uint32_t i,
                                             const struct vn_endpoint_stats *s, const char *note)
 {
@@ -193,6 +229,7 @@ static Vane__V1__Endpoint *endpoint_message(struct vn_op *op, const struct vn_vi
         m->usd_per_million = usd_per_million(view, i);
         m->state = vn_op_text(op, endpoint_state(e));
         m->note = vn_op_text(op, note);
+        fill_cold_start(op, view, e, m);
         if (s) {
                 struct vn_sketch recent;
                 vn_endpoint_recent(s, &recent);

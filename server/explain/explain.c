@@ -40,9 +40,11 @@ static enum vn_rc add_attributions(struct vn_op *op, const struct vn_record *r, 
 static enum vn_rc add_risks(struct vn_op *op, const struct vn_record *r, Vane__V1__Explanation *m, struct vn_err *err)
 {
         m->risk = (double)r->risk.combined;
+        m->risk_computed = m->risk;
         m->blast_radius = (double)r->risk.blast_radius;
         if (r->kind != VN_RECORD_ROUTE)
                 return VN_OK;
+        m->risk_computed = vn_risk_raw(&r->risk);
         m->risks = vn_arena_alloc(op->arena, (VN_RISK_PARTS + 1) * sizeof *m->risks);
         for (unsigned p = 0; m->risks && p < VN_RISK_PARTS; p++) {
                 Vane__V1__RiskPart *row = VN_NEW_MESSAGE(op->arena, Vane__V1__RiskPart, vane__v1__risk_part__init);
@@ -55,6 +57,20 @@ static enum vn_rc add_risks(struct vn_op *op, const struct vn_record *r, Vane__V
                 m->risks[m->n_risks++] = row;
         }
         return m->risks ? VN_OK : vn_op_no_memory(err);
+}
+
+enum vn_rc vn_explain_calibration(struct vn_op *op, const struct vn_calibration *calibration,
+                                  Vane__V1__RiskCalibration **ret, struct vn_err *err)
+{
+        Vane__V1__RiskCalibration *m =
+                VN_NEW_MESSAGE(op->arena, Vane__V1__RiskCalibration, vane__v1__risk_calibration__init);
+        if (!m)
+                return vn_op_no_memory(err);
+        m->slope = calibration->slope;
+        m->intercept = calibration->intercept;
+        m->outcomes = calibration->outcomes;
+        *ret = m;
+        return VN_OK;
 }
 
 static enum vn_rc add_candidates(struct vn_op *op, const struct vn_record *r, const struct vn_view *view,
@@ -183,6 +199,7 @@ static enum vn_rc with_view(struct vn_op *op, const struct vn_record *r, struct 
                 return VN_OK;
         }
         vn_record_question(r, &question);
+        VN_TRY(vn_explain_calibration(op, &view->calibration, &m->calibration, err));
         VN_TRY(add_candidates(op, r, view, &question, m, err));
         VN_TRY(add_policy_and_ages(op, r, view, m, err));
         VN_TRY(add_counterfactual(op, r, view, &question, m, err));

@@ -18,5 +18,8 @@ Vane__V1__Decision *vn_explain_decision(struct vn_arena *arena, const struct vn_
 /* The record of a decision id within the caller's tenant; NOT_FOUND otherwise. */
 enum vn_rc vn_explain_find(struct vn_op *op, const char *id_text, struct vn_record *ret, struct vn_buf *ret_bytes,
                            uint64_t *ret_seq, struct vn_err *err) VN_MUST_USE;
+/* A calibration of risk as a message in the arena. */
+enum vn_rc vn_explain_calibration(struct vn_op *op, const struct vn_calibration *calibration,
+                                  Vane__V1__RiskCalibration **ret, struct vn_err *err) VN_MUST_USE;
 
 #endif

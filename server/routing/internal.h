@@ -7,6 +7,8 @@
 
 #include "base/hash.h"
 #include "server/registry/registry.h"
+#include "server/routing/calibrate.h"
+#include "server/routing/cold.h"
 #include "server/routing/routing.h"
 #include "server/routing/view_store.h"
 #include "server/telemetry/telemetry.h"
@@ -53,6 +55,23 @@ struct vn_pending {
         uint64_t caller; /* hash of tenant and actor */
         int64_t time_us;
         bool open;
+        bool watched;          /* the rest is filled: vn_outcome_watch */
+        float raw, risk;       /* combined, before and after calibration */
+        float limit_us;        /* a longer latency is the event: vn_risk_limit_us */
+        float warm_us;         /* network and expected run without a start; < 0: the run is not known */
+        float spread_us;       /* of the run */
+        int64_t price_time_us; /* of the list that decided */
+};
+
+/* What an outcome teaches: how good the chances were, and what a cold start takes. */
+struct vn_lesson {
+        uint64_t caller;
+        int64_t price_time_us;
+        float raw, risk;
+        int64_t decided_us;
+        float excess_us, spread_us; /* over what a warm run takes */
+        bool watched, late, run_known;
+        bool silent; /* no outcome came in time */
 };
 
 struct vn_sample { /* from a loop to the control loop */
@@ -64,6 +83,7 @@ struct vn_sample { /* from a loop to the control loop */
         uint8_t status;      /* Outcome.Status */
         uint8_t cloud;
         float cost_usd;
+        struct vn_lesson lesson; /* of an outcome */
 };
 
 struct vn_route_loop {
@@ -76,7 +96,8 @@ struct vn_route_loop {
         struct vn_pending *pending;
         struct vn_sample *samples;
         uint32_t sample_count;
-        uint8_t secret[32]; /* seeds of records come from it and a counter */
+        uint32_t next_overdue; /* slot of `pending` at which the search for missing outcomes goes on */
+        uint8_t secret[32];    /* seeds of records come from it and a counter */
         uint64_t seed_counter;
         struct vn_record *record; /* scratch */
         uint8_t bytes[VN_RECORD_MAX_BYTES];
@@ -99,6 +120,17 @@ struct vn_routing {
         size_t account_count;
         struct vn_request_ids *request_ids;
         struct vn_view_keeper *keeper;
+        struct vn_tenant_lessons *lessons;
+        int64_t kept_wall_us; /* when what was learnt was last stored */
+};
+
+/* What one tenant's outcomes have taught; control loop. */
+struct vn_tenant_lessons {
+        struct vn_tenant_lessons *next;
+        char tenant[64];
+        bool fresh; /* not stored yet */
+        struct vn_calibrator risk;
+        struct vn_cold cold[VN_CLOUD_COUNT]; /* all functions together, for those that are new */
 };
 
 /* Per endpoint, fed by samples; control loop. */
@@ -109,6 +141,21 @@ struct vn_endpoint_live {
         uint64_t routed, errors, outcomes;
         double recent_outcomes, recent_errors, recent_throttles;
         int64_t decayed_us;
+        double logged_cold_us; /* what the cloud's log tells of a start */
+        struct vn_cold cold;
+        bool cold_fresh;                 /* not stored yet */
+        struct vn_cold_waiting *waiting; /* NULL: none yet */
+};
+/* Outcomes that wait for the window of their minute: it tells how many of the calls were cold. When all places are taken
+ * newcomers are let go: which ones says nothing about them. */
+#define VN_COLD_WAITING 32
+struct vn_cold_waiting {
+        unsigned count;
+        struct {
+                int64_t decided_us;
+                uint64_t caller;
+                float excess_us, spread_us;
+        } outcome[VN_COLD_WAITING];
 };
 struct vn_account_live {
         uint64_t account_id;
@@ -129,6 +176,24 @@ struct vn_loop_live *vn_loop_live_of(struct vn_route_loop *loop, uint64_t hash, 
 void vn_route_sample(struct vn_route_loop *loop, const struct vn_sample *sample);
 struct vn_endpoint_live *vn_endpoint_live_of(struct vn_routing *routing, uint64_t endpoint_id); /* NULL: no memory */
 struct vn_account_live *vn_account_live_of(struct vn_routing *routing, uint64_t account_id);
+
+/* lessons.c: what outcomes teach */
+void vn_outcome_watch(struct vn_route_loop *loop, const struct vn_view *view, const struct vn_question *question,
+                      const struct vn_decision *decision); /* after the decision has its pending slot */
+struct vn_lesson vn_lesson_of(const struct vn_pending *pending, uint64_t latency_us);
+void vn_outcomes_overdue(struct vn_route_loop *loop); /* edge loop, each tick: looks through a part of the slots */
+void vn_lesson_absorb(struct vn_server *server, const struct vn_sample *sample, struct vn_endpoint_live *endpoint,
+                      const struct vn_account_live *account);
+struct vn_tenant_lessons *vn_lessons_of(struct vn_routing *routing, const char *tenant); /* NULL: no memory */
+void vn_lessons_tick(struct vn_server *server, int64_t now_us);
+/* How long a start of this endpoint is taken to be. */
+void vn_lessons_cold(struct vn_server *server, const char *tenant, enum vn_cloud_id cloud,
+                     const struct vn_endpoint_live *endpoint, struct vn_cold_start *ret);
+/* lessons_store.c: kept over restarts, beside the other things that the server remembers */
+enum vn_rc vn_lessons_load(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
+/* Stores what is new; `wait` until it is durable, at stop. */
+void vn_lessons_keep(struct vn_server *server, bool wait);
+void vn_lessons_free(struct vn_routing *routing);
 
 /* view_build.c */
 enum vn_rc vn_view_build(struct vn_server *server, const char *tenant, const char *workload, uint64_t epoch,

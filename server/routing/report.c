@@ -88,7 +88,8 @@ static void take_outcome(struct vn_route_loop *loop, struct report *r, const str
                                                   .hash = p->hash,
                                                   .time_us = now_us,
                                                   .latency_us = (uint32_t)item->latency_us,
-                                                  .status = item->status});
+                                                  .status = item->status,
+                                                  .lesson = vn_lesson_of(p, item->latency_us)});
         record_outcome(loop, r, item, now_us);
         atomic_fetch_add_explicit(&loop->outcomes, 1, memory_order_relaxed);
         if (item->status != VANE__V1__OUTCOME__STATUS__STATUS_OK)

@@ -255,6 +255,8 @@ static enum vn_rc decide_one(struct vn_route_loop *loop, const struct vn_identit
         if (decision.status == VN_DECIDED_SPLIT)
                 atomic_fetch_add_explicit(&loop->split, 1, memory_order_relaxed);
         note_assignment(loop, ref, live, &question, decision.choice, decision.cost / 1e6, who);
+        if (*ret_len)
+                vn_outcome_watch(loop, ref->view, &question, &decision);
         fill_answer(a, &question, ref, &decision);
         return VN_OK;
 }

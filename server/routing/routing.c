@@ -244,8 +244,8 @@ static void absorb_sample(struct vn_routing *routing, const struct vn_sample *s)
         struct vn_account_live *a = vn_account_live_of(routing, s->account_id);
         if (!e || !a)
                 return;
-        a->cloud = s->cloud;
         if (!s->status) {
+                a->cloud = s->cloud;
                 e->routed++;
                 a->cost_usd += s->cost_usd;
                 if (s->time_us > e->last_assigned_us)
@@ -259,6 +259,9 @@ static void absorb_sample(struct vn_routing *routing, const struct vn_sample *s)
                 e->recent_throttles /= 2;
                 e->decayed_us = s->time_us;
         }
+        vn_lesson_absorb(routing->server, s, e, a);
+        if (s->lesson.silent)
+                return;
         e->outcomes++;
         e->recent_outcomes++;
         if (s->status == VANE__V1__OUTCOME__STATUS__STATUS_OK)
@@ -286,6 +289,7 @@ static void collect_take(struct vn_task *task)
 {
         struct collect *c = (struct collect *)task;
         struct vn_route_loop *loop = c->loop;
+        vn_outcomes_overdue(loop);
         struct vn_sample *fresh = loop->sample_count ? vn_alloc_array(VN_MAX_SAMPLES, sizeof *fresh) : NULL;
         if (fresh) {
                 c->samples = loop->samples;
@@ -315,6 +319,7 @@ void vn_routing_tick(struct vn_server *server, int64_t now_us)
         struct vn_err err;
         int64_t wall_us = vn_now_us(server->wall);
         collect_samples(routing);
+        vn_lessons_tick(server, now_us);
         int64_t since = wall_us - routing->last_publish_wall_us;
         if (!(routing->dirty && since >= PUBLISH_EVERY_US) && since < STALE_AFTER_US)
                 return;
@@ -361,6 +366,7 @@ enum vn_rc vn_routing_start(struct vn_server *server, struct vn_err *err)
         atomic_store(&routing->epoch, vn_view_keeper_last_epoch(routing->keeper));
         for (uint32_t i = 0; i < routing->loop_count; i++)
                 VN_TRY(loop_init(server, &routing->loops[i], i, err));
+        VN_TRY(vn_lessons_load(server, err));
         return publish(server, vn_now_us(server->clock), err);
 }
 
@@ -369,6 +375,7 @@ void vn_routing_stop(struct vn_server *server)
         struct vn_routing *routing = server->routing;
         if (!routing)
                 return;
+        vn_lessons_keep(server, true);
         for (uint32_t i = 0; i < routing->loop_count; i++) {
                 struct vn_route_loop *loop = &routing->loops[i];
                 vn_route_table_unref(loop->table);
@@ -388,8 +395,10 @@ void vn_routing_stop(struct vn_server *server)
                 while (routing->endpoints[b]) {
                         struct vn_endpoint_live *e = routing->endpoints[b];
                         routing->endpoints[b] = e->next;
+                        vn_free(e->waiting);
                         vn_free(e);
                 }
+        vn_lessons_free(routing);
         vn_free(routing->accounts);
         vn_request_ids_free(routing->request_ids);
         vn_view_keeper_free(routing->keeper);

@@ -9,13 +9,18 @@
 
 #include "decide/decide.h"
 #include "decide/record.h"
-#include "federation/sketch.h"
+#include "federation/window.h"
 #include "server/server.h"
+
+struct vn_account_entry;
 
 enum vn_rc vn_routing_start(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
 void vn_routing_stop(struct vn_server *server);
 /* Something that views are made from has changed: publish at the next tick (at most ten a second). */
 void vn_routing_dirty(struct vn_server *server);
+/* An account has sent a window: outcomes of its minute now teach what a cold start takes. */
+void vn_routing_window(struct vn_server *server, const struct vn_account_entry *account,
+                       const struct vn_window *window);
 void vn_routing_tick(struct vn_server *server, int64_t now_us);
 /* Drops a slice of the views that are older than the replay window; true while there is more to drop. */
 bool vn_routing_retain(struct vn_server *server, int64_t now_us);
@@ -31,6 +36,23 @@ struct vn_routing_figures {
 void vn_routing_figures(const struct vn_server *server, struct vn_routing_figures *ret);
 /* Latency quantile over reported outcomes of one cloud, in ms; control loop. */
 double vn_routing_p95_ms(const struct vn_server *server, unsigned cloud);
+/* How good the chances told were, and what mends them now; for the tenant. False: no outcome was told yet. */
+struct vn_risk_quality {
+        double outcomes;                       /* each caller's capped */
+        double brier_raw, brier, ece_raw, ece; /* of the chances as computed, and as told */
+        struct vn_calibration calibration;
+        int64_t fitted_us; /* 0: never */
+};
+bool vn_routing_risk_quality(const struct vn_server *server, const char *tenant, struct vn_risk_quality *ret);
+/* How long a cold start of an endpoint takes, and how that is known. */
+struct vn_cold_start {
+        double us, logged_us; /* expected in all; what of it the cloud's log tells */
+        double starts;        /* among the outcomes that the rest of it was learnt from */
+        bool own;             /* those of this function; else of all functions in this cloud */
+        int64_t newest_us;    /* of those outcomes; 0: none, it is general knowledge */
+};
+void vn_routing_cold_start(struct vn_server *server, const char *tenant, unsigned cloud, uint64_t endpoint_id,
+                           struct vn_cold_start *ret);
 /* Slots of the present table, some of them empty (vn_routing_view_at gives NULL).
  * The present view of a workload for pages and tuning: NULL if there is none. Control loop only; borrowed. */
 const struct vn_view *vn_routing_view(const struct vn_server *server, const char *tenant, const char *workload);

@@ -41,14 +41,12 @@ static void gather_prior(struct vn_server *server, const char *tenant, const cha
         }
 }
 
-/* What a start takes where the cloud's log does not tell it, by general knowledge: Lambda's does, Azure's and GCP's do not.
- * The order matters more than the figure: an unknown start must not look cheaper than a measured one. */
-static const double unknown_cold_us[] = {[VN_AWS] = 400e3, [VN_AZURE] = 2500e3, [VN_GCP] = 1000e3};
-
 static void fill_model(struct vn_server *server, const struct vn_view *view, const struct vn_endpoint_stats *s,
                        const struct workload_prior *prior, enum vn_cloud_id cloud, int64_t now_us,
                        struct vn_endpoint *e)
 {
+        struct vn_endpoint_live *live = vn_endpoint_live_of(server->routing, e->id);
+        struct vn_cold_start start;
         struct vn_sketch recent;
         struct vn_build_input input = {.model = vn_rounds_model(server),
                                        .platform = (enum vn_platform)cloud,
@@ -57,12 +55,15 @@ static void fill_model(struct vn_server *server, const struct vn_view *view, con
                                        .default_us = prior->weight > 0
                                                              ? vn_exp(prior->log_duration_sum / prior->weight)
                                                              : UNKNOWN_DURATION_US,
-                                       .default_cold_us = unknown_cold_us[cloud]};
+                                       .init_us = s && s->cold_starts ? s->init_mean_us : 0};
+        if (live)
+                live->logged_cold_us = input.init_us;
+        vn_lessons_cold(server, view->tenant, cloud, live, &start);
+        input.cold_us = start.us;
         if (s) {
                 vn_endpoint_recent(s, &recent);
                 input.sketch = &recent;
                 input.stats = &s->history.stats;
-                input.cold_us = input.init_us = s->cold_starts ? s->init_mean_us : 0;
         }
         vn_build_model_part(&input, view->payload_bytes, e);
         /* The endpoint's own counts, where it has them, weigh against the model's chances. */
@@ -152,6 +153,9 @@ static void fill_head(struct vn_server *server, struct vn_view *view, const char
         view->model_version = vn_rounds_model(server)->version;
         view->policy_version = policy->version;
         view->policy = policy->compiled;
+        const struct vn_tenant_lessons *lessons = vn_lessons_of(server->routing, tenant);
+        if (lessons)
+                view->calibration = lessons->risk.calibration;
         view->paused = vn_pauses_global(server, tenant) || vn_pauses_function(server, tenant, workload);
         /* Where this workload's payloads lie, with room on both sides. */
         view->payload_bytes[0] = 0;

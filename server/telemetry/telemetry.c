@@ -198,6 +198,7 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
                 struct vn_endpoint_stats *stats = find_or_add(telemetry, account, &windows[i], err);
                 if (stats)
                         absorb(telemetry, stats, &windows[i]);
+                vn_routing_window(op->server, account, &windows[i]);
         }
         vn_free(windows);
         VN_TRY(rc);
@@ -289,6 +290,9 @@ enum vn_rc op_report_prices(struct vn_op *op, const ProtobufCMessage *message, P
         struct vn_account_prices *prices = prices_of(op->server->telemetry, account->id);
         if (!prices)
                 return vn_op_no_memory(err);
+        bool same = prices->tier_count == fresh.tier_count &&
+                    !memcmp(prices->tiers, fresh.tiers, fresh.tier_count * sizeof *fresh.tiers);
+        fresh.changed_us = same || !prices->time_us ? prices->changed_us : op->now_us;
         fresh.gb_s = prices->gb_s;
         fresh.requests = prices->requests;
         *prices = fresh;

@@ -46,6 +46,7 @@ struct vn_price_tier_entry {
 struct vn_account_prices {
         uint64_t account_id;
         int64_t time_us;
+        int64_t changed_us; /* when a list first differed from the one before; 0: not since the start */
         char plan[32];
         size_t tier_count;
         struct vn_price_tier_entry tiers[VN_MAX_PRICE_TIERS];

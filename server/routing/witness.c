@@ -1,0 +1,35 @@
+#include "server/routing/witness.h"
+
+unsigned vn_witness_place(uint64_t callers[VN_WITNESSES], uint64_t caller)
+{
+        unsigned i = 0;
+        while (i < VN_WITNESSES - 1 && callers[i] && callers[i] != caller)
+                i++;
+        if (i < VN_WITNESSES - 1)
+                callers[i] = caller;
+        return i;
+}
+
+void vn_witness_weights(const double count[VN_WITNESSES], double ret[VN_WITNESSES])
+{
+        double limit = 0, share;
+        unsigned heard = 0;
+        for (unsigned i = 0; i < VN_WITNESSES; i++) {
+                heard += count[i] > 0;
+                limit = count[i] > limit ? count[i] : limit;
+        }
+        share = 2.0 / (heard + 1);
+        share = share < .25 ? .25 : share;
+        /* The greatest limit that is within its share of what counts under it: found from above, as what is cut off of one
+         * lowers the sum for the others. Each round takes at least a quarter of the way. */
+        for (unsigned round = 0; heard > 1 && round < 100; round++) {
+                double sum = 0;
+                for (unsigned i = 0; i < VN_WITNESSES; i++)
+                        sum += count[i] < limit ? count[i] : limit;
+                if (share * sum >= limit || limit <= VN_WITNESS_FLOOR)
+                        break;
+                limit = share * sum > VN_WITNESS_FLOOR ? share * sum : VN_WITNESS_FLOOR;
+        }
+        for (unsigned i = 0; i < VN_WITNESSES; i++)
+                ret[i] = count[i] > limit ? limit / count[i] : 1;
+}
