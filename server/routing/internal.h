@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/hash.h"
+#include "decide/run.h"
 #include "server/registry/registry.h"
 #include "server/routing/calibrate.h"
 #include "server/routing/cold.h"
@@ -100,8 +101,10 @@ struct vn_route_loop {
         uint8_t secret[32];    /* seeds of records come from it and a counter */
         uint64_t seed_counter;
         struct vn_record *record; /* scratch */
-        uint8_t bytes[VN_RECORD_MAX_BYTES];
+        struct vn_run *run; /* decisions of a streamed batch that stand in no journal yet; NULL before the first */
+        uint8_t bytes[VN_RUN_MAX_BYTES];
         /* counters: written by the loop, read by anybody */
+        _Atomic uint64_t journalled; /* sequences below stand in the journal, or never will */
         _Atomic uint64_t routed, split, refused, unrecorded, outcomes, outcomes_refused, failed, per_cloud[3];
 };
 
@@ -202,21 +205,72 @@ void vn_routing_measure_networks(struct vn_server *server); /* before a publicat
 uint64_t vn_endpoint_id_of(uint64_t account_id, const char *region, const char *function);
 
 /* request_ids.c: answers already given. Kept are the newest, at most this many; after a restart those that stand among
- * so many newest records. */
+ * so many newest decisions. */
 #define VN_REQUEST_IDS 16384
 #define VN_REQUEST_IDS_READ 262144
-struct vn_request_of { /* borrowed */
-        const char *tenant, *actor, *workload, *request_id;
+#define VN_REQUEST_KEY_BYTES 16
+struct vn_request_answer {
+        struct vn_decision_id id;
+        uint64_t endpoint_id;
+        double cost, latency_us;
+        enum vn_decision_status status;
 };
-uint64_t vn_request_key(const struct vn_request_of *of);
+enum vn_request_state {
+        VN_REQUEST_NEW,      /* now the caller's to answer or to drop */
+        VN_REQUEST_CLAIMED,  /* another loop decides it this very moment */
+        VN_REQUEST_ANSWERED, /* *ret is filled; it may not be journalled yet */
+};
+/* What counts as the same request: tenant, caller, workload and the id. */
+void vn_request_key(const char *tenant, const char *actor, const char *workload, const char *request_id,
+                    uint8_t ret[VN_REQUEST_KEY_BYTES]);
 struct vn_request_ids *vn_request_ids_new(void);
 struct vn_request_ids *vn_request_ids_free(struct vn_request_ids *ids);
 enum vn_rc vn_request_ids_load(struct vn_request_ids *ids, struct vn_store *store, struct vn_err *err) VN_MUST_USE;
-/* True if it was answered: *ret is the decision's record. Either way an end must follow, on the same thread and soon:
- * with the new decision's record, or empty if there is none. `scratch` and *ret are overwritten. */
-bool vn_request_ids_begin(struct vn_request_ids *ids, uint64_t key, const struct vn_request_of *of,
-                          struct vn_record *ret);
-void vn_request_ids_end(struct vn_request_ids *ids, uint64_t key, const struct vn_request_of *of,
-                        struct vn_record *scratch, struct vn_str record);
+enum vn_request_state vn_request_ids_claim(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES],
+                                           struct vn_request_answer *ret);
+void vn_request_ids_answer(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES],
+                           const struct vn_request_answer *answer);
+void vn_request_ids_drop(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES]); /* of a claim only */
+
+/* route.c: one call between question and answer */
+struct vn_routed {
+        struct vn_view_ref *ref;
+        struct vn_loop_live *live;
+        struct vn_question question;
+        struct vn_decision decision;
+        uint8_t key[VN_REQUEST_KEY_BYTES];
+        bool has_key;
+        bool again; /* answered before: nothing is decided or recorded */
+        bool recorded;
+};
+struct vn_route_answer {
+        char id[VN_DECISION_ID_TEXT_BYTES];
+        char reason[96];
+        Vane__V1__RouteResponse message;
+};
+/* Finds the view, then decides or finds the first answer. What it returned OK for ends with vn_route_finish or, if it
+ * cannot be recorded, with vn_route_give_up. */
+enum vn_rc vn_route_ask(struct vn_route_loop *loop, const struct vn_identity *who,
+                        const Vane__V1__RouteRequest *request, struct vn_routed *ret, struct vn_err *err) VN_MUST_USE;
+/* The decision's record, in loop->record. */
+enum vn_rc vn_route_record(struct vn_route_loop *loop, const struct vn_identity *who,
+                           const Vane__V1__RouteRequest *request, const struct vn_routed *routed,
+                           struct vn_err *err) VN_MUST_USE;
+/* Counts, remembers and fills in the answer; its texts are the view's. */
+void vn_route_finish(struct vn_route_loop *loop, const struct vn_identity *who, const struct vn_routed *routed,
+                     struct vn_route_answer *answer);
+void vn_route_give_up(struct vn_route_loop *loop, const struct vn_routed *routed);
+/* All of that for one call, its record journalled. *ret_wait: its policy wants the commit first. */
+enum vn_rc vn_route_one(struct vn_route_loop *loop, const struct vn_identity *who,
+                        const Vane__V1__RouteRequest *request, struct vn_route_answer *answer, bool *ret_wait,
+                        struct vn_err *err) VN_MUST_USE;
+void vn_route_seed(struct vn_route_loop *loop, uint8_t ret[VN_RECORD_SEED_BYTES]); /* of a record's salts */
+/* Journals the decisions of loop->run; there is room for them, or they would not be there. */
+void vn_route_flush(struct vn_route_loop *loop);
+
+/* recorded.c: runs `then(arg, rc)` on the call's loop once what the journals hold now is durable; the views of the
+ * loop's present table live until then, and so does the call. */
+void vn_when_recorded(struct vn_route_loop *loop, struct vn_call *call, void (*then)(void *arg, enum vn_rc rc),
+                      void *arg);
 
 #endif

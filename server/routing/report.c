@@ -48,7 +48,7 @@ static void record_outcome(struct vn_route_loop *loop, const struct report *r, c
         record->id = (struct vn_decision_id){vn_record_origin_key(&item->id, true), loop->number, item->id.sequence};
         record->time_us = now_us;
         record->decide_version = VN_DECIDE_VERSION;
-        vn_random_bytes(record->seed, sizeof record->seed);
+        vn_route_seed(loop, record->seed);
         memcpy(record->tenant, r->tenant, sizeof record->tenant);
         memcpy(record->actor, r->actor, sizeof record->actor);
         record->outcome_status = item->status;
@@ -58,6 +58,7 @@ static void record_outcome(struct vn_route_loop *loop, const struct report *r, c
         if (vn_record_encode(record, loop->bytes, sizeof loop->bytes, &n, NULL) != VN_OK ||
             vn_ring_put(loop->ring, loop->bytes, n) != VN_OK)
                 atomic_fetch_add(&loop->unrecorded, 1);
+        atomic_store_explicit(&loop->journalled, vn_ring_next_seq(loop->ring), memory_order_release);
 }
 
 static void take_outcome(struct vn_route_loop *loop, struct report *r, const struct item *item)

@@ -1,9 +1,9 @@
 /* request_ids.c - a retry with the same request id gets the first decision.
- * What counts as the same: tenant, caller, workload and request id, compared with those of the stored record; the 64-bit
- *   key only finds the place. Bounded: sets of eight, and the oldest of a set goes.
- * Threads: edge loops. A call holds its stripe's lock from the look-up until its decision stands in the journal, so that of
- *   two calls with one id in two loops one decides and the other gets that decision; loading at start is alone. */
-#include "base/log.h"
+ * The key is a cut SHA-256 of tenant, caller, workload and request id, so equal keys are equal requests. A call that finds
+ *   nothing claims the key; of two calls with one id in two loops the second waits for the first one's decision, which
+ *   is microseconds away, and for its journal entry.
+ * Bounded: sets of eight, all allocated at start; the oldest answer of a set goes.
+ * Threads: edge loops, each call under its stripe's lock for a look-up; loading at start is alone. */
 #include "server/routing/internal.h"
 #include "store/history.h"
 
@@ -11,11 +11,12 @@
 #define SETS (VN_REQUEST_IDS / WAYS)
 #define STRIPES 64
 
-struct answer {
-        uint64_t key;
+enum entry_state { EMPTY, CLAIMED, ANSWERED };
+struct entry {
+        uint8_t key[VN_REQUEST_KEY_BYTES];
         uint64_t order; /* rises: the smallest of a set is the oldest */
-        uint32_t len;
-        uint8_t record[];
+        enum entry_state state;
+        struct vn_request_answer answer;
 };
 
 struct vn_request_ids {
@@ -23,7 +24,7 @@ struct vn_request_ids {
                 pthread_mutex_t mutex;
                 uint64_t order;
         } stripe[STRIPES];
-        struct answer *sets[SETS][WAYS];
+        struct entry sets[SETS][WAYS];
 };
 
 struct vn_request_ids *vn_request_ids_new(void)
@@ -36,114 +37,141 @@ struct vn_request_ids *vn_request_ids_new(void)
 
 struct vn_request_ids *vn_request_ids_free(struct vn_request_ids *ids)
 {
-        if (!ids)
-                return NULL;
-        for (size_t i = 0; i < SETS; i++)
-                for (size_t w = 0; w < WAYS; w++)
-                        vn_free(ids->sets[i][w]);
-        for (size_t i = 0; i < STRIPES; i++)
+        for (size_t i = 0; ids && i < STRIPES; i++)
                 pthread_mutex_destroy(&ids->stripe[i].mutex);
         vn_free(ids);
         return NULL;
 }
 
-uint64_t vn_request_key(const struct vn_request_of *of)
+void vn_request_key(const char *tenant, const char *actor, const char *workload, const char *request_id,
+                    uint8_t ret[VN_REQUEST_KEY_BYTES])
 {
-        uint64_t hash = vn_workload_hash(of->tenant, of->workload);
-        hash = vn_hash64(of->actor, strlen(of->actor), hash);
-        return vn_hash64(of->request_id, strlen(of->request_id), hash);
+        /* With their final zeros, so that no two quadruples run together to the same bytes. */
+        const struct vn_str parts[] = {vn_str_n(tenant, strlen(tenant) + 1), vn_str_n(actor, strlen(actor) + 1),
+                                       vn_str_n(workload, strlen(workload) + 1), vn_str(request_id)};
+        uint8_t digest[VN_SHA256_BYTES];
+        vn_sha256_parts(parts, 4, digest);
+        memcpy(ret, digest, VN_REQUEST_KEY_BYTES);
 }
 
-/* A set and its stripe: sets of one stripe are never touched under another's lock. */
-static struct answer **set_of(struct vn_request_ids *ids, uint64_t key)
+static size_t set_number(const uint8_t key[VN_REQUEST_KEY_BYTES])
 {
-        return ids->sets[key % SETS];
+        uint64_t word;
+        memcpy(&word, key, sizeof word);
+        return word % SETS;
 }
 
-static struct stripe *stripe_of(struct vn_request_ids *ids, uint64_t key)
+/* Sets of one stripe are never touched under another's lock. */
+static struct stripe *stripe_of(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES])
 {
-        return &ids->stripe[key % SETS % STRIPES];
+        return &ids->stripe[set_number(key) % STRIPES];
 }
 
-static bool is_of(const struct answer *a, const struct vn_request_of *of, struct vn_record *ret)
+static struct entry *find(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES])
 {
-        return vn_record_decode(vn_str_n(a->record, a->len), ret, NULL) == VN_OK &&
-               !strcmp(ret->tenant, of->tenant) && !strcmp(ret->actor, of->actor) &&
-               !strcmp(ret->workload, of->workload) && !strcmp(ret->request_id, of->request_id);
-}
-
-static struct answer **find(struct vn_request_ids *ids, uint64_t key, const struct vn_request_of *of,
-                            struct vn_record *ret)
-{
-        struct answer **set = set_of(ids, key);
+        struct entry *set = ids->sets[set_number(key)];
         for (size_t w = 0; w < WAYS; w++)
-                if (set[w] && set[w]->key == key && is_of(set[w], of, ret))
+                if (set[w].state != EMPTY && !memcmp(set[w].key, key, VN_REQUEST_KEY_BYTES))
                         return &set[w];
         return NULL;
 }
 
-static void put(struct vn_request_ids *ids, uint64_t key, struct answer **where, struct vn_str record)
+/* An empty place, else the oldest answer's; a claim's only if there is nothing else. */
+static struct entry *place(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES])
 {
-        struct answer **set = set_of(ids, key), *fresh = vn_alloc(sizeof *fresh + record.len);
-        if (!fresh)
-                return;
-        fresh->key = key;
-        fresh->order = ++stripe_of(ids, key)->order;
-        fresh->len = (uint32_t)record.len;
-        memcpy(fresh->record, record.ptr, record.len);
-        for (size_t w = 0; !where && w < WAYS; w++)
-                if (!set[w])
-                        where = &set[w];
-        if (!where) {
-                where = &set[0];
-                for (size_t w = 1; w < WAYS; w++)
-                        if (set[w]->order < (*where)->order)
-                                where = &set[w];
+        struct entry *set = ids->sets[set_number(key)], *best = &set[0];
+        for (size_t w = 0; w < WAYS; w++) {
+                if (set[w].state == EMPTY)
+                        return &set[w];
+                bool more_ready = best->state == CLAIMED && set[w].state == ANSWERED;
+                if (more_ready || (set[w].state == best->state && set[w].order < best->order))
+                        best = &set[w];
         }
-        vn_free(*where);
-        *where = fresh;
+        return best;
 }
 
-bool vn_request_ids_begin(struct vn_request_ids *ids, uint64_t key, const struct vn_request_of *of,
-                          struct vn_record *ret)
+static struct entry *put(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES], enum entry_state state)
+{
+        struct entry *entry = find(ids, key);
+        if (!entry)
+                entry = place(ids, key);
+        memcpy(entry->key, key, VN_REQUEST_KEY_BYTES);
+        entry->order = ++stripe_of(ids, key)->order;
+        entry->state = state;
+        return entry;
+}
+
+enum vn_request_state vn_request_ids_claim(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES],
+                                           struct vn_request_answer *ret)
+{
+        enum vn_request_state state = VN_REQUEST_NEW;
+        pthread_mutex_lock(&stripe_of(ids, key)->mutex);
+        const struct entry *entry = find(ids, key);
+        if (!entry) {
+                put(ids, key, CLAIMED);
+        } else if (entry->state == CLAIMED) {
+                state = VN_REQUEST_CLAIMED;
+        } else {
+                state = VN_REQUEST_ANSWERED;
+                *ret = entry->answer;
+        }
+        pthread_mutex_unlock(&stripe_of(ids, key)->mutex);
+        return state;
+}
+
+void vn_request_ids_answer(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES],
+                           const struct vn_request_answer *answer)
 {
         pthread_mutex_lock(&stripe_of(ids, key)->mutex);
-        return find(ids, key, of, ret) != NULL;
+        put(ids, key, ANSWERED)->answer = *answer;
+        pthread_mutex_unlock(&stripe_of(ids, key)->mutex);
 }
 
-void vn_request_ids_end(struct vn_request_ids *ids, uint64_t key, const struct vn_request_of *of,
-                        struct vn_record *scratch, struct vn_str record)
+void vn_request_ids_drop(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES])
 {
-        if (record.len)
-                put(ids, key, find(ids, key, of, scratch), record);
+        pthread_mutex_lock(&stripe_of(ids, key)->mutex);
+        struct entry *entry = find(ids, key);
+        if (entry && entry->state == CLAIMED)
+                entry->state = EMPTY;
         pthread_mutex_unlock(&stripe_of(ids, key)->mutex);
 }
 
 /* --- after a restart --- */
 struct load {
         struct vn_request_ids *ids;
-        struct vn_record *record, *scratch;
-        size_t count;
+        struct vn_record *record;
+        size_t found, read;
 };
 
-static bool load_one(void *arg, uint64_t seq, struct vn_str bytes)
+static void load_decision(struct load *l, const struct vn_record *r)
 {
-        (void)seq;
-        struct load *l = arg;
-        struct vn_record *r = l->record;
-        if (vn_record_decode(bytes, r, NULL) != VN_OK || r->kind != VN_RECORD_ROUTE || !r->request_id[0])
-                return true;
-        struct vn_request_of of = {r->tenant, r->actor, r->workload, r->request_id};
-        uint64_t key = vn_request_key(&of);
-        struct answer **set = set_of(l->ids, key);
+        uint8_t key[VN_REQUEST_KEY_BYTES];
+        l->read++;
+        if (r->kind != VN_RECORD_ROUTE || !r->request_id[0])
+                return;
+        vn_request_key(r->tenant, r->actor, r->workload, r->request_id, key);
         /* Newest first: what stands there already is newer, and a full set stays as it is. */
-        for (size_t w = 0; w < WAYS; w++)
-                if (!set[w]) {
-                        if (!find(l->ids, key, &of, l->scratch))
-                                put(l->ids, key, &set[w], bytes);
-                        break;
-                }
-        return ++l->count < VN_REQUEST_IDS;
+        if (find(l->ids, key) || place(l->ids, key)->state != EMPTY)
+                return;
+        put(l->ids, key, ANSWERED)->answer =
+                (struct vn_request_answer){.id = r->id,
+                                           .endpoint_id = r->choice.endpoint_id,
+                                           .cost = vn_features_cost(&r->choice.features),
+                                           .latency_us = vn_features_latency_us(&r->choice.features),
+                                           .status = r->status};
+        l->found++;
+}
+
+static bool load_record(void *arg, uint64_t seq, struct vn_str bytes)
+{
+        struct load *l = arg;
+        struct vn_run_reader reader;
+        (void)seq;
+        if (vn_run_open(&reader, bytes, NULL) != VN_OK)
+                return true;
+        while (vn_run_next(&reader, l->record, NULL) == VN_OK)
+                load_decision(l, l->record);
+        return l->found < VN_REQUEST_IDS && l->read < VN_REQUEST_IDS_READ;
 }
 
 /* The order of what was loaded runs backwards: turned round, so that the oldest go first. */
@@ -151,27 +179,26 @@ static void turn_orders(struct vn_request_ids *ids)
 {
         for (size_t i = 0; i < SETS; i++)
                 for (size_t w = 0; w < WAYS; w++)
-                        if (ids->sets[i][w])
-                                ids->sets[i][w]->order = VN_REQUEST_IDS - ids->sets[i][w]->order;
+                        if (ids->sets[i][w].state != EMPTY)
+                                ids->sets[i][w].order = VN_REQUEST_IDS - ids->sets[i][w].order;
         for (size_t i = 0; i < STRIPES; i++)
                 ids->stripe[i].order = VN_REQUEST_IDS;
 }
 
 enum vn_rc vn_request_ids_load(struct vn_request_ids *ids, struct vn_store *store, struct vn_err *err)
 {
-        struct load l = {.ids = ids, .record = vn_alloc(sizeof *l.record), .scratch = vn_alloc(sizeof *l.scratch)};
+        struct load l = {.ids = ids, .record = vn_alloc(sizeof *l.record)};
         struct vn_record_filter filter = {.kinds = UINT64_C(1) << VN_RECORD_ROUTE,
                                           .newest_first = true,
                                           .limit = SIZE_MAX,
                                           .max_read = VN_REQUEST_IDS_READ};
-        enum vn_rc rc = l.record && l.scratch ? VN_OK : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        enum vn_rc rc = l.record ? VN_OK : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         /* What stood only in the journals is committed first. On a full disk it cannot be, and is not found. */
         if (rc == VN_OK)
                 VN_IGNORE(vn_store_flush(store, NULL));
         if (rc == VN_OK)
-                rc = vn_store_records(store, &filter, load_one, &l, NULL, err);
+                rc = vn_store_records(store, &filter, load_record, &l, NULL, err);
         turn_orders(ids);
         vn_free(l.record);
-        vn_free(l.scratch);
         return rc;
 }

@@ -1,4 +1,6 @@
-/* route.c - one call, decided on its edge loop: view + live -> decide -> journal -> answer. */
+/* route.c - one call, decided on its edge loop: view + live -> decide -> journal -> answer. Batches: stream.c; answers that
+ * wait for the commit: recorded.c. */
+#include <sched.h>
 #include <stdio.h>
 
 #include "decide/attribution.h"
@@ -69,7 +71,7 @@ void vn_route_sample(struct vn_route_loop *loop, const struct vn_sample *sample)
 }
 
 /* Salts must not be guessable, and the kernel is too far away: a keyed counter. */
-static void next_seed(struct vn_route_loop *loop, uint8_t ret[VN_RECORD_SEED_BYTES])
+void vn_route_seed(struct vn_route_loop *loop, uint8_t ret[VN_RECORD_SEED_BYTES])
 {
         uint8_t block[40], digest[32];
         memcpy(block, loop->secret, 32);
@@ -154,13 +156,7 @@ static const char *mode_name(const struct vn_decision *d, const struct vn_view *
         return modes[view->policy.routing_mode];
 }
 
-struct route_answer {
-        char id[VN_DECISION_ID_TEXT_BYTES];
-        char reason[96];
-        Vane__V1__RouteResponse message;
-};
-
-static void fill_answer(struct route_answer *a, const struct vn_question *question, const struct vn_view_ref *ref,
+static void fill_answer(struct vn_route_answer *a, const struct vn_question *question, const struct vn_view_ref *ref,
                         const struct vn_decision *d)
 {
         struct vn_endpoint *e = &ref->view->endpoint[d->choice];
@@ -185,250 +181,224 @@ static void fill_answer(struct route_answer *a, const struct vn_question *questi
         a->message.reason = a->reason;
 }
 
-/* The journal first; what cannot be written down is refused or served by the split, as the policy says. */
-static enum vn_rc journal(struct vn_route_loop *loop, struct vn_view_ref *ref, const struct vn_question *question,
-                          const struct vn_loop_live *live, struct vn_decision *d,
-                          const Vane__V1__RouteRequest *request, const struct vn_identity *who, size_t *ret_len,
-                          struct vn_err *err)
+/* --- request ids --- */
+
+static bool is_journalled(struct vn_routing *routing, const struct vn_route_loop *own,
+                          const struct vn_decision_id *id)
+{
+        if (id->origin != vn_record_origin(routing->server) || id->loop == own->number ||
+            id->loop >= routing->loop_count)
+                return true; /* of an earlier life; or our own, which stands in the journal before anybody hears of it */
+        return id->sequence < atomic_load_explicit(&routing->loops[id->loop].journalled, memory_order_acquire);
+}
+
+/* The first answer again, or the right to give it. Another loop may be about to answer the same request: its decision is
+ * on a processor, so the wait is short; and since our own open run is journalled first, it does not wait for us. */
+static bool answered_before(struct vn_route_loop *loop, const uint8_t key[VN_REQUEST_KEY_BYTES],
+                            struct vn_request_answer *ret)
+{
+        struct vn_routing *routing = loop->server->routing;
+        for (;;) {
+                enum vn_request_state state = vn_request_ids_claim(routing->request_ids, key, ret);
+                if (state == VN_REQUEST_NEW)
+                        return false;
+                if (state == VN_REQUEST_ANSWERED && is_journalled(routing, loop, &ret->id))
+                        return true;
+                vn_route_flush(loop);
+                sched_yield();
+        }
+}
+
+/* The decision as it was answered; false if its endpoint has gone, since then nobody could call it. */
+static bool take_again(const struct vn_request_answer *answer, struct vn_routed *r)
+{
+        const struct vn_view *view = r->ref->view;
+        for (uint32_t i = 0; i < view->count && !r->again; i++) {
+                if (view->endpoint[i].id != answer->endpoint_id)
+                        continue;
+                r->question.id = answer->id;
+                r->decision = (struct vn_decision){.status = answer->status,
+                                                   .choice = i,
+                                                   .cost = answer->cost,
+                                                   .latency_us = answer->latency_us};
+                r->again = true;
+        }
+        return r->again;
+}
+
+/* --- one call --- */
+
+static enum vn_rc decide(struct vn_route_loop *loop, const Vane__V1__RouteRequest *request, uint64_t hash,
+                         struct vn_routed *r, struct vn_err *err)
+{
+        const struct vn_view *view = r->ref->view;
+        r->live = vn_loop_live_of(loop, hash, view);
+        if (!r->live)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        r->question.id.sequence = vn_ring_next_seq(loop->ring) + (loop->run ? vn_run_count(loop->run) : 0);
+        VN_TRY(make_question(request, view, loop->server, &r->question, err));
+        vn_decide(view, &r->question, &r->live->live, &r->decision);
+        if (r->decision.status != VN_DECIDED_NONE && r->decision.choice != VN_NO_CANDIDATE)
+                return VN_OK;
+        atomic_fetch_add(&loop->refused, 1);
+        return vn_fail(err, VN_FAILED_PRECONDITION,
+                       "no endpoint of \"%.100s\" may serve: %u known, all excluded by the policy or not promoted",
+                       request->workload, view->count);
+}
+
+enum vn_rc vn_route_ask(struct vn_route_loop *loop, const struct vn_identity *who,
+                        const Vane__V1__RouteRequest *request, struct vn_routed *r, struct vn_err *err)
+{
+        struct vn_request_answer before;
+        if (!request->workload[0])
+                return vn_fail(err, VN_INVALID_ARGUMENT, "workload: required");
+        uint64_t hash = vn_workload_hash(who->tenant, request->workload);
+        r->ref = vn_route_find(loop->table, hash, who->tenant, vn_str(request->workload));
+        if (!r->ref)
+                return vn_fail(err, VN_NOT_FOUND,
+                               "workload: no account lists a function \"%.100s\", or none has sent prices yet",
+                               request->workload);
+        r->question = (struct vn_question){.id = {vn_record_origin(loop->server), loop->number, 0}};
+        r->again = r->recorded = false;
+        r->has_key = request->request_id[0] != 0;
+        if (r->has_key)
+                vn_request_key(who->tenant, who->actor, request->workload, request->request_id, r->key);
+        if (r->has_key && answered_before(loop, r->key, &before) && take_again(&before, r))
+                return VN_OK;
+        enum vn_rc rc = decide(loop, request, hash, r, err);
+        if (rc != VN_OK)
+                vn_route_give_up(loop, r);
+        return rc;
+}
+
+void vn_route_give_up(struct vn_route_loop *loop, const struct vn_routed *r)
+{
+        if (r->has_key)
+                vn_request_ids_drop(loop->server->routing->request_ids, r->key);
+}
+
+enum vn_rc vn_route_record(struct vn_route_loop *loop, const struct vn_identity *who,
+                           const Vane__V1__RouteRequest *request, const struct vn_routed *routed, struct vn_err *err)
 {
         struct vn_record *r = loop->record;
-        vn_record_of_route(ref->view, question, &live->live, d, r);
-        next_seed(loop, r->seed);
+        vn_record_of_route(routed->ref->view, &routed->question, &routed->live->live, &routed->decision, r);
         VN_ASSERT(vn_str_copy(r->tenant, sizeof r->tenant, vn_str(who->tenant)));
         if (!vn_str_copy(r->actor, sizeof r->actor, vn_str(who->actor)) ||
             !vn_str_copy(r->request_id, sizeof r->request_id, vn_str(request->request_id)) ||
             !vn_str_copy(r->caller_region, sizeof r->caller_region, vn_str(request->caller_region)))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "request_id: at most 63 bytes; caller_region: at most 47");
-        VN_TRY(vn_record_encode(r, loop->bytes, sizeof loop->bytes, ret_len, err));
-        if (vn_ring_put(loop->ring, loop->bytes, *ret_len) == VN_OK)
-                return VN_OK;
-        *ret_len = 0;
+        return VN_OK;
+}
+
+void vn_route_finish(struct vn_route_loop *loop, const struct vn_identity *who, const struct vn_routed *r,
+                     struct vn_route_answer *answer)
+{
+        const struct vn_decision *d = &r->decision;
+        fill_answer(answer, &r->question, r->ref, d);
+        if (r->again) {
+                snprintf(answer->reason, sizeof answer->reason, "the answer already given to this request_id");
+                return;
+        }
+        if (d->status == VN_DECIDED_SPLIT)
+                atomic_fetch_add_explicit(&loop->split, 1, memory_order_relaxed);
+        note_assignment(loop, r->ref, r->live, &r->question, d->choice, d->cost / 1e6, who);
+        if (r->recorded)
+                vn_outcome_watch(loop, r->ref->view, &r->question, d);
+        if (r->has_key && r->recorded)
+                vn_request_ids_answer(loop->server->routing->request_ids, r->key,
+                                      &(struct vn_request_answer){.id = r->question.id,
+                                                                  .endpoint_id = r->ref->view->endpoint[d->choice].id,
+                                                                  .cost = d->cost,
+                                                                  .latency_us = d->latency_us,
+                                                                  .status = d->status});
+        else
+                vn_route_give_up(loop, r);
+}
+
+/* What cannot be written down is refused or served by the split, as the policy says. */
+static enum vn_rc unrecordable(struct vn_route_loop *loop, struct vn_routed *r, struct vn_err *err)
+{
+        const struct vn_view *view = r->ref->view;
         atomic_fetch_add(&loop->unrecorded, 1);
-        if (ref->view->policy.unrecordable == VN_UNRECORDABLE_REFUSE) {
+        if (view->policy.unrecordable == VN_UNRECORDABLE_REFUSE) {
                 atomic_fetch_add(&loop->refused, 1);
                 return vn_fail(err, VN_UNAVAILABLE, "this decision cannot be recorded, and the policy says refuse");
         }
-        vn_ring_lost(loop->ring, 1, question->time_us, ref->view->id);
-        d->choice = split_choice(ref->view, &question->id);
-        d->status = VN_DECIDED_SPLIT;
-        return d->choice == VN_NO_CANDIDATE ? vn_fail(err, VN_UNAVAILABLE, "no endpoint can serve") : VN_OK;
+        vn_ring_lost(loop->ring, 1, r->question.time_us, view->id);
+        r->decision.choice = split_choice(view, &r->question.id);
+        r->decision.status = VN_DECIDED_SPLIT;
+        return r->decision.choice == VN_NO_CANDIDATE ? vn_fail(err, VN_UNAVAILABLE, "no endpoint can serve") : VN_OK;
 }
 
-/* The first answer again, from its record; not if its endpoint has gone, since then nobody could call it. */
-static bool answer_again(const struct vn_record *r, struct vn_view_ref *ref, struct route_answer *a)
+static enum vn_rc journal(struct vn_route_loop *loop, const struct vn_identity *who,
+                          const Vane__V1__RouteRequest *request, struct vn_routed *r, struct vn_err *err)
 {
-        for (uint32_t i = 0; i < ref->view->count; i++) {
-                if (ref->view->endpoint[i].id != r->choice.endpoint_id)
-                        continue;
-                struct vn_question question = {.id = r->id};
-                struct vn_decision d = {.status = r->status, .choice = i, .features = r->choice.features};
-                d.cost = vn_features_cost(&d.features);
-                d.latency_us = vn_features_latency_us(&d.features);
-                fill_answer(a, &question, ref, &d);
-                snprintf(a->reason, sizeof a->reason, "the answer already given to this request_id");
-                return true;
-        }
-        return false;
-}
-
-/* *ret_len: of the record, in loop->bytes; 0 if the answer could not be recorded. */
-static enum vn_rc decide_one(struct vn_route_loop *loop, const struct vn_identity *who,
-                             const Vane__V1__RouteRequest *request, uint64_t hash, struct vn_view_ref *ref,
-                             struct route_answer *a, size_t *ret_len, struct vn_err *err)
-{
-        struct vn_question question = {.id = {vn_record_origin(loop->server), loop->number, 0}};
-        static _Thread_local struct vn_decision decision;
-        struct vn_loop_live *live = vn_loop_live_of(loop, hash, ref->view);
-        if (!live)
-                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
-        question.id.sequence = vn_ring_next_seq(loop->ring);
-        VN_TRY(make_question(request, ref->view, loop->server, &question, err));
-        vn_decide(ref->view, &question, &live->live, &decision);
-        if (decision.status == VN_DECIDED_NONE || decision.choice == VN_NO_CANDIDATE) {
-                atomic_fetch_add(&loop->refused, 1);
-                return vn_fail(
-                        err, VN_FAILED_PRECONDITION,
-                        "no endpoint of \"%.100s\" may serve: %u known, all excluded by the policy or not promoted",
-                        request->workload, ref->view->count);
-        }
-        VN_TRY(journal(loop, ref, &question, live, &decision, request, who, ret_len, err));
-        if (decision.status == VN_DECIDED_SPLIT)
-                atomic_fetch_add_explicit(&loop->split, 1, memory_order_relaxed);
-        note_assignment(loop, ref, live, &question, decision.choice, decision.cost / 1e6, who);
-        if (*ret_len)
-                vn_outcome_watch(loop, ref->view, &question, &decision);
-        fill_answer(a, &question, ref, &decision);
+        size_t len;
+        VN_TRY(vn_route_record(loop, who, request, r, err));
+        vn_route_seed(loop, loop->record->seed);
+        VN_TRY(vn_record_encode(loop->record, loop->bytes, sizeof loop->bytes, &len, err));
+        r->recorded = vn_ring_put(loop->ring, loop->bytes, len) == VN_OK;
+        if (!r->recorded)
+                return unrecordable(loop, r, err);
+        atomic_store_explicit(&loop->journalled, vn_ring_next_seq(loop->ring), memory_order_release);
         return VN_OK;
 }
 
-static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity *who,
-                            const Vane__V1__RouteRequest *request, struct route_answer *a, bool *ret_wait,
-                            struct vn_err *err)
+enum vn_rc vn_route_one(struct vn_route_loop *loop, const struct vn_identity *who,
+                        const Vane__V1__RouteRequest *request, struct vn_route_answer *answer, bool *ret_wait,
+                        struct vn_err *err)
 {
-        struct vn_request_ids *ids = loop->server->routing->request_ids;
-        struct vn_request_of of = {who->tenant, who->actor, request->workload, request->request_id};
-        size_t len = 0;
-        if (!request->workload[0])
-                return vn_fail(err, VN_INVALID_ARGUMENT, "workload: required");
-        uint64_t hash = vn_workload_hash(who->tenant, request->workload);
-        struct vn_view_ref *ref = vn_route_find(loop->table, hash, who->tenant, vn_str(request->workload));
-        if (!ref)
-                return vn_fail(err, VN_NOT_FOUND,
-                               "workload: no account lists a function \"%.100s\", or none has sent prices yet",
-                               request->workload);
-        uint64_t key = request->request_id[0] ? vn_request_key(&of) : 0;
-        bool again = request->request_id[0] && vn_request_ids_begin(ids, key, &of, loop->record) &&
-                     answer_again(loop->record, ref, a);
-        enum vn_rc rc = again ? VN_OK : decide_one(loop, who, request, hash, ref, a, &len, err);
-        if (request->request_id[0])
-                vn_request_ids_end(ids, key, &of, loop->record, vn_str_n(loop->bytes, rc == VN_OK ? len : 0));
-        VN_TRY(rc);
+        struct vn_routed r;
+        VN_TRY(vn_route_ask(loop, who, request, &r, err));
+        enum vn_rc rc = r.again ? VN_OK : journal(loop, who, request, &r, err);
+        if (rc != VN_OK) {
+                vn_route_give_up(loop, &r);
+                return rc;
+        }
+        vn_route_finish(loop, who, &r, answer);
         /* A first answer may still be on its way to the disk: its retry waits, too. */
-        *ret_wait |= (again || len) && ref->view->policy.acknowledge == VN_ACKNOWLEDGE_RECORDED;
+        *ret_wait |= (r.again || r.recorded) && r.ref->view->policy.acknowledge == VN_ACKNOWLEDGE_RECORDED;
         return VN_OK;
 }
 
-/* --- acknowledge: recorded --- */
+/* --- Route --- */
 
-struct wait_recorded {
-        struct vn_task task;
+struct unary { /* an answer that waits for its commit */
         struct vn_call *call;
-        struct vn_batch *batch;
-        struct route_answer answer;
-        enum vn_rc rc;
+        struct vn_route_answer answer;
 };
 
-static void recorded_answer(struct vn_task *task)
+static void unary_recorded(void *arg, enum vn_rc rc)
 {
-        struct wait_recorded *w = (struct wait_recorded *)task;
+        struct unary *u = arg;
         struct vn_err err;
-        if (vn_call_over(w->call)) {
-                /* nobody is left to answer */
-        } else if (w->rc == VN_OK) {
-                vn_call_reply(w->call, &w->answer.message.base);
-        } else {
-                vn_call_finish(w->call, vn_fail(&err, VN_UNAVAILABLE, "decided, but the record is not durable"),
+        if (rc == VN_OK && !vn_call_over(u->call))
+                vn_call_reply(u->call, &u->answer.message.base);
+        else if (!vn_call_over(u->call))
+                vn_call_finish(u->call, vn_fail(&err, VN_UNAVAILABLE, "decided, but the record is not durable"),
                                &err);
-        }
-        vn_batch_free(w->batch);
-        vn_call_unref(w->call);
-        vn_free(w);
-}
-
-static void recorded_done(void *arg, enum vn_rc rc)
-{
-        struct wait_recorded *w = arg;
-        w->rc = rc;
-        vn_loop_post(vn_call_loop(w->call), &w->task);
-}
-
-/* An empty batch is committed together with what the rings hold by then. */
-static void reply_when_recorded(struct vn_server *server, struct vn_call *call, const struct route_answer *answer)
-{
-        struct vn_err err;
-        struct wait_recorded *w = vn_alloc(sizeof *w);
-        if (w)
-                w->batch = vn_batch_new();
-        if (!w || !w->batch) {
-                vn_free(w);
-                vn_call_finish(call, vn_op_no_memory(&err), &err);
-                return;
-        }
-        w->task.run = recorded_answer;
-        w->call = vn_call_ref(call);
-        w->answer = *answer;
-        w->answer.message.decision_id = w->answer.id;
-        w->answer.message.reason = w->answer.reason;
-        /* The view's texts may go with the view: these copies stay with the call. */
-        char **texts[] = {&w->answer.message.account, &w->answer.message.region, &w->answer.message.function,
-                          &w->answer.message.url};
-        for (size_t i = 0; i < 4; i++) {
-                char *copy = vn_arena_strndup(vn_call_arena(call), *texts[i], strlen(*texts[i]));
-                static char empty[1] = "";
-                *texts[i] = copy ? copy : empty;
-        }
-        enum vn_rc rc = vn_store_submit(server->store, w->batch, recorded_done, w, &err);
-        if (rc != VN_OK) {
-                vn_call_finish(call, rc, &err);
-                vn_batch_free(w->batch);
-                vn_call_unref(w->call);
-                vn_free(w);
-        }
+        vn_free(u);
 }
 
 void vn_route_start(struct vn_call *call, const ProtobufCMessage *message)
 {
-        struct vn_server *server = vn_call_context(call);
-        struct vn_route_loop *loop = vn_route_loop_here(server, call);
-        struct route_answer answer;
-        struct vn_err err;
-        bool wait = false;
-        enum vn_rc rc = route_one(loop, vn_call_identity(call), (const Vane__V1__RouteRequest *)message, &answer,
-                                  &wait, &err);
-        if (rc != VN_OK)
-                vn_call_finish(call, rc, &err);
-        else if (wait)
-                reply_when_recorded(server, call, &answer);
-        else
-                vn_call_reply(call, &answer.message.base);
-}
-
-/* --- many at a time --- */
-
-#define MAX_BATCH 1024
-
-void vn_route_stream_open(struct vn_call *call)
-{
-        (void)call;
-}
-
-void vn_route_stream_half_close(struct vn_call *call)
-{
-        vn_call_finish(call, VN_OK, NULL);
-}
-
-void vn_route_stream_message(struct vn_call *call, const ProtobufCMessage *message)
-{
-        const Vane__V1__RouteBatch *batch = (const Vane__V1__RouteBatch *)message;
         struct vn_route_loop *loop = vn_route_loop_here(vn_call_context(call), call);
+        struct vn_route_answer answer;
         struct vn_err err;
-        size_t n = batch->n_requests;
-        if (n > MAX_BATCH) {
-                vn_call_finish(call, vn_fail(&err, VN_INVALID_ARGUMENT, "requests: at most %d", MAX_BATCH), &err);
-                return;
-        }
-        struct item {
-                Vane__V1__RouteResult result;
-                struct route_answer answer;
-                struct vn_err err;
-        } *items = vn_alloc_array(n + 1, sizeof *items);
-        Vane__V1__RouteResult **results = vn_alloc_array(n + 1, sizeof *results);
-        enum vn_rc rc = items && results ? VN_OK : vn_op_no_memory(&err);
         bool wait = false;
-        for (size_t i = 0; rc == VN_OK && i < n; i++) {
-                vane__v1__route_result__init(&items[i].result);
-                results[i] = &items[i].result;
-                enum vn_rc one = route_one(loop, vn_call_identity(call), batch->requests[i], &items[i].answer, &wait,
-                                           &items[i].err);
-                items[i].result.code = one;
-                if (one == VN_OK)
-                        items[i].result.response = &items[i].answer.message;
-                else
-                        items[i].result.message = items[i].err.msg;
-        }
-        /* A policy that waits for commits is for unary calls: on a stream the client would lose its batching. */
-        if (rc == VN_OK && wait)
-                rc = vn_fail(&err, VN_FAILED_PRECONDITION, "acknowledge: recorded needs unary Route calls");
-        if (rc == VN_OK) {
-                Vane__V1__RouteBatchResponse reply = VANE__V1__ROUTE_BATCH_RESPONSE__INIT;
-                reply.n_results = n;
-                reply.results = results;
-                rc = vn_call_send(call, &reply.base);
-                if (rc != VN_OK)
-                        vn_fail(&err, rc, "the client does not read its answers");
-        }
-        if (rc != VN_OK && !vn_call_over(call))
+        enum vn_rc rc = vn_route_one(loop, vn_call_identity(call), (const Vane__V1__RouteRequest *)message, &answer,
+                                     &wait, &err);
+        struct unary *u = rc == VN_OK && wait ? vn_alloc(sizeof *u) : NULL;
+        if (rc == VN_OK && wait && !u)
+                rc = vn_op_no_memory(&err);
+        if (rc != VN_OK) {
                 vn_call_finish(call, rc, &err);
-        vn_free(results);
-        vn_free(items);
+        } else if (!wait) {
+                vn_call_reply(call, &answer.message.base);
+        } else {
+                *u = (struct unary){call, answer};
+                u->answer.message.decision_id = u->answer.id;
+                u->answer.message.reason = u->answer.reason;
+                vn_when_recorded(loop, call, unary_recorded, u);
+        }
 }

@@ -388,6 +388,7 @@ void vn_routing_stop(struct vn_server *server)
                 vn_free(loop->pending);
                 vn_free(loop->samples);
                 vn_free(loop->record);
+                vn_run_free(loop->run);
         }
         vn_free(routing->loops);
         vn_route_table_unref(routing->current);
