@@ -19,7 +19,7 @@ enum vn_rc vn_audit_add_http(struct vn_server *server, struct vn_err *err) VN_MU
  *   {"type":"record","seq":N,"kind":K,"record":BASE64,"leaf":BASE64,"proof":[BASE64,...]}
  *   {"type":"end","records":N}
  * A record whose bytes are gone by a signed tombstone has no "record". */
-#define VN_EXPORT_LINE_BYTES 16384
+#define VN_EXPORT_LINE_BYTES 32768 /* a record of VN_RUN_MAX_BYTES in base64, its leaf and its proof */
 struct vn_export;
 enum vn_rc vn_export_new(struct vn_server *server, const char *tenant, int64_t from_us, int64_t to_us,
                          struct vn_export **ret, struct vn_err *err) VN_MUST_USE;
