@@ -122,7 +122,7 @@ void vn_request_ids_end(struct vn_request_ids *ids, uint64_t key, const struct v
 /* --- after a restart --- */
 struct load {
         struct vn_request_ids *ids;
-        struct vn_record *record, *scratch;
+        struct vn_record *record;
         size_t count;
 };
 
@@ -136,11 +136,10 @@ static bool load_one(void *arg, uint64_t seq, struct vn_str bytes)
         struct vn_request_of of = {r->tenant, r->actor, r->workload, r->request_id};
         uint64_t key = vn_request_key(&of);
         struct answer **set = set_of(l->ids, key);
-        /* Newest first: what stands there already is newer, and a full set stays as it is. */
+        /* Newest first: what stands there already is newer and found first, and a full set stays as it is. */
         for (size_t w = 0; w < WAYS; w++)
                 if (!set[w]) {
-                        if (!find(l->ids, key, &of, l->scratch))
-                                put(l->ids, key, &set[w], bytes);
+                        put(l->ids, key, &set[w], bytes);
                         break;
                 }
         return ++l->count < VN_REQUEST_IDS;
@@ -159,12 +158,12 @@ static void turn_orders(struct vn_request_ids *ids)
 
 enum vn_rc vn_request_ids_load(struct vn_request_ids *ids, struct vn_store *store, struct vn_err *err)
 {
-        struct load l = {.ids = ids, .record = vn_alloc(sizeof *l.record), .scratch = vn_alloc(sizeof *l.scratch)};
+        struct load l = {.ids = ids, .record = vn_alloc(sizeof *l.record)};
         struct vn_record_filter filter = {.kinds = UINT64_C(1) << VN_RECORD_ROUTE,
                                           .newest_first = true,
                                           .limit = SIZE_MAX,
                                           .max_read = VN_REQUEST_IDS_READ};
-        enum vn_rc rc = l.record && l.scratch ? VN_OK : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        enum vn_rc rc = l.record ? VN_OK : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         /* What stood only in the journals is committed first. On a full disk it cannot be, and is not found. */
         if (rc == VN_OK)
                 VN_IGNORE(vn_store_flush(store, NULL));
@@ -172,6 +171,5 @@ enum vn_rc vn_request_ids_load(struct vn_request_ids *ids, struct vn_store *stor
                 rc = vn_store_records(store, &filter, load_one, &l, NULL, err);
         turn_orders(ids);
         vn_free(l.record);
-        vn_free(l.scratch);
         return rc;
 }
