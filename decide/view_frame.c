@@ -183,9 +183,6 @@ enum vn_rc vn_view_frames_rebuild(const struct vn_view_frame *frames, size_t cou
         struct vn_buf parts[VN_VIEW_PARTS];
         struct vn_str texts[VN_VIEW_PARTS];
         enum vn_rc rc = VN_OK;
-        for (size_t i = 0; i < count; i++)
-                if (frames[i].depth != i)
-                        rc = vn_fail(err, VN_DATA_LOSS, "the frames of a kept view do not stand on each other");
         for (unsigned p = 0; p < VN_VIEW_PARTS; p++) {
                 parts[p] = VN_BUF_INIT(VN_VIEW_PART_MAX_BYTES);
                 if (rc == VN_OK)

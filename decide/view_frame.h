@@ -44,8 +44,8 @@ enum vn_rc vn_view_frame_read(struct vn_str bytes, uint64_t epoch, struct vn_vie
                               struct vn_err *err) VN_MUST_USE;
 /* Gives a part that a frame names; appends to `ret`. */
 typedef enum vn_rc (*vn_view_fetch)(void *arg, const uint8_t id[32], struct vn_buf *ret, struct vn_err *err);
-/* The view `id` out of its chain, the keyframe first. DATA_LOSS if the frames do not stand on each other or give another
- * view; what `fetch` fails with is passed on. */
+/* The view `id` out of its chain, the keyframe first. DATA_LOSS if that is not what the frames give; what `fetch` fails
+ * with is passed on. */
 enum vn_rc vn_view_frames_rebuild(const struct vn_view_frame *frames, size_t count, const uint8_t id[32],
                                   vn_view_fetch fetch, void *arg, struct vn_view **ret,
                                   struct vn_err *err) VN_MUST_USE;

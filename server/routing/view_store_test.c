@@ -179,6 +179,7 @@ TEST(what_is_older_than_the_window_goes_and_nothing_younger)
         expire(&h, now_us + 100 * WINDOW_US);
         check_load(&h, 59, VN_OK);
         CHECK(entries(h.store, VN_TABLE_views) <= 4 * WORKLOADS);
+        CHECK(entries(h.store, VN_TABLE_view_parts) <= 5 * WORKLOADS);
         CHECK_INT(1, entries(h.store, VN_TABLE_meta));
         end(&h);
 }
