@@ -229,18 +229,19 @@ TEST(risk_choice_is_identity_while_outcomes_are_few_or_one_sided)
         struct vn_calibration c = vn_risk_score_choose(&never, &never);
         CHECK(c.slope == 1 && c.intercept == 0);
 
-        /* What the held-out part contradicts is not taken. */
+        /* What the held-out part contradicts is not taken, though it would do on all together. */
         struct vn_risk_score other = {.brier_sum = 0};
         fitted = other;
         for (unsigned i = 0; i < 400; i++) {
                 vn_risk_score_add(&fitted, .2, i % 2);
-                vn_risk_score_add(&other, .2, i % 10 == 0);
+                if (i % 4 == 0)
+                        vn_risk_score_add(&other, .2, i % 40 == 0);
         }
         c = vn_risk_score_choose(&fitted, &other);
         CHECK(c.slope == 1 && c.intercept == 0);
         vn_risk_score_add(&other, NAN, true);
         vn_risk_score_add(&other, 1.5, true);
-        CHECK_NEAR(400, vn_risk_score_count(&other), 0);
+        CHECK_NEAR(100, vn_risk_score_count(&other), 0);
 }
 
 static enum vn_rc replay_on(const struct vn_view *of, const struct vn_view *on, float *ret_risk)

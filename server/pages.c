@@ -206,7 +206,7 @@ static void fill_cold_start(struct vn_op *op, const struct vn_view *view, const 
         logged = start.logged_us > 0 ? "the cloud's log, and " : "";
         m->cold_start_ms = start.us / 1000;
         m->cold_start_samples = start.starts;
-        m->cold_start_time_us = start.newest_us;
+        m->cold_start_age_s = start.newest_us ? (double)(op->now_us - start.newest_us) / 1e6 : 0;
         if (!start.newest_us)
                 m->cold_start_source = vn_op_text(op, start.logged_us > 0 ? "the cloud's log" : "general knowledge");
         else

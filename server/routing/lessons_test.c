@@ -4,8 +4,10 @@
 #include "server/registry/hub.h"
 #include "server/rounds/rounds.h"
 #include "server/routing/internal.h"
+#include "server/state.h"
 #include "server/tuning/pauses.h"
 #include "tests/test.h"
+#include "vane/state/state.pb-c.h"
 
 #define START INT64_C(1700000040000000)
 
@@ -14,6 +16,21 @@ struct house {
         struct vn_clock_fake clock;
         struct vn_account_entry *account;
 };
+
+/* As ReportPrices would have, before the start. */
+static void store_prices(struct house *house)
+{
+        Vane__State__Prices prices = VANE__STATE__PRICES__INIT;
+        struct vn_batch *batch = vn_batch_new();
+        struct vn_key key;
+        prices.account_id = house->account->id;
+        prices.time_us = START - VN_US_PER_HOUR;
+        vn_key_text(vn_key_u64(vn_key_init(&key, VN_STR(VN_TENANT_DEFAULT)), house->account->id), VN_STR("prices"));
+        CHECK(batch);
+        vn_state_put(batch, VN_TABLE_meters, &key, &prices.base);
+        CHECK_OK(vn_store_commit(house->server.store, batch, NULL));
+        vn_batch_free(batch);
+}
 
 static void house_open(struct house *house)
 {
@@ -36,10 +53,6 @@ static void house_open(struct house *house)
                 rc = vn_pauses_start(s, &err);
         if (rc == VN_OK)
                 rc = vn_policy_table_start(s, &err);
-        if (rc == VN_OK)
-                rc = vn_telemetry_start(s, &err);
-        if (rc == VN_OK)
-                rc = vn_rounds_start(s, &err);
         if (rc != VN_OK)
                 test_fail(__FILE__, __LINE__, "%s", err.msg);
         /* Not stored: each house has the same one. */
@@ -51,6 +64,9 @@ static void house_open(struct house *house)
         house->account->function_count = 1;
         CHECK(vn_str_copy(house->account->functions->name, sizeof house->account->functions->name, VN_STR("f")));
         CHECK(vn_str_copy(house->account->functions->region, sizeof house->account->functions->region, VN_STR("r")));
+        store_prices(house);
+        CHECK_OK(vn_telemetry_start(s, NULL));
+        CHECK_OK(vn_rounds_start(s, NULL));
         CHECK_OK(vn_routing_start(s, NULL));
         vn_account_live_of(s->routing, house->account->id)->network_us = 20e3;
 }
@@ -85,6 +101,7 @@ static void outcome(struct house *house, int64_t minute, double excess_us, uint8
                                .raw = .02f,
                                .risk = .02f,
                                .limit_us = 1e6f,
+                               .price_time_us = START,
                                .warm_us = 100e3f,
                                .spread_us = 20e3f};
         struct vn_sample sample = {.account_id = house->account->id,
@@ -169,6 +186,14 @@ TEST(lessons_need_the_window_of_the_minute)
         house_close(&house);
 }
 
+static double hits_of(const struct vn_risk_score *score)
+{
+        double hits = 0;
+        for (unsigned b = 0; b < VN_RISK_BINS; b++)
+                hits += score->hits[b];
+        return hits;
+}
+
 TEST(lessons_count_each_event_of_the_union)
 {
         static struct house house;
@@ -188,12 +213,14 @@ TEST(lessons_count_each_event_of_the_union)
         for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
                 outcome(&house, 1, row[i].excess_us, row[i].status);
                 vn_calibrator_scores(risk, &raw, &told);
-                double hits = 0;
-                for (unsigned b = 0; b < VN_RISK_BINS; b++)
-                        hits += raw.hits[b];
-                CHECK_NEAR(want += row[i].hits, hits, 1e-9);
+                CHECK_NEAR(want += row[i].hits, hits_of(&raw), 1e-9);
         }
+        /* All is well with it, but another price list came since. */
+        vn_telemetry_prices(house.server.telemetry, house.account->id)->changed_us = START + 1;
+        outcome(&house, 1, 0, VANE__V1__OUTCOME__STATUS__STATUS_OK);
+        vn_calibrator_scores(risk, &raw, &told);
+        CHECK_NEAR(want + 1, hits_of(&raw), 1e-9);
         CHECK(vn_routing_risk_quality(&house.server, VN_TENANT_DEFAULT, &q));
-        CHECK_NEAR(6, q.outcomes, 1e-9);
+        CHECK_NEAR(7, q.outcomes, 1e-9);
         house_close(&house);
 }

@@ -31,7 +31,8 @@ export const functions = () => [
 
 const endpoint = (name, cloud, region, change = {}) => ({
   account: name, cloud, region, function: "checkout", memoryMb: 512, calls: "428001", errorRate: 0.0004, coldRate: 0.021,
-  p50Ms: 92.1, p95Ms: 388, usdPerMillion: 0.47, maxMemoryUsedMb: 211, state: "ok", note: "", ...change,
+  p50Ms: 92.1, p95Ms: 388, usdPerMillion: 0.47, maxMemoryUsedMb: 211, state: "ok", note: "",
+  coldStartMs: 1210, coldStartSource: "outcomes of this function", coldStartSamples: 83, coldStartAgeS: 95, ...change,
 });
 const curve = (name, cloud, now, proposed) => ({
   account: name, cloud,
@@ -91,7 +92,7 @@ export const explanationOf = (decision, proof) => decision.kind !== "route" ? ch
     feature: "rounding", from: 0.41, to: 0.65, unit: "USD a million calls", wouldChoose: "aws-a",
     sentence: "With rounding at gcp-a of $0.65 per million calls instead of $0.41 the call would have gone to aws-a.", verified: true,
   },
-  candidates: candidates(), risk: 0.034,
+  candidates: candidates(), risk: 0.034, riskComputed: 0.051, calibration: { slope: 0.87, intercept: -0.71, outcomes: "5321" },
   risks: [
     { event: "slo-miss", chance: 0.031, horizon: "this call", data: "5,321 windows, calibrated 10 min ago" },
     { event: "throttle", chance: 0.002, horizon: "this call", data: "no throttle in 24 h" },

@@ -25,7 +25,7 @@ export interface AccountList { accounts: Account[]; nextPageToken: string; total
 export interface Endpoint {
   account: string; cloud: string; region: string; function: string; memoryMb: number; calls: Int64; errorRate: number;
   coldRate: number; p50Ms: number; p95Ms: number; usdPerMillion: number; maxMemoryUsedMb: number; state: string;
-  note: string;
+  note: string; coldStartMs: number; coldStartSource: string; coldStartSamples: number; coldStartAgeS: number;
 }
 export interface FunctionSummary {
   workload: string; endpoints: number; calls: Int64; routed: Int64; p95Ms: number; usdPerMillion: number;
@@ -72,8 +72,9 @@ export interface Explanation {
   decision: Decision | null; sentence: string; baseline: string; margin: number; attributionSum: number;
   attributions: Attribution[]; counterfactual: Counterfactual | null; candidates: Candidate[]; risk: number;
   risks: RiskPart[]; blastRadius: number; policyRules: string[]; dataAges: string[]; replayed: boolean;
-  replayNote: string; proof: Proof | null;
+  replayNote: string; proof: Proof | null; riskComputed: number; calibration: RiskCalibration | null;
 }
+export interface RiskCalibration { slope: number; intercept: number; outcomes: Int64 }
 export interface Replay { identical: boolean; note: string; recorded: string; replayed: string; decideVersion: number }
 
 export interface Proposal {

@@ -6,7 +6,7 @@ import { get } from "../api";
 import { count, duration, money, num, perMillion, share, signed, significant, words } from "../format";
 import { useAction, useLoad } from "../hooks";
 import { Link } from "../router";
-import type { Candidate, Decision, Explanation, Replay } from "../types";
+import type { Candidate, Decision, Explanation, Replay, RiskCalibration } from "../types";
 import { Card, Cloud, Empty, Facts, Failure, Loading, Page, Table, Tag, When } from "../ui";
 import { ProofCard } from "./proof";
 import { Waterfall } from "./waterfall";
@@ -164,6 +164,13 @@ function inUnit(value: number, unit: string): string {
   return `${significant(value)} ${unit}`.trim();
 }
 
+function calibrationText(computed: number, c: RiskCalibration): string {
+  const from = `${count(c.outcomes)} outcome${num(c.outcomes) === 1 ? "" : "s"}`;
+  if (c.slope === 1 && c.intercept === 0)
+    return `Together ${share(computed)}, told as computed: ${num(c.outcomes) > 0 ? `${from} gave no reason to change it.` : "no outcomes yet to hold it against."}`;
+  return `Together ${share(computed)}; calibrated on ${from} (log-odds times ${significant(c.slope)}, plus ${significant(c.intercept)}).`;
+}
+
 function RiskCard({ e }: { e: Explanation }) {
   return (
     <Card title={`Risk: ${share(e.risk)}`}>
@@ -175,6 +182,7 @@ function RiskCard({ e }: { e: Explanation }) {
           { head: "From", cell: (r) => r.data },
         ]} />
       )}
+      {e.calibration && <p>{calibrationText(e.riskComputed, e.calibration)}</p>}
       {e.blastRadius > 0 && <p>Severity: about {count(Math.round(e.blastRadius))} calls a minute go the same way.</p>}
     </Card>
   );

@@ -59,6 +59,7 @@ function EndpointsCard({ endpoints }: { endpoints: Endpoint[] }) {
           { head: "Median", numeric: true, cell: (e) => (num(e.calls) > 0 ? duration(e.p50Ms) : "–") },
           { head: "95th percentile", numeric: true, cell: (e) => (num(e.calls) > 0 ? duration(e.p95Ms) : "–") },
           { head: "Cold starts", numeric: true, cell: (e) => (num(e.calls) > 0 ? share(e.coldRate) : "–") },
+          { head: "A start takes", wide: true, cell: (e) => (e.coldStartMs > 0 ? <>{duration(e.coldStartMs)}<div class="under"><small>{startSource(e)}</small></div></> : "–") },
           { head: "Errors", numeric: true, cell: (e) => (num(e.calls) > 0 ? share(e.errorRate) : "–") },
           { head: "Per million calls", numeric: true, cell: (e) => (e.usdPerMillion > 0 ? money(e.usdPerMillion) : "–") },
         ]} />
@@ -66,6 +67,11 @@ function EndpointsCard({ endpoints }: { endpoints: Endpoint[] }) {
     </Card>
   );
 }
+
+/** How the duration of a cold start is known, from how many, and how old the newest of them is. */
+const startSource = (e: Endpoint) =>
+  e.coldStartSamples > 0 ? `${e.coldStartSource}: ${count(Math.round(e.coldStartSamples))}, the newest ${duration(e.coldStartAgeS * 1000)} old`
+    : e.coldStartSource;
 
 const roleOf = (p: CurvePoint) => [p.current ? "now" : "", p.proposed ? "proposed" : ""].filter(Boolean).join(", ");
 
