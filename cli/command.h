@@ -96,6 +96,7 @@ struct cli_export_report {
         struct vn_export_manifest manifest;
         struct vn_buf text;
 };
-enum vn_rc cli_verify_export(FILE *in, const char *key, struct cli_export_report *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc cli_verify_export(FILE *in, const char *key, struct cli_export_report *ret,
+                             struct vn_err *err) VN_MUST_USE;
 
 #endif
