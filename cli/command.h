@@ -27,6 +27,7 @@ enum cli_special {
         CLI_CHECK,   /* exit 1 if the answer is not ok */
         CLI_STREAM,  /* many answers, each shown as it comes */
         CLI_LINES,   /* many answers of ready lines */
+        CLI_LONG,    /* takes as long as it takes: no deadline */
         CLI_LOCAL,   /* no server */
 };
 

@@ -30,6 +30,7 @@ struct vn_tuning;
 struct vn_explain;
 struct vn_ui;
 struct vn_ticker;
+struct vn_backups;
 struct vn_tls_server;
 struct vn_note_key;
 
@@ -53,6 +54,7 @@ struct vn_server {
         const struct vn_clock *clock; /* of decisions and telemetry: the sandbox's, where there is one */
         const struct vn_clock *wall;  /* of certificates, tokens and sessions: always the real one */
         struct vn_server_config config;
+        const char *settings_file; /* that the configuration was read from; NULL in tests */
         int64_t started_us;
         struct vn_note_key *log_key;
         struct vn_recorder *recorder;
@@ -75,6 +77,7 @@ struct vn_server {
         struct vn_tuning *tuning;
         struct vn_ui *ui;
         struct vn_ticker *ticker;
+        struct vn_backups *backups;
 };
 
 #endif
