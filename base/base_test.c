@@ -85,6 +85,21 @@ TEST(json_string_escapes_and_repairs)
         CHECK_TEXT("\"a\\\"\\\\\\u000a\xC3\xA9\xEF\xBF\xBD\"", out.ptr);
 }
 
+TEST(digest_in_pieces_is_the_digest_of_the_whole)
+{
+        uint8_t whole[VN_SHA256_BYTES], pieces[VN_SHA256_BYTES];
+        struct vn_digest *digest = vn_digest_new();
+        CHECK(digest);
+        vn_sha256("in three pieces", 15, whole);
+        vn_digest_add(digest, "in ", 3);
+        vn_sha256("between", 7, pieces); /* which has a context of its own */
+        vn_digest_add(digest, "three ", 6);
+        vn_digest_add(digest, "pieces", 6);
+        vn_digest_end(digest, pieces);
+        vn_digest_free(digest);
+        CHECK(!memcmp(whole, pieces, sizeof whole));
+}
+
 TEST(sha256_and_hmac_match_published_vectors)
 {
         uint8_t digest[32];

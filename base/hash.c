@@ -50,6 +50,41 @@ void vn_sha256(const void *bytes, size_t n, uint8_t ret[VN_SHA256_BYTES])
         vn_sha256_parts(&part, 1, ret);
 }
 
+struct vn_digest {
+        EVP_MD_CTX *context;
+};
+
+struct vn_digest *vn_digest_new(void)
+{
+        struct vn_digest *digest = vn_alloc(sizeof *digest);
+        if (!digest)
+                return NULL;
+        pthread_once(&context_once, context_setup);
+        digest->context = EVP_MD_CTX_new();
+        if (!digest->context)
+                return vn_digest_free(digest);
+        VN_ASSERT(EVP_DigestInit_ex2(digest->context, sha256_algorithm, NULL));
+        return digest;
+}
+
+void vn_digest_add(struct vn_digest *digest, const void *bytes, size_t n)
+{
+        VN_ASSERT(EVP_DigestUpdate(digest->context, bytes, n));
+}
+
+void vn_digest_end(struct vn_digest *digest, uint8_t ret[VN_SHA256_BYTES])
+{
+        VN_ASSERT(EVP_DigestFinal_ex(digest->context, ret, NULL));
+}
+
+struct vn_digest *vn_digest_free(struct vn_digest *digest)
+{
+        if (digest)
+                EVP_MD_CTX_free(digest->context);
+        vn_free(digest);
+        return NULL;
+}
+
 void vn_hmac_sha256(struct vn_str key, struct vn_str message, uint8_t ret[VN_SHA256_BYTES])
 {
         /* RFC 2104 over our reused context. */

@@ -11,6 +11,13 @@
 void vn_sha256(const void *bytes, size_t n, uint8_t ret[VN_SHA256_BYTES]);
 /* Hash of the concatenation of up to any number of parts. */
 void vn_sha256_parts(const struct vn_str *parts, size_t count, uint8_t ret[VN_SHA256_BYTES]);
+/* SHA-256 of what comes in pieces; one thread at a time. NULL if memory is out. */
+struct vn_digest;
+struct vn_digest *vn_digest_new(void);
+void vn_digest_add(struct vn_digest *digest, const void *bytes, size_t n);
+void vn_digest_end(struct vn_digest *digest, uint8_t ret[VN_SHA256_BYTES]); /* then only vn_digest_free */
+struct vn_digest *vn_digest_free(struct vn_digest *digest);
+VN_DEFINE_AUTO(vn_digest);
 void vn_hmac_sha256(struct vn_str key, struct vn_str message, uint8_t ret[VN_SHA256_BYTES]);
 
 /* From the kernel; stops the process if it has none. */

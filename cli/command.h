@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "store/manifest.h"
 
 enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_LOGIN = 4 };
 /* What is special about a command's run. */
@@ -26,6 +27,7 @@ enum cli_special {
         CLI_CHECK,   /* exit 1 if the answer is not ok */
         CLI_STREAM,  /* many answers, each shown as it comes */
         CLI_LINES,   /* many answers of ready lines */
+        CLI_LONG,    /* takes as long as it takes: no deadline */
         CLI_LOCAL,   /* no server */
 };
 
@@ -90,8 +92,12 @@ enum cli_exit cli_main(int argc, char **argv, FILE *out, FILE *err);
 enum cli_exit cli_audit_verify(const struct cli_input *input);
 enum cli_exit cli_backup(const struct cli_input *input);
 enum cli_exit cli_restore(const struct cli_input *input);
-/* audit_verify.c: a whole export, for tests; *ret_records counts what was proven. */
-enum vn_rc cli_verify_export(FILE *in, const char *key, uint64_t *ret_records, char *ret_head, size_t head_bytes,
+/* audit_verify.c: a whole export, for tests too. `text` says what was proven, one line each; the caller drops it. */
+struct cli_export_report {
+        struct vn_export_manifest manifest;
+        struct vn_buf text;
+};
+enum vn_rc cli_verify_export(FILE *in, const char *key, struct cli_export_report *ret,
                              struct vn_err *err) VN_MUST_USE;
 
 #endif

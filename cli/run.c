@@ -146,6 +146,7 @@ static enum cli_exit judge(const struct cli_command *c, const ProtobufCMessage *
         case CLI_CONFIRM:
         case CLI_STREAM:
         case CLI_LINES:
+        case CLI_LONG:
         case CLI_LOCAL: break;
         }
         return CLI_DONE;
@@ -166,7 +167,8 @@ static enum vn_rc call(const struct cli_input *in, struct vn_arena *arena, enum 
 {
         const struct cli_command *c = in->command;
         bool stream = c->special == CLI_STREAM || c->special == CLI_LINES;
-        struct vn_grpc_method method = {c->path, c->response, stream ? 0 : (int64_t)in->timeout_s * VN_US_PER_S,
+        bool endless = stream || c->special == CLI_LONG;
+        struct vn_grpc_method method = {c->path, c->response, endless ? 0 : (int64_t)in->timeout_s * VN_US_PER_S,
                                         false};
         VN_AUTO(vn_grpc_channel)
         channel = NULL;

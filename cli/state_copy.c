@@ -1,19 +1,18 @@
-/* Backup and restore of a stopped server's state directory: the store is verified against its own signed log on the
- * way, keys and certificates go along, and nothing appears under the new name before all of it is there. */
-#include <dirent.h>
+/* Backup of a stopped server's state directory, and restore of any backup: the store is verified against its own signed
+ * log on the way, keys and certificates go along, and nothing appears under the new name before all of it is there. */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "decide/record.h"
+#include "store/backup_dir.h"
 #include "store/file.h"
 #include "store/history.h"
 #include "store/note.h"
 
 #define PATH_BYTES 1024
-#define MAX_FILE_BYTES ((size_t)16 << 20)
 #define LOG_KEY_NAME "vane.local/log"
 
 static enum vn_rc no_keys(void *arg, struct vn_str record, struct vn_record_keys *ret)
@@ -62,54 +61,6 @@ static enum vn_rc fail_errno(const char *path, struct vn_err *err)
         return vn_fail(err, vn_rc_from_errno(errno), "%.150s: %s", path, strerror(errno));
 }
 
-/* What is not the store: keys, certificates, settings; not what tells of a running process or a first login. */
-static bool is_wanted(const char *name)
-{
-        return name[0] != '.' && strcmp(name, "store") && strcmp(name, "ready.json") &&
-               strcmp(name, "first-login.json");
-}
-
-static enum vn_rc copy_file(const char *from, const char *to, mode_t mode, struct vn_err *err)
-{
-        VN_AUTO(vn_buf)
-        content = VN_BUF_INIT(MAX_FILE_BYTES);
-        enum vn_rc rc;
-
-        VN_TRY(vn_file_read(from, &content, err));
-        rc = vn_file_write_atomic(to, vn_buf_view(&content), mode & 0777, err);
-        if (content.ptr)
-                explicit_bzero(content.ptr, content.len); /* private keys are among them */
-        return rc;
-}
-
-static enum vn_rc copy_files(const char *from, const char *to, bool folders, struct vn_err *err)
-{
-        DIR *dir = opendir(from);
-        enum vn_rc rc = VN_OK;
-
-        if (!dir)
-                return fail_errno(from, err);
-        for (struct dirent *entry; rc == VN_OK && (entry = readdir(dir));) {
-                char a[PATH_BYTES], b[PATH_BYTES];
-                struct stat info;
-                if (!is_wanted(entry->d_name))
-                        continue;
-                rc = join(a, from, entry->d_name, err);
-                if (rc == VN_OK)
-                        rc = join(b, to, entry->d_name, err);
-                if (rc != VN_OK)
-                        break;
-                if (lstat(a, &info))
-                        rc = fail_errno(a, err);
-                else if (S_ISREG(info.st_mode))
-                        rc = copy_file(a, b, info.st_mode, err);
-                else if (S_ISDIR(info.st_mode) && folders)
-                        rc = mkdir(b, 0700) ? fail_errno(b, err) : copy_files(a, b, false, err);
-        }
-        closedir(dir);
-        return rc;
-}
-
 static enum vn_rc open_key(const char *state, struct vn_note_key **ret, struct vn_err *err)
 {
         char path[PATH_BYTES];
@@ -120,28 +71,58 @@ static enum vn_rc open_key(const char *state, struct vn_note_key **ret, struct v
         return vn_note_key_load_or_make(path, LOG_KEY_NAME, ret, err);
 }
 
-static enum vn_rc copy_into(const char *from, const char *to, bool check_first, struct vn_verify_report *report,
-                            struct vn_err *err)
+/* What was copied, for the last line of output. */
+struct copied {
+        struct vn_verify_report report;
+        uint64_t bytes;
+};
+typedef enum vn_rc (*copy_fn)(const char *from, const char *to, struct copied *ret, struct vn_err *err);
+
+static enum vn_rc back_up(const char *from, const char *to, struct copied *ret, struct vn_err *err)
 {
         VN_AUTO(vn_note_key)
         key = NULL;
         char from_store[PATH_BYTES], to_store[PATH_BYTES];
+        struct vn_backup_manifest manifest;
 
         VN_TRY(open_key(from, &key, err));
         VN_TRY(join(from_store, from, "store", err));
         VN_TRY(join(to_store, to, "store", err));
         /* Takes the store's lock: a server that still runs on it is found out. */
-        if (check_first)
-                VN_TRY(vn_store_verify(from_store, key, &ops, report, err));
-        VN_TRY(vn_store_restore(from_store, to_store, key, &ops, report, err));
-        return copy_files(from, to, true, err);
+        VN_TRY(vn_store_verify(from_store, key, &ops, &ret->report, err));
+        VN_TRY(vn_store_restore(from_store, to_store, key, &ops, &ret->report, err));
+        VN_TRY(vn_backup_copy_beside(from, to, err));
+        VN_TRY(vn_backup_seal(to, key, &ret->report, vn_now_us(vn_clock_real()), NULL, &manifest, err));
+        ret->bytes = manifest.bytes;
+        return VN_OK;
 }
 
-static enum cli_exit copy_state(const struct cli_input *in, bool check_first)
+/* The copy is verified, not the original, which may lie on a medium that cannot be written. */
+static enum vn_rc restore(const char *from, const char *to, struct copied *ret, struct vn_err *err)
+{
+        VN_AUTO(vn_note_key)
+        key = NULL;
+        char to_store[PATH_BYTES], text[VN_NOTE_KEY_TEXT_BYTES];
+        struct vn_backup_manifest manifest;
+
+        VN_TRY(vn_backup_unpack(from, to, &manifest, err));
+        VN_TRY(open_key(to, &key, err));
+        vn_note_key_text(key, text);
+        if (strcmp(text, manifest.key))
+                return vn_fail(err, VN_DATA_LOSS, "log.key: is not the key that the backup is signed with");
+        VN_TRY(join(to_store, to, "store", err));
+        VN_TRY(vn_store_verify(to_store, key, &ops, &ret->report, err));
+        if (ret->report.log_size != manifest.size || !vn_hash_eq(&ret->report.checkpoint.root, &manifest.root))
+                return vn_fail(err, VN_DATA_LOSS, "store/log: is of another time than the backup");
+        ret->bytes = manifest.bytes;
+        return VN_OK;
+}
+
+static enum cli_exit copy_state(const struct cli_input *in, copy_fn copy)
 {
         const char *from = in->words[0], *to = in->words[1];
         char beside[PATH_BYTES];
-        struct vn_verify_report report;
+        struct copied copied;
         struct vn_err err = {.rc = VN_OK};
         size_t length = strlen(to);
         enum vn_rc rc = VN_OK;
@@ -160,7 +141,7 @@ static enum cli_exit copy_state(const struct cli_input *in, bool check_first)
                                                "%.150s: left by a copy that was broken off; remove it", beside)
                                      : fail_errno(beside, &err);
         if (rc == VN_OK)
-                rc = copy_into(from, beside, check_first, &report, &err);
+                rc = copy(from, beside, &copied, &err);
         if (rc == VN_OK && rename(beside, to))
                 rc = fail_errno(to, &err);
         if (rc != VN_OK) {
@@ -169,18 +150,20 @@ static enum cli_exit copy_state(const struct cli_input *in, bool check_first)
                 fprintf(in->err, "vanectl: %s\n", err.msg);
                 return CLI_FAILED;
         }
-        fprintf(in->out, "%s: %llu records in %llu segments, log of %llu entries verified, %llu expired\n", to,
-                (unsigned long long)report.records, (unsigned long long)report.segments,
-                (unsigned long long)report.log_size, (unsigned long long)report.missing);
+        fprintf(in->out,
+                "%s: %llu bytes, %llu records in %llu segments, log of %llu entries verified, %llu expired\n", to,
+                (unsigned long long)copied.bytes, (unsigned long long)copied.report.records,
+                (unsigned long long)copied.report.segments, (unsigned long long)copied.report.log_size,
+                (unsigned long long)copied.report.missing);
         return CLI_DONE;
 }
 
 enum cli_exit cli_backup(const struct cli_input *in)
 {
-        return copy_state(in, true);
+        return copy_state(in, back_up);
 }
 
 enum cli_exit cli_restore(const struct cli_input *in)
 {
-        return copy_state(in, false); /* a backup may lie on a medium that cannot be written; the copy is verified */
+        return copy_state(in, restore);
 }

@@ -39,12 +39,13 @@ void vn_decisions_watch_cancelled(struct vn_call *call);
 void vn_export_start(struct vn_call *call, const ProtobufCMessage *request);
 void vn_export_cancelled(struct vn_call *call);
 void vn_export_writable(struct vn_call *call);
+void vn_backup_start(struct vn_call *call, const ProtobufCMessage *request);
 
 /* The whole table, and the operation behind a VN_OP row. */
 extern const struct vn_method vn_api_methods[];
 extern const size_t vn_api_method_count;
 vn_op_fn vn_api_operation(const struct vn_method *method);
-/* True for operations that only read the store and so need not wait for the control loop. */
+/* True for operations that only read the store, or backups, and so need not wait for the control loop. */
 bool vn_api_only_reads_store(const struct vn_method *method);
 
 #endif

@@ -31,6 +31,7 @@ struct vn_explain;
 struct vn_ui;
 struct vn_ticker;
 struct vn_retention;
+struct vn_backups;
 struct vn_tls_server;
 struct vn_note_key;
 
@@ -54,6 +55,7 @@ struct vn_server {
         const struct vn_clock *clock; /* of decisions and telemetry: the sandbox's, where there is one */
         const struct vn_clock *wall;  /* of certificates, tokens and sessions: always the real one */
         struct vn_server_config config;
+        const char *settings_file; /* that the configuration was read from; NULL in tests */
         int64_t started_us;
         struct vn_note_key *log_key;
         struct vn_recorder *recorder;
@@ -77,6 +79,7 @@ struct vn_server {
         struct vn_ui *ui;
         struct vn_ticker *ticker;
         struct vn_retention *retention;
+        struct vn_backups *backups;
 };
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "proto/vane_descriptors.h"
+#include "server/audit/backup.h"
 #include "server/explain/explain.h"
 #include "server/http_misc.h"
 #include "server/people.h"
@@ -103,6 +104,7 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         VN_TRY(vn_loop_start(server->reader, err));
         VN_TRY(vn_loop_start(server->control, err));
         VN_TRY(vn_ticker_start(server, err));
+        VN_TRY(vn_backups_start(server, err));
         /* Last: from here on there are callers. */
         VN_TRY(edge_start(server, err));
         return write_ready(server, err);
@@ -114,6 +116,8 @@ static void stop(struct vn_server *server, bool was_ready)
         snprintf(path, sizeof path, "%s/ready.json", server->config.state_dir);
         if (was_ready) /* refused for another vaned on this state: the file is that one's */
                 unlink(path);
+        /* Before the drain, which waits for a backup's call too. */
+        vn_backups_stop(server);
         if (server->edge)
                 vn_edge_drain(server->edge, 2000);
         struct vn_loop *const loops[] = {server->control, server->reader};
@@ -122,6 +126,7 @@ static void stop(struct vn_server *server, bool was_ready)
                         vn_loop_stop(loops[i]);
                         vn_loop_join(loops[i]);
                 }
+        vn_backups_free(server);
         vn_ticker_stop(server); /* its timer belongs to the loop: after the loop stands still */
         vn_retention_stop(server);
         vn_routing_stop(server);
@@ -176,6 +181,7 @@ int main(int argc, char **argv)
                 rc = vn_clock_from_environment(&server.clock, &err);
         server.wall = vn_clock_real();
         if (rc == VN_OK) {
+                server.settings_file = argv[2];
                 server.started_us = vn_now_us(server.clock);
                 rc = start(&server, &err);
         }

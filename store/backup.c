@@ -26,7 +26,8 @@ static enum vn_rc must_be_fresh(const char *dir, struct vn_err *err)
 }
 
 /* Copies a folder of files and folders of files; what vanishes meanwhile (a deleted blob) is left out. */
-static enum vn_rc copy_tree(const char *from, const char *to, unsigned depth, struct vn_err *err)
+static enum vn_rc copy_tree(const char *from, const char *to, unsigned depth, const atomic_bool *stop,
+                            struct vn_err *err)
 {
         DIR *dir = opendir(from);
         enum vn_rc rc = VN_OK;
@@ -42,10 +43,12 @@ static enum vn_rc copy_tree(const char *from, const char *to, unsigned depth, st
                 rc = vn_path_join(a, from, entry->d_name, err);
                 if (rc == VN_OK)
                         rc = vn_path_join(b, to, entry->d_name, err);
+                if (rc == VN_OK && stop && atomic_load(stop))
+                        rc = vn_fail(err, VN_CANCELLED, "broken off: the server is stopping");
                 if (rc != VN_OK)
                         break;
                 if (entry->d_type == DT_DIR)
-                        rc = depth ? copy_tree(a, b, depth - 1, err)
+                        rc = depth ? copy_tree(a, b, depth - 1, stop, err)
                                    : vn_fail(err, VN_INVALID_ARGUMENT, "%s: unexpected folder", a);
                 else
                         rc = vn_file_copy(a, b, UINT64_MAX, err);
@@ -56,16 +59,16 @@ static enum vn_rc copy_tree(const char *from, const char *to, unsigned depth, st
         return rc == VN_OK ? vn_dir_sync(to, err) : rc;
 }
 
-static enum vn_rc backup_into(struct vn_store *store, const char *dir, struct vn_err *err)
+static enum vn_rc backup_into(struct vn_store *store, const char *dir, const atomic_bool *stop, struct vn_err *err)
 {
         char path[VN_PATH_BYTES];
         VN_TRY(vn_dir_make(dir, err));
         VN_TRY(vn_path_join(path, dir, "log", err));
         VN_TRY(vn_dir_make(path, err));
         VN_TRY(vn_logfile_backup(store->log, path, err));
-        VN_TRY(store->engine->ops->backup(store->engine, dir, err));
+        VN_TRY(store->engine->ops->backup(store->engine, dir, stop, err));
         VN_TRY(vn_path_join(path, dir, "blobs", err));
-        VN_TRY(copy_tree(store->blob_dir, path, 1, err));
+        VN_TRY(copy_tree(store->blob_dir, path, 1, stop, err));
         return vn_dir_sync(dir, err);
 }
 
@@ -85,7 +88,7 @@ static enum vn_rc move_into_place(const char *from, const char *to, struct vn_er
         return vn_dir_sync(parent, err);
 }
 
-enum vn_rc vn_store_backup(struct vn_store *store, const char *to_dir, struct vn_err *err)
+enum vn_rc vn_store_backup(struct vn_store *store, const char *to_dir, const atomic_bool *stop, struct vn_err *err)
 {
         char beside[VN_PATH_BYTES];
         VN_TRY(must_be_fresh(to_dir, err));
@@ -95,7 +98,7 @@ enum vn_rc vn_store_backup(struct vn_store *store, const char *to_dir, struct vn
         enum vn_rc rc = vn_store_flush(store, err);
         if (rc != VN_OK && rc != VN_RESOURCE_EXHAUSTED)
                 return rc;
-        rc = backup_into(store, beside, err);
+        rc = backup_into(store, beside, stop, err);
         if (rc == VN_OK)
                 rc = move_into_place(beside, to_dir, err);
         if (rc != VN_OK)
@@ -268,7 +271,7 @@ enum vn_rc vn_store_restore(const char *from_dir, const char *to_dir, const stru
         VN_TRY(beside_name(to_dir, beside, err));
         VN_TRY(vn_dir_remove(beside, err));
         /* The copy is verified, not the original: a backup on a read-only medium works, and stays untouched. */
-        enum vn_rc rc = copy_tree(from_dir, beside, 2, err);
+        enum vn_rc rc = copy_tree(from_dir, beside, 2, NULL, err);
         if (rc == VN_OK)
                 rc = vn_store_verify(beside, key, ops, ret, err);
         if (rc == VN_OK)

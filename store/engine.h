@@ -12,6 +12,8 @@
 #ifndef VANE_STORE_ENGINE_H
 #define VANE_STORE_ENGINE_H
 
+#include <stdatomic.h>
+
 #include "store/history.h"
 #include "store/store.h"
 
@@ -59,7 +61,7 @@ struct vn_engine_ops {
         /* The oldest unit of retention that ended before before_us; NOT_FOUND if none. Then drops it. */
         enum vn_rc (*oldest)(struct vn_engine *e, int64_t before_us, struct vn_span *ret, struct vn_err *err);
         enum vn_rc (*drop)(struct vn_engine *e, const struct vn_span *span, struct vn_err *err);
-        enum vn_rc (*backup)(struct vn_engine *e, const char *to_dir, struct vn_err *err);
+        enum vn_rc (*backup)(struct vn_engine *e, const char *to_dir, const atomic_bool *stop, struct vn_err *err);
         void (*usage)(struct vn_engine *e, struct vn_engine_usage *ret);
         void (*stopping)(struct vn_engine *e); /* commit must no longer wait for room */
         void (*close)(struct vn_engine *e);

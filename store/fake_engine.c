@@ -319,9 +319,10 @@ static enum vn_rc fake_drop(struct vn_engine *engine, const struct vn_span *span
         return vn_fail(err, VN_FAILED_PRECONDITION, "the fake engine has no segments");
 }
 
-static enum vn_rc fake_backup(struct vn_engine *engine, const char *to_dir, struct vn_err *err)
+static enum vn_rc fake_backup(struct vn_engine *engine, const char *to_dir, const atomic_bool *stop,
+                              struct vn_err *err)
 {
-        (void)engine, (void)to_dir;
+        (void)engine, (void)to_dir, (void)stop;
         return vn_fail(err, VN_FAILED_PRECONDITION, "the fake engine keeps nothing that could be backed up");
 }
 

@@ -5,6 +5,8 @@
 #ifndef VANE_STORE_HISTORY_H
 #define VANE_STORE_HISTORY_H
 
+#include <stdatomic.h>
+
 #include "store/store.h"
 
 /* --- records of the log; NOT_FOUND: never was, or its segment is gone (see vn_store_retain) --- */
@@ -51,7 +53,9 @@ enum vn_rc vn_store_prove_consistency(struct vn_store *store, uint64_t size1, ui
                                       struct vn_err *err) VN_MUST_USE;
 
 /* --- backup: a consistent copy while it runs; restore verifies it against its log before it accepts --- */
-enum vn_rc vn_store_backup(struct vn_store *store, const char *to_dir, struct vn_err *err) VN_MUST_USE;
+/* CANCELLED soon after *stop became true (NULL: never); whatever fails leaves nothing behind. */
+enum vn_rc vn_store_backup(struct vn_store *store, const char *to_dir, const atomic_bool *stop,
+                           struct vn_err *err) VN_MUST_USE;
 struct vn_verify_report {
         uint64_t log_size, records, missing, segments;
         struct vn_checkpoint checkpoint;

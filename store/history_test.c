@@ -324,9 +324,9 @@ TEST(backup_of_a_running_store_restores_and_verifies)
         CHECK_OK(vn_store_blob_put(store, VN_STR("model"), &blob, NULL));
         pthread_t thread;
         CHECK(pthread_create(&thread, NULL, keep_writing, store) == 0);
-        CHECK_OK(vn_store_backup(store, to, &err));
+        CHECK_OK(vn_store_backup(store, to, NULL, &err));
         pthread_join(thread, NULL);
-        CHECK_RC(VN_ALREADY_EXISTS, vn_store_backup(store, to, &err));
+        CHECK_RC(VN_ALREADY_EXISTS, vn_store_backup(store, to, NULL, &err));
         vn_store_free(store);
 
         enum vn_rc rc = vn_store_restore(to, back, key, &ops, &report, &err);
@@ -349,6 +349,27 @@ TEST(backup_of_a_running_store_restores_and_verifies)
         CHECK_RC(VN_NOT_FOUND, vn_store_find(store, 9, keys | 1, 0, &count, &record, NULL));
         CHECK_OK(vn_store_blob_get(store, &blob, &record, NULL));
         CHECK(vn_ring_next_seq(vn_store_ring(store, 0)) >= UINT64_C(1) << 32);
+        vn_store_free(store);
+}
+
+TEST(backup_that_is_broken_off_leaves_nothing)
+{
+        char dir[512], to[512];
+        struct vn_err err = {.rc = VN_OK};
+        atomic_bool stop = true;
+        snprintf(dir, sizeof dir, "%s/state", test_dir());
+        snprintf(to, sizeof to, "%s/backup", test_dir());
+        struct vn_store *store = three_segments(dir);
+        CHECK_RC(VN_CANCELLED, vn_store_backup(store, to, &stop, &err));
+        CHECK(access(to, F_OK) != 0);
+        vn_fault_arm("store.backup.space", 2, VN_FAULT_FAIL);
+        CHECK_RC(VN_RESOURCE_EXHAUSTED, vn_store_backup(store, to, NULL, &err));
+        CHECK(strstr(err.msg, "no space"));
+        char beside[600];
+        snprintf(beside, sizeof beside, "%s.new", to);
+        CHECK(access(to, F_OK) != 0 && access(beside, F_OK) != 0);
+        CHECK_OK(vn_store_backup(store, to, NULL, &err));
+        put_records(store, 1500, 1); /* segments roll again */
         vn_store_free(store);
 }
 
@@ -393,7 +414,7 @@ TEST(restore_refuses_what_the_log_does_not_vouch_for)
         snprintf(to, sizeof to, "%s/backup", test_dir());
         struct vn_store *store = open_at(dir);
         put_records(store, 0, 300);
-        CHECK_OK(vn_store_backup(store, to, &err));
+        CHECK_OK(vn_store_backup(store, to, NULL, &err));
         vn_store_free(store);
         static const char *const files[] = {"log/checkpoint", "log/leaf", "log/hash.0", "log/hash.1"};
         for (int i = 0; i < 40; i++) {

@@ -30,7 +30,7 @@ enum vn_rc vn_lmdb_open_segments(struct vn_lmdb *e, struct vn_err *err) VN_MUST_
 enum vn_rc vn_lmdb_replay(struct vn_lmdb *e, struct vn_err *err) VN_MUST_USE;
 void vn_lmdb_commit(struct vn_engine *engine, struct vn_group *group, void (*done)(void *arg, enum vn_rc rc),
                     void *arg);
-enum vn_rc vn_lmdb_backup(struct vn_engine *engine, const char *to_dir, struct vn_err *err);
+enum vn_rc vn_lmdb_backup(struct vn_engine *engine, const char *to_dir, const atomic_bool *stop, struct vn_err *err);
 enum vn_rc vn_lmdb_records(struct vn_engine *engine, const struct vn_record_filter *filter, vn_record_fn fn,
                            void *arg, uint64_t *ret_next, struct vn_err *err);
 enum vn_rc vn_lmdb_record(struct vn_engine *engine, uint64_t seq, struct vn_buf *ret, struct vn_err *err);

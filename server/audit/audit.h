@@ -14,11 +14,15 @@ enum vn_rc vn_audit_proof(struct vn_op *op, uint64_t index, uint64_t size, Vane_
 /* Raw HTTP: /checkpoint, /tile/..., /v1/audit/export.jsonl. */
 enum vn_rc vn_audit_add_http(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
 
-/* One line of an export. The first line is the header, with the checkpoint and the verifier's key; then one a record:
- *   {"type":"header","format":1,"checkpoint":NOTE,"key":VKEY,"size":N}
- *   {"type":"record","seq":N,"kind":K,"record":BASE64,"leaf":BASE64,"proof":[BASE64,...]}
- *   {"type":"end","records":N}
- * A record whose bytes are gone by a signed tombstone has no "record". */
+/* An export accounts for every entry of a range of the log, in its order, in lines of JSON:
+ *   {"type":"header","format":2,"tenant":T,"from_us":N,"to_us":N,"first":N,"end":N,"checkpoint":NOTE,"key":VKEY,"size":N}
+ *   {"type":"record","seq":N,"kind":K,"record":BASE64,"leaf":BASE64,"proof":[BASE64,...]}   a record that was asked for
+ *   {"type":"other","first":N,"last":N}      entries that were not: another tenant's, or of another time
+ *   {"type":"tombstone","seq":N,"kind":"tombstone",...as a record}   before the first line that it excuses
+ *   {"type":"expired","first":N,"last":N,"tombstone":N}   entries whose payload went under that tombstone
+ *   {"type":"missing","first":N,"last":N}    entries whose payload is gone without one: somebody tampered with it
+ *   {"type":"end","manifest":NOTE}           how much there is, signed, with a SHA-256 of all lines before (manifest.h)
+ * It is complete against everybody but the holder of the log's key; and his word is signed. */
 #define VN_EXPORT_LINE_BYTES 32768 /* a record of VN_RUN_MAX_BYTES in base64, its leaf and its proof */
 struct vn_export;
 enum vn_rc vn_export_new(struct vn_server *server, const char *tenant, int64_t from_us, int64_t to_us,

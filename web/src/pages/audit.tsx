@@ -75,8 +75,8 @@ function ExportCard() {
   return (
     <Card title="Export">
       <p>
-        JSON lines: each record with its leaf, its path and the checkpoint. Check the file offline
-        with <code>vanectl audit verify FILE</code>.
+        JSON lines: each record with its leaf and its path to the checkpoint, every other entry accounted for, and a
+        signed end. Check offline that it is genuine and complete with <code>vanectl audit verify FILE</code>.
       </p>
       <div class="row-actions">
         {PRESETS.map(([name, seconds]) => <button type="button" key={name} onClick={() => preset(seconds)}>{name}</button>)}
