@@ -23,7 +23,7 @@
 #define LIST_EVERY_US (5 * VN_US_PER_MIN)
 #define PRICES_EVERY_US VN_US_PER_HOUR
 #define READ_OVERLAP_US (60 * VN_US_PER_S)
-#define RENEW_RETRY_S 10
+#define RENEW_RETRY_MAX_S 10
 #define JOIN_RETRY_US (2 * VN_US_PER_S)
 #define HEARTBEAT_US (5 * VN_US_PER_S) /* of real time: silence longer than 15 s counts as offline */
 #define RETRY_US VN_US_PER_S           /* of real time, before a server or cloud that failed is asked again */
@@ -73,15 +73,33 @@ static int64_t real_s(void)
 
 /* --- joining and staying --- */
 
+static bool expired(const struct agent *a)
+{
+        return a->identity.cert_pem.len && real_s() >= a->identity.not_after_s;
+}
+
+static enum vn_rc say_expired(const struct agent *a, struct vn_err *err)
+{
+        char until[VN_TIME_TEXT_BYTES];
+        vn_time_format(a->identity.not_after_s * VN_US_PER_S, until);
+        return vn_fail(err, VN_UNAUTHENTICATED,
+                       "the certificate of account %s expired at %s: make a new join token and start the agent with "
+                       "--join-token-file",
+                       a->identity.account_id, until);
+}
+
 static enum vn_rc join(struct agent *a, struct vn_err *err)
 {
         VN_AUTO(vn_buf)
         token_text = VN_BUF_INIT(4096);
         struct vn_join_token token;
-        if (a->identity.cert_pem.len)
+        if (a->identity.cert_pem.len && !expired(a))
                 return VN_OK;
         if (!a->options->join_token_file)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "not joined yet: --join-token-file is needed");
+                return a->identity.cert_pem.len ? say_expired(a, err)
+                                                : vn_fail(err, VN_FAILED_PRECONDITION,
+                                                          "not joined yet: --join-token-file is needed");
+        vn_buf_reset(&a->identity.cert_pem); /* an expired one would be refused before the token is looked at */
         VN_TRY(vn_agent_token_read(a->options->join_token_file, vn_buf_view(&a->ca_pem), &token_text, &token, err));
         VN_TRY(vn_link_open(a->options->server, vn_buf_view(&a->ca_pem), &a->identity, &a->channel, err));
         enum vn_rc rc;
@@ -117,7 +135,8 @@ static void renew(struct agent *a)
         int64_t now_s = real_s();
         if (!vn_agent_identity_renew_due(&a->identity, now_s) || now_s < a->next_renew_s)
                 return;
-        a->next_renew_s = now_s + RENEW_RETRY_S;
+        int64_t pause_s = (a->identity.not_after_s - a->identity.issued_s) / 30;
+        a->next_renew_s = now_s + (pause_s < RENEW_RETRY_MAX_S ? pause_s : RENEW_RETRY_MAX_S);
         enum vn_rc rc = vn_link_renew(a->channel, &a->identity, now_s, &err);
         if (rc == VN_OK)
                 rc = connect_channel(a, &err);
@@ -397,6 +416,10 @@ enum vn_rc vn_agent_run(const struct vn_agent_options *options, const volatile s
         enum vn_rc rc = start(a, err);
         int64_t wait_us = rc == VN_OK && vn_clock_is_shared(a->clock) ? SHARED_POLL_US : REAL_POLL_US;
         while (rc == VN_OK && !*stop) {
+                if (expired(a)) { /* nothing that it says is heard any more */
+                        rc = say_expired(a, err);
+                        break;
+                }
                 turn(a);
                 take_events(a, wait_us);
         }

@@ -105,7 +105,7 @@ enum vn_rc vn_link_renew(struct vn_grpc_channel *channel, struct vn_agent_identi
         Vane__V1__RenewRequest request = VANE__V1__RENEW_REQUEST__INIT;
         request.csr_pem = csr.ptr;
         struct vn_grpc_method method = {"/vane.v1.Agents/Renew", &vane__v1__enroll_response__descriptor, CALL_US,
-                                        false};
+                                        true}; /* waits for the line, as in `tell` */
         ProtobufCMessage *reply = NULL;
         VN_TRY(vn_grpc_unary(channel, &method, &request.base, &arena, &reply, err));
         return take_certificate(identity, (const Vane__V1__EnrollResponse *)reply, vn_buf_view(&key), now_s, err);

@@ -23,6 +23,7 @@ struct vn_watch {
         struct vn_grpc_channel *channel;
         struct vn_grpc_call *call; /* while open */
         bool stopping;
+        bool fresh; /* the stream has just opened: the first pause notice begins the whole list anew */
         struct vn_agent_event *events; /* ring */
         size_t first, count;
         bool account_paused;
@@ -38,6 +39,9 @@ struct vn_watch {
 static void pause_set(struct vn_watch *watch, bool paused, const char *function)
 {
         pthread_mutex_lock(&watch->mutex);
+        if (watch->fresh)
+                watch->paused_count = 0;
+        watch->fresh = false;
         size_t i = 0;
         while (i < watch->paused_count && strcmp(watch->paused[i], function))
                 i++;
@@ -198,6 +202,7 @@ static enum vn_rc watch_once(struct vn_watch *watch, struct vn_err *err)
         VN_TRY(vn_grpc_open(watch->channel, &method, &call, err));
         pthread_mutex_lock(&watch->mutex);
         watch->call = call;
+        watch->fresh = true;
         bool stopping = watch->stopping;
         pthread_mutex_unlock(&watch->mutex);
         enum vn_rc rc = stopping ? VN_CANCELLED : vn_grpc_send(call, &request.base, err);

@@ -11,6 +11,8 @@
 #include "server/tuning/tuning.h"
 #include "vane/v1/control.pb-c.h"
 
+#define PRICE_STALE_US (2 * VN_US_PER_HOUR) /* agents read prices every hour */
+
 static enum vn_rc add_clouds(struct vn_op *op, const struct vn_routing_figures *r, Vane__V1__Status *m,
                              struct vn_err *err)
 {
@@ -172,7 +174,7 @@ enum vn_rc op_list_functions(struct vn_op *op, const ProtobufCMessage *message, 
 static const char *endpoint_state(const struct vn_endpoint *e)
 {
         if (e->flags & VN_ENDPOINT_UNHEALTHY)
-                return "offline";
+                return e->error_rate >= 0.5 ? "breaker-open" : "offline";
         if (e->flags & VN_ENDPOINT_OBSERVE_ONLY)
                 return "observe-only";
         return e->flags & VN_ENDPOINT_PAUSED ? "paused" : "ok";
@@ -192,6 +194,7 @@ static Vane__V1__Endpoint *endpoint_message(struct vn_op *op, const struct vn_vi
         m->memory_mb = e->memory_mb;
         m->usd_per_million = usd_per_million(view, i);
         m->state = vn_op_text(op, endpoint_state(e));
+        m->price_stale = view->epoch_us - e->price_time_us > PRICE_STALE_US;
         m->note = vn_op_text(op, note);
         if (s) {
                 struct vn_sketch recent;

@@ -5,6 +5,7 @@
 
 #include "server/registry/registry.h"
 #include "server/rounds/rounds.h"
+#include "server/tuning/pauses.h"
 #include "server/tuning/tuning.h"
 #include "vane/v1/agent.pb-c.h"
 #include "vane/v1/control.pb-c.h"
@@ -68,6 +69,17 @@ void vn_hub_stop(struct vn_server *server)
 uint64_t vn_hub_dropped(const struct vn_server *server)
 {
         return atomic_load(&server->hub->dropped);
+}
+
+size_t vn_hub_agent_streams(const struct vn_server *server)
+{
+        struct vn_hub *hub = server->hub;
+        size_t count = 0;
+        pthread_mutex_lock(&hub->mutex);
+        for (const struct stream *s = hub->streams; s; s = s->next)
+                count += s->agent;
+        pthread_mutex_unlock(&hub->mutex);
+        return count;
 }
 
 bool vn_hub_has_watchers(const struct vn_server *server)
@@ -224,6 +236,7 @@ static void hello_run(struct vn_task *task)
                 event.event_case = VANE__V1__AGENT_EVENT__EVENT_LEVEL;
                 event.level = &level;
                 vn_hub_send_agent(hello->server, account->id, &event.base);
+                vn_pauses_hello(hello->server, account); /* before the commands that they may forbid */
                 vn_rounds_hello(hello->server, account->id);
                 vn_tuning_hello(hello->server, account->id);
         }

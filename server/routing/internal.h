@@ -102,7 +102,7 @@ struct vn_routing {
 struct vn_endpoint_live {
         struct vn_endpoint_live *next;
         uint64_t endpoint_id;
-        int64_t last_assigned_us;
+        int64_t last_assigned_us, last_error_us;
         uint64_t routed, errors, outcomes;
         double recent_outcomes, recent_errors, recent_throttles;
         int64_t decayed_us;

@@ -275,7 +275,7 @@ static void absorb_sample(struct vn_routing *routing, const struct vn_sample *s)
         else if (s->status == VANE__V1__OUTCOME__STATUS__STATUS_THROTTLED)
                 e->recent_throttles++;
         else
-                e->errors++, e->recent_errors++;
+                e->errors++, e->recent_errors++, e->last_error_us = s->time_us;
 }
 
 static void collect_absorb(struct vn_task *task)

@@ -12,6 +12,8 @@
 #define UNKNOWN_NETWORK_US 30000.0
 #define AZURE_CONSUMPTION_MB 1536u /* what an instance of that plan has; nothing to choose */
 #define HEALTH_MIN_OUTCOMES 5.0
+#define ILL_ERROR_RATE 0.5
+#define ILL_FOR_US (5 * VN_US_PER_MIN) /* after its last error an endpoint is tried again */
 
 /* What the workload's other endpoints say, for one that was never called. */
 struct workload_prior {
@@ -99,6 +101,9 @@ static void fill_state(struct vn_server *server, const struct vn_account_entry *
                 double throttled = live->recent_throttles / live->recent_outcomes;
                 e->error_rate = reported > e->error_rate ? reported : e->error_rate;
                 e->throttle_rate = throttled > e->throttle_rate ? throttled : e->throttle_rate;
+                /* Dearer is not enough: at half the price a dead cloud would still be called. */
+                if (reported >= ILL_ERROR_RATE && now_us - live->last_error_us < ILL_FOR_US)
+                        e->flags |= VN_ENDPOINT_UNHEALTHY;
         }
         e->last_call_us = s ? s->last_call_us : 0;
         if (live && live->last_assigned_us > e->last_call_us)
