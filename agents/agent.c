@@ -23,6 +23,7 @@
 #define LIST_EVERY_US (5 * VN_US_PER_MIN)
 #define PRICES_EVERY_US VN_US_PER_HOUR
 #define READ_OVERLAP_US (60 * VN_US_PER_S)
+#define READ_MOST_US (8 * VN_US_PER_MIN) /* at once: with the lag of a log, fewer minutes than a function has open windows */
 #define RENEW_RETRY_MAX_S 10
 #define JOIN_RETRY_US (2 * VN_US_PER_S)
 #define HEARTBEAT_US (5 * VN_US_PER_S) /* of real time: silence longer than 15 s counts as offline */
@@ -45,6 +46,7 @@ struct agent {
         struct vn_agent_round round; /* offered, not done yet; round 0: none */
         bool round_tried;            /* without rows; waits for more windows */
         int64_t read_until_us;       /* logs */
+        uint64_t refused;            /* calls that the windower did not take */
         int64_t next_list_us, next_prices_us;
         int64_t next_renew_s;
         bool inventory_waits;
@@ -275,10 +277,14 @@ static enum vn_rc take_window(void *ctx, const struct vn_window *full, const str
         return vn_learn_window(a->learn, full, sampled, err);
 }
 
+/* After a time away the log is read in parts, each closed before the next: nothing that was logged meanwhile is lost. */
 static void collect(struct agent *a, int64_t now_us)
 {
         struct vn_err err = {0};
+        struct vn_window_stats stats;
         int64_t lag_us = vn_gather_lag_us(a->gather);
+        if (now_us - a->read_until_us > READ_MOST_US)
+                now_us = a->read_until_us + READ_MOST_US;
         int64_t from_us = a->read_until_us - READ_OVERLAP_US - lag_us;
         from_us = from_us > a->progress.collected_until_us ? from_us : a->progress.collected_until_us;
         if (vn_gather_calls(a->gather, from_us, now_us, add_call, a, &err) != VN_OK) {
@@ -288,9 +294,16 @@ static void collect(struct agent *a, int64_t now_us)
         a->read_until_us = now_us;
         if (vn_windower_close(a->windower, now_us, take_window, a, &err) != VN_OK)
                 say(a, "closing windows", &err);
+        vn_windower_stats(a->windower, &stats);
+        if (stats.refused > a->refused) {
+                VN_IGNORE(vn_fail(&err, VN_RESOURCE_EXHAUSTED, "%llu calls did not fit, and are not counted",
+                                  (unsigned long long)stats.refused));
+                say(a, "windows", &err);
+        }
+        a->refused = stats.refused;
 }
 
-static void send_windows(struct agent *a, int64_t now_us)
+static void send_windows(struct agent *a)
 {
         struct vn_err err = {0};
         struct vn_window_stats stats;
@@ -312,9 +325,9 @@ static void send_windows(struct agent *a, int64_t now_us)
                         return;
                 vn_outbox_sent(&a->outbox, n);
         }
-        int64_t until_us = now_us - vn_gather_lag_us(a->gather);
+        int64_t until_us = a->read_until_us - vn_gather_lag_us(a->gather);
         until_us -= until_us % VN_WINDOW_US;
-        if (until_us <= a->progress.collected_until_us || a->read_until_us < now_us)
+        if (until_us <= a->progress.collected_until_us)
                 return;
         a->progress.collected_until_us = until_us;
         if (vn_progress_save(&a->progress, &err) != VN_OK)
@@ -400,7 +413,7 @@ static void turn(struct agent *a)
         }
         if (mono_us >= a->server_retry_us) {
                 send_inventory(a, now_us);
-                send_windows(a, now_us);
+                send_windows(a);
                 take_part(a);
         }
 }

@@ -1,8 +1,8 @@
 """The real load, a trace routed, invoked and reported by vane-drive, and the shared clock before and after it."""
+import ctypes
 import json
 import mmap
 import os
-import struct
 import threading
 import time
 
@@ -14,24 +14,39 @@ class Clock:
 
     def __init__(self, world, speed):
         with open(world.path("clock"), "r+b") as f:
-            self.page = mmap.mmap(f.fileno(), 0)
+            self.time = ctypes.c_int64.from_buffer(mmap.mmap(f.fileno(), 0), TIME_AT)  # whole stores: others read it
         self.speed = speed
+        self.leapt_us = 0
         self.going = True
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
-    def now_us(self):
-        return struct.unpack_from("<q", self.page, TIME_AT)[0]
-
     def run(self):
-        from_us, began = self.now_us(), time.monotonic()
+        from_us, began = self.time.value, time.monotonic()
         while self.going:
-            struct.pack_into("<q", self.page, TIME_AT, from_us + int((time.monotonic() - began) * 1e6 * self.speed))
+            self.time.value = from_us + self.leapt_us + int((time.monotonic() - began) * 1e6 * self.speed)
             time.sleep(0.005)
+
+    def leap(self, minutes):
+        self.leapt_us += minutes * 60_000_000
 
     def stop(self):
         self.going = False
         self.thread.join()
+
+
+def ask_before_tuning(world):
+    """The demonstration's policy, but a person approves each change of memory."""
+    with open(world.policy, encoding="utf-8") as f:
+        document = f.read().replace("tuning: {mode: automatic", "tuning: {mode: approval")
+    world.check("mode: approval" in document, "the demonstration's policy has changed its words")
+    world.approver.post("/v1/policies", {"document": document})
+
+
+def waiting(world, account=None):
+    """Proposals that wait for somebody, newest first."""
+    found = world.api.get("/v1/proposals?state=waiting&pageSize=500")["proposals"]
+    return [p for p in found if account in (None, p["account"])]
 
 
 class Drive:
@@ -41,6 +56,8 @@ class Drive:
         import sandbox
         self.world = world
         self.seconds = seconds
+        if getattr(world, "moving", None):
+            world.moving.stop()
         world.stop_clock()
         with open(world.path("drive.json"), "wb") as out:
             self.process = world.spawn("drive", [
