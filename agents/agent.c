@@ -384,8 +384,10 @@ static enum vn_rc start(struct agent *a, struct vn_err *err)
         VN_TRY(vn_windower_new(&config, &a->windower, err));
         VN_TRY(vn_learn_new(vn_gather_platform(a->gather), MAX_FUNCTIONS, &a->learn, err));
         vn_outbox_init(&a->outbox, MAX_WAITING_WINDOWS);
-        if (!a->progress.collected_until_us) /* what was before is not this agent's */
+        if (!a->progress.collected_until_us) { /* what was before is not this agent's; what comes now is, killed or not */
                 a->progress.collected_until_us = vn_now_us(a->clock) - vn_now_us(a->clock) % VN_WINDOW_US;
+                VN_TRY(vn_progress_save(&a->progress, err));
+        }
         a->read_until_us = a->progress.collected_until_us;
         return connect_channel(a, err);
 }

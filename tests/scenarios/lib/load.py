@@ -27,6 +27,9 @@ class Clock:
             self.time.value = from_us + self.leapt_us + int((time.monotonic() - began) * 1e6 * self.speed)
             time.sleep(0.005)
 
+    def now_us(self):
+        return self.time.value
+
     def leap(self, minutes):
         self.leapt_us += minutes * 60_000_000
 
@@ -43,10 +46,17 @@ def ask_before_tuning(world):
     world.approver.post("/v1/policies", {"document": document})
 
 
-def waiting(world, account=None):
-    """Proposals that wait for somebody, newest first."""
+def take_clock(world, speed=60):
+    """From here on the scenario moves the shared clock itself."""
+    world.stop_clock()
+    world.moving = Clock(world, speed)
+    return world.moving
+
+
+def waiting(world, account):
+    """Proposals of an account that wait for somebody, newest first."""
     found = world.api.get("/v1/proposals?state=waiting&pageSize=500")["proposals"]
-    return [p for p in found if account in (None, p["account"])]
+    return [p for p in found if p["account"] == account]
 
 
 class Drive:
