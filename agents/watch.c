@@ -195,7 +195,8 @@ static enum vn_rc receive_all(struct vn_watch *watch, struct vn_grpc_call *call,
 
 static enum vn_rc watch_once(struct vn_watch *watch, struct vn_err *err)
 {
-        struct vn_grpc_method method = {"/vane.v1.Agents/Watch", &vane__v1__agent_event__descriptor, 0, false};
+        /* Waits for the line: the stream stands as soon as the server does, not at the end of our own pause. */
+        struct vn_grpc_method method = {"/vane.v1.Agents/Watch", &vane__v1__agent_event__descriptor, 0, true};
         Vane__V1__WatchRequest request = VANE__V1__WATCH_REQUEST__INIT;
         request.model_version = atomic_load(&watch->model_version);
         struct vn_grpc_call *call = NULL;

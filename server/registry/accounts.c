@@ -235,7 +235,6 @@ enum vn_rc op_revoke_account(struct vn_op *op, const ProtobufCMessage *message, 
                 VN_TRY(commit_account(op, &changed, "revoked", err));
                 *account = changed;
                 vn_people_publish(op->server); /* from here on its certificate is refused */
-                vn_hub_end_account(op->server, account->id);
                 vn_edge_end_account(op->server->edge, account->id);
                 vn_routing_dirty(op->server);
         }
