@@ -47,6 +47,7 @@ struct agent {
         bool round_tried;            /* without rows; waits for more windows */
         int64_t read_until_us;       /* logs */
         uint64_t refused;            /* calls that the windower did not take */
+        uint64_t cloud_failures;
         int64_t next_list_us, next_prices_us;
         int64_t next_renew_s;
         bool inventory_waits;
@@ -66,6 +67,12 @@ static void say_later(struct agent *a, int64_t *retry_us, const char *what, cons
 {
         *retry_us = vn_mono_us(vn_clock_real()) + RETRY_US;
         say(a, what, err);
+}
+
+static void cloud_failed(struct agent *a, const char *what, const struct vn_err *err)
+{
+        a->cloud_failures++;
+        say_later(a, &a->cloud_retry_us, what, err);
 }
 
 static int64_t real_s(void)
@@ -288,7 +295,7 @@ static void collect(struct agent *a, int64_t now_us)
         int64_t from_us = a->read_until_us - READ_OVERLAP_US - lag_us;
         from_us = from_us > a->progress.collected_until_us ? from_us : a->progress.collected_until_us;
         if (vn_gather_calls(a->gather, from_us, now_us, add_call, a, &err) != VN_OK) {
-                say_later(a, &a->cloud_retry_us, "reading the cloud's logs", &err);
+                cloud_failed(a, "reading the cloud's logs", &err);
                 return; /* what was read is remembered; the rest comes next time */
         }
         a->read_until_us = now_us;
@@ -310,7 +317,8 @@ static void send_windows(struct agent *a)
         vn_windower_stats(a->windower, &stats);
         struct vn_link_counts counts = {.dropped_fields = vn_gather_dropped(a->gather),
                                         .sampled_calls = stats.sampled,
-                                        .cloud_api_calls = vn_gather_api_calls(a->gather)};
+                                        .cloud_api_calls = vn_gather_api_calls(a->gather),
+                                        .cloud_failures = a->cloud_failures};
         int64_t mono_us = vn_mono_us(vn_clock_real());
         bool beat = mono_us - a->last_report_us >= HEARTBEAT_US; /* then an empty report does as well */
         while (a->outbox.count || beat) {
@@ -343,7 +351,7 @@ static void list_functions(struct agent *a, int64_t now_us)
                 a->next_list_us = now_us + LIST_EVERY_US;
                 a->inventory_waits = true;
         } else {
-                say_later(a, &a->cloud_retry_us, "listing functions", &err);
+                cloud_failed(a, "listing functions", &err);
         }
 }
 
@@ -360,6 +368,7 @@ static void send_inventory(struct agent *a, int64_t now_us)
         a->next_prices_us = now_us + PRICES_EVERY_US;
         if (vn_gather_report_prices(a->gather, a->channel, now_us, &err) != VN_OK) {
                 a->next_prices_us = now_us + VN_US_PER_MIN;
+                a->cloud_failures++;
                 say(a, "prices", &err);
         }
 }

@@ -130,6 +130,7 @@ enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_wind
         report.dropped_fields = counts->dropped_fields;
         report.sampled_calls = counts->sampled_calls;
         report.cloud_api_calls = counts->cloud_api_calls;
+        report.cloud_failures = counts->cloud_failures;
         return tell(channel, "/vane.v1.Agents/ReportWindows", &report.base, err);
 }
 

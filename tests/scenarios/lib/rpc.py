@@ -93,7 +93,7 @@ class Call:
     """One call under way. Its end is awaited by end(); `status` None: it had no gRPC end, and `note` is curl's why."""
 
     def __init__(self, world, method, body, identity=None, token=None, trust=None):
-        arguments = ["curl", "-sS", "--http2", "--cacert", trust or world.ready["ca_file"], "-D", "/dev/stderr", "-H",
+        arguments = ["curl", "-sSN", "--http2", "--cacert", trust or world.ready["ca_file"], "-D", "/dev/stderr", "-H",
                      "content-type: application/grpc", "-H", "te: trailers", "--data-binary", "@-"]
         if identity:
             arguments += ["--cert", identity.cert, "--key", identity.key]
@@ -134,13 +134,24 @@ class Call:
         self.process.communicate()
 
 
-def call(world, method, *messages, identity=None, token=None):
+def call(world, method, *messages, identity=None, token=None, body=None):
     for _ in range(10):
-        answer = Call(world, method, b"".join(frame(x) for x in messages), identity, token).end()
+        answer = Call(world, method, body or b"".join(frame(x) for x in messages), identity, token).end()
         # A refusal that comes before curl has sent its message is an error to curl, without the answer: once more.
         if answer.status is not None or "(92)" not in answer.note:
             break
     return answer
+
+
+def refusal(world, identity):
+    """Why no connection is made with this certificate: the server's alert, read before anything is sent that it might
+    answer with a reset."""
+    line = Line(world, identity)
+    try:
+        line.connection.sock.recv(1)
+    except OSError as e:
+        return str(e)
+    return "was let in"
 
 
 class Line:
