@@ -23,7 +23,8 @@
 #define LIST_EVERY_US (5 * VN_US_PER_MIN)
 #define PRICES_EVERY_US VN_US_PER_HOUR
 #define READ_OVERLAP_US (60 * VN_US_PER_S)
-#define RENEW_RETRY_S 10
+#define READ_MOST_US (8 * VN_US_PER_MIN) /* at once: with the lag of a log, fewer minutes than a function has open windows */
+#define RENEW_RETRY_MAX_S 10
 #define JOIN_RETRY_US (2 * VN_US_PER_S)
 #define HEARTBEAT_US (5 * VN_US_PER_S) /* of real time: silence longer than 15 s counts as offline */
 #define RETRY_US VN_US_PER_S           /* of real time, before a server or cloud that failed is asked again */
@@ -45,6 +46,8 @@ struct agent {
         struct vn_agent_round round; /* offered, not done yet; round 0: none */
         bool round_tried;            /* without rows; waits for more windows */
         int64_t read_until_us;       /* logs */
+        uint64_t refused;            /* calls that the windower did not take */
+        uint64_t cloud_failures;
         int64_t next_list_us, next_prices_us;
         int64_t next_renew_s;
         bool inventory_waits;
@@ -66,6 +69,12 @@ static void say_later(struct agent *a, int64_t *retry_us, const char *what, cons
         say(a, what, err);
 }
 
+static void cloud_failed(struct agent *a, const char *what, const struct vn_err *err)
+{
+        a->cloud_failures++;
+        say_later(a, &a->cloud_retry_us, what, err);
+}
+
 static int64_t real_s(void)
 {
         return vn_now_us(vn_clock_real()) / VN_US_PER_S;
@@ -73,15 +82,33 @@ static int64_t real_s(void)
 
 /* --- joining and staying --- */
 
+static bool expired(const struct agent *a)
+{
+        return a->identity.cert_pem.len && real_s() >= a->identity.not_after_s;
+}
+
+static enum vn_rc say_expired(const struct agent *a, struct vn_err *err)
+{
+        char until[VN_TIME_TEXT_BYTES];
+        vn_time_format(a->identity.not_after_s * VN_US_PER_S, until);
+        return vn_fail(err, VN_UNAUTHENTICATED,
+                       "the certificate of account %s expired at %s: make a new join token and start the agent with "
+                       "--join-token-file",
+                       a->identity.account_id, until);
+}
+
 static enum vn_rc join(struct agent *a, struct vn_err *err)
 {
         VN_AUTO(vn_buf)
         token_text = VN_BUF_INIT(4096);
         struct vn_join_token token;
-        if (a->identity.cert_pem.len)
+        if (a->identity.cert_pem.len && !expired(a))
                 return VN_OK;
         if (!a->options->join_token_file)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "not joined yet: --join-token-file is needed");
+                return a->identity.cert_pem.len ? say_expired(a, err)
+                                                : vn_fail(err, VN_FAILED_PRECONDITION,
+                                                          "not joined yet: --join-token-file is needed");
+        vn_buf_reset(&a->identity.cert_pem); /* an expired one would be refused before the token is looked at */
         VN_TRY(vn_agent_token_read(a->options->join_token_file, vn_buf_view(&a->ca_pem), &token_text, &token, err));
         VN_TRY(vn_link_open(a->options->server, vn_buf_view(&a->ca_pem), &a->identity, &a->channel, err));
         enum vn_rc rc;
@@ -117,7 +144,8 @@ static void renew(struct agent *a)
         int64_t now_s = real_s();
         if (!vn_agent_identity_renew_due(&a->identity, now_s) || now_s < a->next_renew_s)
                 return;
-        a->next_renew_s = now_s + RENEW_RETRY_S;
+        int64_t pause_s = (a->identity.not_after_s - a->identity.issued_s) / 30;
+        a->next_renew_s = now_s + (pause_s < RENEW_RETRY_MAX_S ? pause_s : RENEW_RETRY_MAX_S);
         enum vn_rc rc = vn_link_renew(a->channel, &a->identity, now_s, &err);
         if (rc == VN_OK)
                 rc = connect_channel(a, &err);
@@ -256,29 +284,41 @@ static enum vn_rc take_window(void *ctx, const struct vn_window *full, const str
         return vn_learn_window(a->learn, full, sampled, err);
 }
 
+/* After a time away the log is read in parts, each closed before the next: nothing that was logged meanwhile is lost. */
 static void collect(struct agent *a, int64_t now_us)
 {
         struct vn_err err = {0};
+        struct vn_window_stats stats;
         int64_t lag_us = vn_gather_lag_us(a->gather);
+        if (now_us - a->read_until_us > READ_MOST_US)
+                now_us = a->read_until_us + READ_MOST_US;
         int64_t from_us = a->read_until_us - READ_OVERLAP_US - lag_us;
         from_us = from_us > a->progress.collected_until_us ? from_us : a->progress.collected_until_us;
         if (vn_gather_calls(a->gather, from_us, now_us, add_call, a, &err) != VN_OK) {
-                say_later(a, &a->cloud_retry_us, "reading the cloud's logs", &err);
+                cloud_failed(a, "reading the cloud's logs", &err);
                 return; /* what was read is remembered; the rest comes next time */
         }
         a->read_until_us = now_us;
         if (vn_windower_close(a->windower, now_us, take_window, a, &err) != VN_OK)
                 say(a, "closing windows", &err);
+        vn_windower_stats(a->windower, &stats);
+        if (stats.refused > a->refused) {
+                VN_IGNORE(vn_fail(&err, VN_RESOURCE_EXHAUSTED, "%llu calls did not fit, and are not counted",
+                                  (unsigned long long)stats.refused));
+                say(a, "windows", &err);
+        }
+        a->refused = stats.refused;
 }
 
-static void send_windows(struct agent *a, int64_t now_us)
+static void send_windows(struct agent *a)
 {
         struct vn_err err = {0};
         struct vn_window_stats stats;
         vn_windower_stats(a->windower, &stats);
         struct vn_link_counts counts = {.dropped_fields = vn_gather_dropped(a->gather),
                                         .sampled_calls = stats.sampled,
-                                        .cloud_api_calls = vn_gather_api_calls(a->gather)};
+                                        .cloud_api_calls = vn_gather_api_calls(a->gather),
+                                        .cloud_failures = a->cloud_failures};
         int64_t mono_us = vn_mono_us(vn_clock_real());
         bool beat = mono_us - a->last_report_us >= HEARTBEAT_US; /* then an empty report does as well */
         while (a->outbox.count || beat) {
@@ -293,9 +333,9 @@ static void send_windows(struct agent *a, int64_t now_us)
                         return;
                 vn_outbox_sent(&a->outbox, n);
         }
-        int64_t until_us = now_us - vn_gather_lag_us(a->gather);
+        int64_t until_us = a->read_until_us - vn_gather_lag_us(a->gather);
         until_us -= until_us % VN_WINDOW_US;
-        if (until_us <= a->progress.collected_until_us || a->read_until_us < now_us)
+        if (until_us <= a->progress.collected_until_us)
                 return;
         a->progress.collected_until_us = until_us;
         if (vn_progress_save(&a->progress, &err) != VN_OK)
@@ -311,7 +351,7 @@ static void list_functions(struct agent *a, int64_t now_us)
                 a->next_list_us = now_us + LIST_EVERY_US;
                 a->inventory_waits = true;
         } else {
-                say_later(a, &a->cloud_retry_us, "listing functions", &err);
+                cloud_failed(a, "listing functions", &err);
         }
 }
 
@@ -328,6 +368,7 @@ static void send_inventory(struct agent *a, int64_t now_us)
         a->next_prices_us = now_us + PRICES_EVERY_US;
         if (vn_gather_report_prices(a->gather, a->channel, now_us, &err) != VN_OK) {
                 a->next_prices_us = now_us + VN_US_PER_MIN;
+                a->cloud_failures++;
                 say(a, "prices", &err);
         }
 }
@@ -352,8 +393,10 @@ static enum vn_rc start(struct agent *a, struct vn_err *err)
         VN_TRY(vn_windower_new(&config, &a->windower, err));
         VN_TRY(vn_learn_new(vn_gather_platform(a->gather), MAX_FUNCTIONS, &a->learn, err));
         vn_outbox_init(&a->outbox, MAX_WAITING_WINDOWS);
-        if (!a->progress.collected_until_us) /* what was before is not this agent's */
+        if (!a->progress.collected_until_us) { /* what was before is not this agent's; what comes now is, killed or not */
                 a->progress.collected_until_us = vn_now_us(a->clock) - vn_now_us(a->clock) % VN_WINDOW_US;
+                VN_TRY(vn_progress_save(&a->progress, err));
+        }
         a->read_until_us = a->progress.collected_until_us;
         return connect_channel(a, err);
 }
@@ -381,7 +424,7 @@ static void turn(struct agent *a)
         }
         if (mono_us >= a->server_retry_us) {
                 send_inventory(a, now_us);
-                send_windows(a, now_us);
+                send_windows(a);
                 take_part(a);
         }
 }
@@ -397,6 +440,10 @@ enum vn_rc vn_agent_run(const struct vn_agent_options *options, const volatile s
         enum vn_rc rc = start(a, err);
         int64_t wait_us = rc == VN_OK && vn_clock_is_shared(a->clock) ? SHARED_POLL_US : REAL_POLL_US;
         while (rc == VN_OK && !*stop) {
+                if (expired(a)) { /* nothing that it says is heard any more */
+                        rc = say_expired(a, err);
+                        break;
+                }
                 turn(a);
                 take_events(a, wait_us);
         }

@@ -105,7 +105,7 @@ enum vn_rc vn_link_renew(struct vn_grpc_channel *channel, struct vn_agent_identi
         Vane__V1__RenewRequest request = VANE__V1__RENEW_REQUEST__INIT;
         request.csr_pem = csr.ptr;
         struct vn_grpc_method method = {"/vane.v1.Agents/Renew", &vane__v1__enroll_response__descriptor, CALL_US,
-                                        false};
+                                        true}; /* waits for the line, as in `tell` */
         ProtobufCMessage *reply = NULL;
         VN_TRY(vn_grpc_unary(channel, &method, &request.base, &arena, &reply, err));
         return take_certificate(identity, (const Vane__V1__EnrollResponse *)reply, vn_buf_view(&key), now_s, err);
@@ -130,6 +130,7 @@ enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_wind
         report.dropped_fields = counts->dropped_fields;
         report.sampled_calls = counts->sampled_calls;
         report.cloud_api_calls = counts->cloud_api_calls;
+        report.cloud_failures = counts->cloud_failures;
         return tell(channel, "/vane.v1.Agents/ReportWindows", &report.base, err);
 }
 

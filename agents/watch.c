@@ -23,6 +23,7 @@ struct vn_watch {
         struct vn_grpc_channel *channel;
         struct vn_grpc_call *call; /* while open */
         bool stopping;
+        bool fresh; /* the stream has just opened: the first pause notice begins the whole list anew */
         struct vn_agent_event *events; /* ring */
         size_t first, count;
         bool account_paused;
@@ -38,6 +39,9 @@ struct vn_watch {
 static void pause_set(struct vn_watch *watch, bool paused, const char *function)
 {
         pthread_mutex_lock(&watch->mutex);
+        if (watch->fresh)
+                watch->paused_count = 0;
+        watch->fresh = false;
         size_t i = 0;
         while (i < watch->paused_count && strcmp(watch->paused[i], function))
                 i++;
@@ -191,13 +195,15 @@ static enum vn_rc receive_all(struct vn_watch *watch, struct vn_grpc_call *call,
 
 static enum vn_rc watch_once(struct vn_watch *watch, struct vn_err *err)
 {
-        struct vn_grpc_method method = {"/vane.v1.Agents/Watch", &vane__v1__agent_event__descriptor, 0, false};
+        /* Waits for the line: the stream stands as soon as the server does, not at the end of our own pause. */
+        struct vn_grpc_method method = {"/vane.v1.Agents/Watch", &vane__v1__agent_event__descriptor, 0, true};
         Vane__V1__WatchRequest request = VANE__V1__WATCH_REQUEST__INIT;
         request.model_version = atomic_load(&watch->model_version);
         struct vn_grpc_call *call = NULL;
         VN_TRY(vn_grpc_open(watch->channel, &method, &call, err));
         pthread_mutex_lock(&watch->mutex);
         watch->call = call;
+        watch->fresh = true;
         bool stopping = watch->stopping;
         pthread_mutex_unlock(&watch->mutex);
         enum vn_rc rc = stopping ? VN_CANCELLED : vn_grpc_send(call, &request.base, err);

@@ -189,3 +189,20 @@ enum vn_rc vn_tls_peer_uri(struct ssl_st *ssl, char ret[VN_MAX_URI_SAN_BYTES], u
                 ret[0] = 0;
         return rc;
 }
+
+int64_t vn_tls_peer_not_after_s(struct ssl_st *ssl)
+{
+        X509 *cert = SSL_get0_peer_certificate(ssl);
+        int days = 0, seconds = 0;
+        if (!cert || SSL_get_verify_result(ssl) != X509_V_OK)
+                return 0;
+        ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+        int ok = epoch ? ASN1_TIME_diff(&days, &seconds, epoch, X509_get0_notAfter(cert)) : 0;
+        ASN1_TIME_free(epoch);
+        return ok ? (int64_t)days * 86400 + seconds : 1; /* a time that cannot be read is long over */
+}
+
+bool vn_tls_peer_expired(struct ssl_st *ssl)
+{
+        return SSL_get_verify_result(ssl) == X509_V_ERR_CERT_HAS_EXPIRED;
+}

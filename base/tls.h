@@ -23,6 +23,10 @@ struct ssl_ctx_st *vn_tls_server_ctx(struct vn_tls_server *tls);
 /* The one URI SAN of the verified peer certificate; NOT_FOUND without certificate, INVALID_ARGUMENT with several. */
 enum vn_rc vn_tls_peer_uri(struct ssl_st *ssl, char ret[VN_MAX_URI_SAN_BYTES],
                            uint8_t ret_fingerprint[32]) VN_MUST_USE;
+/* When the verified peer certificate ends, in Unix seconds; 0 without one. */
+int64_t vn_tls_peer_not_after_s(struct ssl_st *ssl);
+/* After a handshake that failed: the peer's certificate was good but for its time. */
+bool vn_tls_peer_expired(struct ssl_st *ssl);
 
 /* --- keys and certificates (P-256) --- */
 enum vn_rc vn_pki_make_key(struct vn_buf *ret_key_pem, struct vn_err *err) VN_MUST_USE;

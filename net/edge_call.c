@@ -1,4 +1,5 @@
 /* edge_call.c - the life of a call: made, filled with headers and body, admitted, run, ended. See edge_call.h. */
+#include "base/metrics.h"
 #include "net/edge_internal.h"
 
 #define KEEP_BUFFER_BYTES (16u << 10)
@@ -323,7 +324,10 @@ enum vn_rc edge_call_admit(struct vn_call *call, enum vn_access need, struct vn_
 {
         const struct vn_edge *edge = call->loop->edge;
         enum vn_rc rc = VN_OK;
-        if (edge->authenticate)
+        if (edge_conn_expired(call->conn)) {
+                edge_count(call->loop, EDGE_STAT_expired, 1);
+                rc = vn_fail(err, VN_UNAUTHENTICATED, "the client certificate has expired");
+        } else if (edge->authenticate)
                 rc = edge->authenticate(edge->authenticate_context, call, &call->identity, err);
         if (rc == VN_OK && need == VN_ACCESS_ENROLL && call->conn->plain)
                 rc = vn_fail(err, VN_UNAUTHENTICATED, "enrolment needs TLS");
@@ -341,6 +345,13 @@ enum vn_rc edge_call_admit(struct vn_call *call, enum vn_access need, struct vn_
 }
 
 /* --- answer --- */
+
+void edge_call_failed(const struct vn_call *call, enum vn_rc rc)
+{
+        VN_METRIC_ADD_FOR(CALLS_FAILED, vn_rc_name(rc), 1);
+        if (call->identity.access == VN_ACCESS_AGENT)
+                VN_METRIC_ADD_FOR(AGENT_CALLS_FAILED, vn_rc_name(rc), 1);
+}
 
 size_t edge_call_pending(const struct vn_call *call)
 {

@@ -104,6 +104,8 @@ void edge_call_run(struct vn_call *call); /* the whole request is there: start t
 bool edge_call_finish_once(struct vn_call *call);
 /* Says that the call now holds that many request bytes; false: over the connection's or the loop's limit. */
 bool edge_call_hold(struct vn_call *call, size_t bytes);
+/* Counts an answer that is an error. */
+void edge_call_failed(const struct vn_call *call, enum vn_rc rc);
 /* Space in the outbox for n more bytes, or RESOURCE_EXHAUSTED and `writable` later. */
 enum vn_rc edge_call_outbox(struct vn_call *call, size_t n) VN_MUST_USE;
 /* Identity, then the role that is needed; VN_OK or why not. */

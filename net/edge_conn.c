@@ -272,6 +272,8 @@ static bool handshake(struct edge_conn *conn)
                 if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
                         return true;
                 edge_count(conn->loop, EDGE_STAT_handshake_failures, 1);
+                if (vn_tls_peer_expired(conn->ssl))
+                        edge_count(conn->loop, EDGE_STAT_expired, 1);
                 return false;
         }
         watch_write(conn, false);
@@ -280,6 +282,7 @@ static bool handshake(struct edge_conn *conn)
         if (rc != VN_OK && rc != VN_NOT_FOUND)
                 return false; /* a certificate that names nobody, or several */
         conn->has_peer = rc == VN_OK;
+        conn->peer_until_s = vn_tls_peer_not_after_s(conn->ssl);
         const unsigned char *alpn;
         unsigned alpn_len;
         SSL_get0_alpn_selected(conn->ssl, &alpn, &alpn_len);
@@ -435,9 +438,13 @@ static void sweep_calls(struct edge_conn *conn)
 {
         struct vn_call *next;
         int64_t now_us = conn->loop->now_us;
+        bool expired = edge_conn_expired(conn);
         for (struct vn_call *call = conn->calls; call && !conn->dead; call = next) {
                 next = call->next;
-                if (call->body_deadline_us && now_us > call->body_deadline_us && !call->over) {
+                if (expired && !call->over) {
+                        edge_count(conn->loop, EDGE_STAT_expired, 1);
+                        edge_call_abort(call, VN_UNAUTHENTICATED, "the client certificate has expired");
+                } else if (call->body_deadline_us && now_us > call->body_deadline_us && !call->over) {
                         edge_count(conn->loop, EDGE_STAT_body_timeouts, 1);
                         edge_call_abort(call, VN_DEADLINE_EXCEEDED, "the request body took too long");
                 } else if (call->sse && now_us > call->sse_next_beat_us) {

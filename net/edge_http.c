@@ -46,6 +46,7 @@ static void error_with(struct vn_call *call, int status, enum vn_rc rc, const ch
         if (call->head_sent || !call->conn)
                 return;
         call->over = true;
+        edge_call_failed(call, rc);
         if (call->kind == CALL_NEW)
                 call->kind = CALL_REFUSED;
         vn_buf_reset(&call->out);
@@ -348,6 +349,8 @@ void edge_json_finish(struct vn_call *call, enum vn_rc rc, const char *message)
         }
         if (!call->head_sent)
                 sse_head(call);
+        if (rc != VN_OK)
+                edge_call_failed(call, rc);
         VN_AUTO(vn_buf)
         data = VN_BUF_INIT(4096);
         vn_buf_printf(&data, "{\"code\":%d,\"message\":", (int)rc);
@@ -385,6 +388,8 @@ void vn_http_reply(struct vn_call *call, int status, const char *content_type, s
         VN_ASSERT(call->kind == CALL_RAW && header_count <= MAX_REPLY_HEADERS);
         if (!edge_call_finish_once(call))
                 return;
+        if (status >= 400)
+                edge_call_failed(call, vn_rc_from_http_status(status));
         bool has_length = status != 204 && status != 304;
         if (has_length && !vn_buf_str(&call->out, body)) {
                 call->over = false;

@@ -76,6 +76,7 @@ struct edge_conn {
         int64_t credit, credit_us; /* control frames, see h2.c */
         char peer_uri[256];
         uint8_t peer_fingerprint[32];
+        int64_t peer_until_s; /* Unix time; a call that comes later is refused, an open one ends */
 };
 
 struct edge_loop {
@@ -130,6 +131,11 @@ static inline void edge_count(struct edge_loop *loop, enum edge_stat stat, uint6
         /* One writer a loop: no locked instruction is needed, only that readers see whole values. */
         atomic_store_explicit(&loop->stats[stat], atomic_load_explicit(&loop->stats[stat], memory_order_relaxed) + n,
                               memory_order_relaxed);
+}
+
+static inline bool edge_conn_expired(const struct edge_conn *conn)
+{
+        return conn->has_peer && vn_now_us(vn_clock_real()) >= conn->peer_until_s * VN_US_PER_S;
 }
 
 /* edge_loop.c */

@@ -339,6 +339,8 @@ size_t edge_grpc_trailers(struct vn_call *call, nghttp2_nv *nv)
 
 void edge_grpc_finish(struct vn_call *call, enum vn_rc rc, const char *message)
 {
+        if (rc != VN_OK)
+                edge_call_failed(call, rc);
         call->status = rc;
         call->status_message = encode_message(call, message);
         call->out_end = true;

@@ -89,7 +89,7 @@ static const char *reason(int status)
 static void refuse(struct edge_conn *conn, int status)
 {
         struct h1_conn *h1 = conn->h1;
-        edge_count(conn->loop, EDGE_STAT_malformed, 1);
+        edge_count(conn->loop, status == 413 || status == 431 ? EDGE_STAT_too_large : EDGE_STAT_malformed, 1);
         conn->head_deadline_us = 0;
         conn->close_after = true;
         h1->keep_alive = false;

@@ -2,6 +2,7 @@
 
 #include "base/metrics.h"
 #include "server/audit/audit.h"
+#include "server/registry/hub.h"
 #include "server/routing/routing.h"
 
 static void handle_metrics(void *context, const struct vn_http_request *request)

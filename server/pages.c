@@ -12,6 +12,8 @@
 #include "server/tuning/tuning.h"
 #include "vane/v1/control.pb-c.h"
 
+#define PRICE_STALE_US (2 * VN_US_PER_HOUR) /* agents read prices every hour */
+
 static enum vn_rc add_clouds(struct vn_op *op, const struct vn_routing_figures *r, Vane__V1__Status *m,
                              struct vn_err *err)
 {
@@ -188,10 +190,10 @@ enum vn_rc op_list_functions(struct vn_op *op, const ProtobufCMessage *message, 
         return VN_OK;
 }
 
-static const char *endpoint_state(const struct vn_endpoint *e)
+static const char *endpoint_state(const struct vn_endpoint *e, bool online)
 {
         if (e->flags & VN_ENDPOINT_UNHEALTHY)
-                return "offline";
+                return online ? "breaker-open" : "offline";
         if (e->flags & VN_ENDPOINT_OBSERVE_ONLY)
                 return "observe-only";
         return e->flags & VN_ENDPOINT_PAUSED ? "paused" : "ok";
@@ -215,7 +217,7 @@ static void fill_cold_start(struct vn_op *op, const struct vn_view *view, const 
 }
 
 static Vane__V1__Endpoint *endpoint_message(struct vn_op *op, const struct vn_view *view, uint32_t i,
-                                            const struct vn_endpoint_stats *s, const char *note)
+                                            const struct vn_endpoint_stats *s, bool online, const char *note)
 {
         const struct vn_endpoint *e = &view->endpoint[i];
         Vane__V1__Endpoint *m = VN_NEW_MESSAGE(op->arena, Vane__V1__Endpoint, vane__v1__endpoint__init);
@@ -227,7 +229,8 @@ static Vane__V1__Endpoint *endpoint_message(struct vn_op *op, const struct vn_vi
         m->function = vn_op_text(op, e->function);
         m->memory_mb = e->memory_mb;
         m->usd_per_million = usd_per_million(view, i);
-        m->state = vn_op_text(op, endpoint_state(e));
+        m->state = vn_op_text(op, endpoint_state(e, online));
+        m->price_stale = view->epoch_us - e->price_time_us > PRICE_STALE_US;
         m->note = vn_op_text(op, note);
         fill_cold_start(op, view, e, m);
         if (s) {
@@ -299,7 +302,7 @@ enum vn_rc op_get_function(struct vn_op *op, const ProtobufCMessage *message, Pr
                         a ? vn_telemetry_find(op->server->telemetry, a->id, e->function, e->region) : NULL;
                 size_t count = f ? vn_tuning_curve(op->server, a, f, s, points, &t) : 0;
                 Vane__V1__FunctionCurve *curve = f ? curve_message(op, a, points, count, &t) : NULL;
-                Vane__V1__Endpoint *endpoint = endpoint_message(op, view, i, s, t.reason);
+                Vane__V1__Endpoint *endpoint = endpoint_message(op, view, i, s, a && vn_registry_online(op->server, a), t.reason);
                 if (!endpoint || (f && !curve))
                         return vn_op_no_memory(err);
                 m->endpoints[m->n_endpoints++] = endpoint;

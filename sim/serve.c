@@ -36,6 +36,23 @@ static struct vn_str call_header(const void *context, const char *name)
         return vn_call_header((const struct vn_call *)context, name);
 }
 
+/* A cloud of which all is out answers nothing. A call that names its instant is the platform's to refuse, and counted. */
+static bool is_out(const struct listener *listener, const struct vn_sim_request *request)
+{
+        const struct vn_sim *sim = listener->server->sim;
+        uint32_t cloud = (uint32_t)(listener - listener->server->listeners), out = 0;
+        int64_t now_us = vn_now_us(sim->clock);
+        if (cloud == CONTROL || vn_sim_header(request, "x-vane-sim-at-us").len)
+                return false;
+        for (size_t i = 0; i < sim->injection_count; i++) {
+                const struct vn_injection *it = &sim->injections[i];
+                if (it->kind == VN_INJECT_OUTAGE && it->amount >= 1 && it->site / 2 == cloud &&
+                    it->from_us <= now_us && now_us < it->until_us)
+                        out |= 1u << it->site % 2;
+        }
+        return out == 3;
+}
+
 static void handle(void *context, const struct vn_http_request *request)
 {
         struct listener *listener = context;
@@ -49,7 +66,10 @@ static void handle(void *context, const struct vn_http_request *request)
                                             .header_context = request->call};
         vn_sim_response_init(&response);
         pthread_mutex_lock(&listener->server->lock);
-        listener->handler(listener->server->sim, &wire, &response);
+        if (is_out(listener, &wire))
+                vn_sim_json(&response, 503, json_pack("{s:s}", "message", "this cloud is out of service"));
+        else
+                listener->handler(listener->server->sim, &wire, &response);
         pthread_mutex_unlock(&listener->server->lock);
         for (size_t i = 0; i < response.header_count; i++)
                 headers[i] = (struct vn_http_header){response.headers[i].name, response.headers[i].value};

@@ -39,6 +39,9 @@ class Sandbox:
         self.processes = {}
         self.api = None
         self.shuffle_labels = False  # the control experiment: nothing must be learnt
+        self.clock_speed = 60  # seconds of the sandbox a second of the machine, while no load drives the clock
+        self.policy = os.path.join(ROOT, "policies", "examples", "demo.yaml")
+        self.settings = {"round_interval_s": 600, "round_deadline_s": 300, "round_quorum": 4, "tuning_interval_s": 600}
 
     def path(self, *parts):
         return os.path.join(self.state, *parts)
@@ -69,10 +72,10 @@ class Sandbox:
         os.makedirs(self.path("sim"))
         os.makedirs(self.path("vaned"), mode=0o700)
 
-    def start_clock(self):
+    def start_clock(self, start_us=START_US):
         """The driver owns the shared clock; in its idle mode it lets time pass so that agents work before the load."""
-        self.spawn("clock", ["vane-drive", "--clock", self.path("clock"), "--start-us", str(START_US), "--idle",
-                             "--speed", "60"])
+        self.spawn("clock", ["vane-drive", "--clock", self.path("clock"), "--start-us", str(start_us), "--idle",
+                             "--speed", str(self.clock_speed)])
         wait_for(lambda: os.path.exists(self.path("clock")), 10, "the sandbox clock")
         time.sleep(0.1)
 
@@ -97,9 +100,8 @@ class Sandbox:
         with open(self.path("vaned.yaml"), "w", encoding="utf-8") as f:
             f.write(f"state_dir: {self.path('vaned')}\n"
                     f"http_port: {HTTP_PORT}\nhttps_host: 127.0.0.1\nhttps_port: {HTTPS_PORT}\n"
-                    f"ui_dir: {os.path.join(ROOT, 'web', 'dist')}\n"
-                    "round_interval_s: 600\nround_deadline_s: 300\nround_quorum: 4\n"
-                    "tuning_interval_s: 600\n")
+                    f"ui_dir: {os.path.join(ROOT, 'web', 'dist')}\n")
+            f.writelines(f"{key}: {value}\n" for key, value in self.settings.items())
         self.spawn("vaned", ["vaned", "--config", self.path("vaned.yaml")])
         ready = self.path("vaned", "ready.json")
         wait_for(lambda: self.alive_and(os.path.exists, "vaned", ready), 30, "vaned")
@@ -128,6 +130,14 @@ class Sandbox:
         # The links are used up; one more is made for whoever opens the UI.
         self.ui_link = admin.login_link()
 
+    def start_agent(self, name):
+        folder = self.path("agents", name)
+        return self.spawn("agent-" + name, ["vane-agent", "--server", self.ready["https"], "--ca-file",
+                                            self.ready["ca_file"], "--join-token-file",
+                                            os.path.join(folder, "join-token"), "--state", folder, "--cloud-config",
+                                            os.path.join(folder, "cloud.json")] +
+                          (["--shuffle-labels"] if self.shuffle_labels else []))
+
     def enrol(self):
         self.accounts = []
         for cloud in CLOUDS:
@@ -144,10 +154,7 @@ class Sandbox:
                     json.dump({"cloud": cloud, "endpoint": self.sim[cloud]["endpoint"],
                                "endpoints": self.sim[cloud].get("endpoints", {}),
                                "ca_file": self.sim[cloud]["ca_file"], **account}, f)
-                self.spawn("agent-" + name, ["vane-agent", "--server", self.ready["https"], "--ca-file",
-                                             self.ready["ca_file"], "--join-token-file", token, "--state",
-                                             self.path("agents", name), "--cloud-config", config] +
-                           (["--shuffle-labels"] if self.shuffle_labels else []))
+                self.start_agent(name)
                 self.accounts.append(name)
 
         def online():
@@ -164,7 +171,7 @@ class Sandbox:
             self.approver.post(f"/v1/accounts/{name}/level", {"level": "invoke"})
 
     def apply_policy(self):
-        with open(os.path.join(ROOT, "policies", "examples", "demo.yaml"), encoding="utf-8") as f:
+        with open(self.policy, encoding="utf-8") as f:
             self.approver.post("/v1/policies", {"document": f.read()})
 
         def in_force():

@@ -166,14 +166,20 @@ enum vn_rc op_create_join_token(struct vn_op *op, const ProtobufCMessage *messag
 {
         struct vn_account_entry *account;
         VN_TRY(find_account(op, ((const Vane__V1__AccountName *)message)->name, &account, err));
-        if (account->revoked || account->certificate_pem)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "account \"%s\" is %s: only a waiting one joins",
+        bool expired = account->certificate_not_after_s <= vn_now_us(op->server->wall) / VN_US_PER_S;
+        if (account->revoked || (account->certificate_pem && !expired))
+                return vn_fail(err, VN_FAILED_PRECONDITION,
+                               "account \"%s\" is %s: only one that waits, or whose certificate has expired, joins",
                                account->name, account_state(op->server, account));
         struct vn_account_entry changed = *account;
+        /* As at the first time: the token binds to the first key that uses it, which may only observe. */
+        changed.has_key = false;
+        changed.level = VN_LEVEL_OBSERVE;
         char token[VN_JOIN_TOKEN_BYTES];
         VN_TRY(make_join_token(op, &changed, token, err));
         VN_TRY(commit_account(op, &changed, "join token", err));
         *account = changed;
+        vn_routing_dirty(op->server);
         enum vn_rc rc = join_reply(op, account, token, ret_reply, err);
         explicit_bzero(token, sizeof token);
         return rc;
@@ -229,7 +235,6 @@ enum vn_rc op_revoke_account(struct vn_op *op, const ProtobufCMessage *message, 
                 VN_TRY(commit_account(op, &changed, "revoked", err));
                 *account = changed;
                 vn_people_publish(op->server); /* from here on its certificate is refused */
-                vn_hub_end_account(op->server, account->id);
                 vn_edge_end_account(op->server->edge, account->id);
                 vn_routing_dirty(op->server);
         }

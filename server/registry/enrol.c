@@ -88,6 +88,11 @@ enum vn_rc op_enroll(struct vn_op *op, const ProtobufCMessage *message, Protobuf
                 VN_TRY(vn_store_commit(op->server->store, batch, err));
                 return vn_fail(err, VN_PERMISSION_DENIED, "token: already used with another key");
         }
+        if (account->has_key && account->certificate_not_after_s <= vn_now_us(op->server->wall) / VN_US_PER_S)
+                return vn_fail(err, VN_UNAUTHENTICATED,
+                               "token: used up, and the certificate that it gave has expired; make a new one with "
+                               "`vanectl account token %s`",
+                               account->name);
         if (!account->has_key)
                 VN_TRY(give_certificate(op, account, request->csr_pem, key_hash, "join-token", "enrolled", err));
         return enrol_reply(op, account, ret_reply, err);

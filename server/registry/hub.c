@@ -5,6 +5,7 @@
 
 #include "server/registry/registry.h"
 #include "server/rounds/rounds.h"
+#include "server/tuning/pauses.h"
 #include "server/tuning/tuning.h"
 #include "vane/v1/agent.pb-c.h"
 #include "vane/v1/control.pb-c.h"
@@ -34,7 +35,6 @@ struct delivery {
         struct vn_hub *hub;
         struct vn_call *call;
         const ProtobufCMessageDescriptor *descriptor;
-        bool end;
         size_t n;
         uint8_t bytes[];
 };
@@ -68,6 +68,17 @@ void vn_hub_stop(struct vn_server *server)
 uint64_t vn_hub_dropped(const struct vn_server *server)
 {
         return atomic_load(&server->hub->dropped);
+}
+
+size_t vn_hub_agent_streams(const struct vn_server *server)
+{
+        struct vn_hub *hub = server->hub;
+        size_t count = 0;
+        pthread_mutex_lock(&hub->mutex);
+        for (const struct stream *s = hub->streams; s; s = s->next)
+                count += s->agent;
+        pthread_mutex_unlock(&hub->mutex);
+        return count;
 }
 
 bool vn_hub_has_watchers(const struct vn_server *server)
@@ -129,27 +140,20 @@ static void deliver(struct vn_task *task)
 {
         struct delivery *d = (struct delivery *)task;
         if (!vn_call_over(d->call)) {
-                if (d->end) {
-                        struct vn_err err;
-                        vn_call_finish(d->call, vn_fail(&err, VN_PERMISSION_DENIED, "this account was revoked"),
-                                       &err);
-                        detach(d->hub, d->call);
-                } else {
-                        ProtobufCMessage *m = protobuf_c_message_unpack(d->descriptor, NULL, d->n, d->bytes);
-                        if (!m || vn_call_send(d->call, m) != VN_OK)
-                                atomic_fetch_add(&d->hub->dropped, 1);
-                        if (m)
-                                protobuf_c_message_free_unpacked(m, NULL);
-                }
+                ProtobufCMessage *m = protobuf_c_message_unpack(d->descriptor, NULL, d->n, d->bytes);
+                if (!m || vn_call_send(d->call, m) != VN_OK)
+                        atomic_fetch_add(&d->hub->dropped, 1);
+                if (m)
+                        protobuf_c_message_free_unpacked(m, NULL);
         }
         vn_call_unref(d->call);
         vn_free(d);
 }
 
 /* With the list's mutex held: makes the delivery; posting it is a short append. */
-static void post(struct vn_hub *hub, struct stream *stream, const ProtobufCMessage *message, bool end)
+static void post(struct vn_hub *hub, struct stream *stream, const ProtobufCMessage *message)
 {
-        size_t n = message ? protobuf_c_message_get_packed_size(message) : 0;
+        size_t n = protobuf_c_message_get_packed_size(message);
         struct delivery *d = vn_alloc(sizeof *d + n);
         if (!d) {
                 atomic_fetch_add(&hub->dropped, 1);
@@ -158,12 +162,9 @@ static void post(struct vn_hub *hub, struct stream *stream, const ProtobufCMessa
         d->task.run = deliver;
         d->hub = hub;
         d->call = vn_call_ref(stream->call);
-        d->end = end;
         d->n = n;
-        if (message) {
-                d->descriptor = message->descriptor;
-                protobuf_c_message_pack(message, d->bytes);
-        }
+        d->descriptor = message->descriptor;
+        protobuf_c_message_pack(message, d->bytes);
         vn_loop_post(vn_call_loop(stream->call), &d->task);
 }
 
@@ -173,17 +174,7 @@ void vn_hub_send_agent(struct vn_server *server, uint64_t account_id, const Prot
         pthread_mutex_lock(&hub->mutex);
         for (struct stream *s = hub->streams; s; s = s->next)
                 if (s->agent && (!account_id || s->account_id == account_id))
-                        post(hub, s, event, false);
-        pthread_mutex_unlock(&hub->mutex);
-}
-
-void vn_hub_end_account(struct vn_server *server, uint64_t account_id)
-{
-        struct vn_hub *hub = server->hub;
-        pthread_mutex_lock(&hub->mutex);
-        for (struct stream *s = hub->streams; s; s = s->next)
-                if (s->agent && s->account_id == account_id)
-                        post(hub, s, NULL, true);
+                        post(hub, s, event);
         pthread_mutex_unlock(&hub->mutex);
 }
 
@@ -195,7 +186,7 @@ void vn_hub_send_decision(struct vn_server *server, const char *tenant, const ch
         for (struct stream *s = hub->streams; s; s = s->next)
                 if (!s->agent && !strcmp(s->tenant, tenant) && (!s->kind[0] || !strcmp(s->kind, kind)) &&
                     (!s->workload[0] || !strcmp(s->workload, workload)))
-                        post(hub, s, decision, false);
+                        post(hub, s, decision);
         pthread_mutex_unlock(&hub->mutex);
 }
 
@@ -224,6 +215,7 @@ static void hello_run(struct vn_task *task)
                 event.event_case = VANE__V1__AGENT_EVENT__EVENT_LEVEL;
                 event.level = &level;
                 vn_hub_send_agent(hello->server, account->id, &event.base);
+                vn_pauses_hello(hello->server, account); /* before the commands that they may forbid */
                 vn_rounds_hello(hello->server, account->id);
                 vn_tuning_hello(hello->server, account->id);
         }

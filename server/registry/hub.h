@@ -17,8 +17,7 @@ void vn_hub_send_decision(struct vn_server *server, const char *tenant, const ch
                           const ProtobufCMessage *decision);
 /* True if any WatchDecisions stream is open. */
 bool vn_hub_has_watchers(const struct vn_server *server);
-/* Ends the streams of a revoked account. */
-void vn_hub_end_account(struct vn_server *server, uint64_t account_id);
+size_t vn_hub_agent_streams(const struct vn_server *server);
 uint64_t vn_hub_dropped(const struct vn_server *server);
 
 #endif

@@ -51,6 +51,7 @@ struct vn_account_entry {
         int64_t last_heard_wall_us; /* not stored: 0 after a restart */
         int64_t last_seen_us;
         uint64_t model_version, windows;
+        uint64_t cloud_failures; /* as the agent told last; not stored */
         struct vn_function_entry *functions;
         size_t function_count;
 };

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "server/record.h"
 #include "server/registry/hub.h"
 #include "server/registry/registry.h"
@@ -379,6 +380,7 @@ enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *s, s
                 }
         if (s->refusal != VN_ACCEPTED) {
                 vn_gate_count(&rounds->gate, s->refusal);
+                VN_METRIC_ADD_FOR(UPDATES, vn_refusal_name(s->refusal), 1);
                 if (r)
                         r->refused++;
                 return VN_OK;
@@ -392,11 +394,13 @@ enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *s, s
         r->updates[r->update_count++] = (struct vn_round_update){s->account_id, s->weight, hash};
         vn_round_store(batch, r);
         enum vn_rc rc = vn_store_commit(server->store, batch, err);
-        if (rc != VN_OK)
+        if (rc != VN_OK) {
                 r->update_count--;
-        else
-                vn_gate_count(&rounds->gate, VN_ACCEPTED);
-        return rc;
+                return rc;
+        }
+        vn_gate_count(&rounds->gate, VN_ACCEPTED);
+        VN_METRIC_ADD_FOR(UPDATES, vn_refusal_name(VN_ACCEPTED), 1);
+        return VN_OK;
 }
 
 /* Ends the open round; the change, if any, is recorded in the same commit. */

@@ -140,7 +140,8 @@ struct vn_tenant_lessons {
 struct vn_endpoint_live {
         struct vn_endpoint_live *next;
         uint64_t endpoint_id;
-        int64_t last_assigned_us;
+        int64_t last_assigned_us, last_error_us;
+        uint32_t errors_in_row; /* up to the newest outcome */
         uint64_t routed, errors, outcomes;
         double recent_outcomes, recent_errors, recent_throttles;
         int64_t decayed_us;
@@ -160,8 +161,12 @@ struct vn_cold_waiting {
                 float excess_us, spread_us;
         } outcome[VN_COLD_WAITING];
 };
+#define VN_ILL_ENDPOINTS 3
 struct vn_account_live {
         uint64_t account_id;
+        int64_t last_error_us;
+        uint32_t errors_in_row, ill_count;
+        uint64_t ill[VN_ILL_ENDPOINTS]; /* endpoints of which the row is; more are not told apart */
         struct vn_sketch latency; /* as callers saw it */
         double cost_usd;
         double network_us;

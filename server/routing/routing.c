@@ -238,6 +238,15 @@ struct vn_account_live *vn_account_live_of(struct vn_routing *routing, uint64_t 
         return a;
 }
 
+static void note_ill(struct vn_account_live *a, uint64_t endpoint_id)
+{
+        for (uint32_t i = 0; i < a->ill_count; i++)
+                if (a->ill[i] == endpoint_id)
+                        return;
+        if (a->ill_count < VN_ILL_ENDPOINTS)
+                a->ill[a->ill_count++] = endpoint_id;
+}
+
 static void absorb_sample(struct vn_routing *routing, const struct vn_sample *s)
 {
         struct vn_endpoint_live *e = vn_endpoint_live_of(routing, s->endpoint_id);
@@ -264,12 +273,16 @@ static void absorb_sample(struct vn_routing *routing, const struct vn_sample *s)
                 return;
         e->outcomes++;
         e->recent_outcomes++;
-        if (s->status == VANE__V1__OUTCOME__STATUS__STATUS_OK)
+        if (s->status == VANE__V1__OUTCOME__STATUS__STATUS_OK) {
                 vn_sketch_add(&a->latency, s->latency_us, 1);
-        else if (s->status == VANE__V1__OUTCOME__STATUS__STATUS_THROTTLED)
+                e->errors_in_row = a->errors_in_row = a->ill_count = 0;
+        } else if (s->status == VANE__V1__OUTCOME__STATUS__STATUS_THROTTLED) {
                 e->recent_throttles++;
-        else
-                e->errors++, e->recent_errors++;
+        } else {
+                e->errors++, e->recent_errors++, e->errors_in_row++, a->errors_in_row++;
+                e->last_error_us = a->last_error_us = s->time_us;
+                note_ill(a, s->endpoint_id);
+        }
 }
 
 static void collect_absorb(struct vn_task *task)

@@ -12,6 +12,9 @@
 #define UNKNOWN_NETWORK_US 30000.0
 #define AZURE_CONSUMPTION_MB 1536u /* what an instance of that plan has; nothing to choose */
 #define HEALTH_MIN_OUTCOMES 5.0
+#define ILL_ENDPOINT_ROW 5 /* errors without an OK between them */
+#define ILL_ACCOUNT_ROW 10 /* and of several endpoints: one broken function does not condemn its account */
+#define ILL_FOR_US (5 * VN_US_PER_MIN) /* after the last error it is tried again; one more begins this anew */
 
 /* What the workload's other endpoints say, for one that was never called. */
 struct workload_prior {
@@ -78,6 +81,14 @@ static void fill_model(struct vn_server *server, const struct vn_view *view, con
         }
 }
 
+/* By the callers' reports. A dearer score is not enough: at less than half the price a dead cloud would still be called. */
+static bool breaker_open(const struct vn_endpoint_live *e, const struct vn_account_live *a, int64_t now_us)
+{
+        return (e && e->errors_in_row >= ILL_ENDPOINT_ROW && now_us - e->last_error_us < ILL_FOR_US) ||
+               (a && a->errors_in_row >= ILL_ACCOUNT_ROW && a->ill_count == VN_ILL_ENDPOINTS &&
+                now_us - a->last_error_us < ILL_FOR_US);
+}
+
 static void fill_state(struct vn_server *server, const struct vn_account_entry *account,
                        const struct vn_endpoint_stats *s, int64_t now_us, struct vn_endpoint *e)
 {
@@ -101,6 +112,8 @@ static void fill_state(struct vn_server *server, const struct vn_account_entry *
                 e->error_rate = reported > e->error_rate ? reported : e->error_rate;
                 e->throttle_rate = throttled > e->throttle_rate ? throttled : e->throttle_rate;
         }
+        if (breaker_open(live, vn_account_live_of(routing, account->id), now_us))
+                e->flags |= VN_ENDPOINT_UNHEALTHY;
         e->last_call_us = s ? s->last_call_us : 0;
         if (live && live->last_assigned_us > e->last_call_us)
                 e->last_call_us = live->last_assigned_us;

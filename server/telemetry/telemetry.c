@@ -2,6 +2,7 @@
 
 #include "base/detmath.h"
 #include "base/hash.h"
+#include "base/metrics.h"
 #include "server/registry/registry.h"
 #include "server/routing/routing.h"
 #include "server/state.h"
@@ -9,6 +10,7 @@
 
 #define MAX_ENDPOINTS 200000
 #define BUCKETS 4096
+#define MAX_FAILURES_A_REPORT 1000 /* no agent spoils the counter for the others */
 #define DECAY_HALF_LIFE_US (30 * VN_US_PER_MIN)
 
 struct node {
@@ -203,6 +205,11 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
         vn_free(windows);
         VN_TRY(rc);
         account->windows += fresh;
+        /* The agent counts from its start: less than before is a new one. */
+        uint64_t before = report->cloud_failures < account->cloud_failures ? 0 : account->cloud_failures;
+        uint64_t more = report->cloud_failures - before;
+        VN_METRIC_ADD_FOR(CLOUD_FAILURES, NULL, more < MAX_FAILURES_A_REPORT ? more : MAX_FAILURES_A_REPORT);
+        account->cloud_failures = report->cloud_failures;
         if (fresh)
                 vn_routing_dirty(op->server);
         *ret_reply = &ack->base;

@@ -1,6 +1,6 @@
 /* internal.h - proposals in memory; shared by tuning.c and proposals.c. Threads: the control loop.
- * States: waiting -> applying -> verifying -> kept | rolling-back -> rolled-back; waiting -> rejected; applying -> failed;
- *   shadow is an end: what would have been done. */
+ * States: waiting -> applying -> verifying -> kept | rolling-back -> rolled-back; waiting -> rejected;
+ *   applying, rolling-back -> failed; shadow is an end: what would have been done. */
 #ifndef VANE_SERVER_TUNING_INTERNAL_H
 #define VANE_SERVER_TUNING_INTERNAL_H
 
@@ -18,6 +18,7 @@ struct vn_proposal {
         double saving_usd, saving_share, p95_before_us, p95_after_us, risk, confidence;
         char reason[200];
         int64_t created_us, changed_us, applied_us;
+        int64_t asked_us; /* again, for a command without an answer; not stored */
         char approved_by[VN_MAX_ACTOR_BYTES], proposed_by[VN_MAX_ACTOR_BYTES], decision_id[48];
         char history[VN_PROPOSAL_HISTORY][160];
         size_t history_count;

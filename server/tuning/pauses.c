@@ -114,22 +114,46 @@ static enum vn_rc check(struct vn_op *op, const Vane__V1__Pause *request, struct
         return VN_OK;
 }
 
-/* Agents in the scope hear of it at once: a command that is on its way is not carried out. */
-static void tell_agents(struct vn_op *op, const Vane__V1__Pause *request)
+static void tell_agent(struct vn_server *server, const struct vn_account_entry *account, char *function, bool paused)
 {
         Vane__V1__AgentEvent event = VANE__V1__AGENT_EVENT__INIT;
         Vane__V1__PauseNotice notice = VANE__V1__PAUSE_NOTICE__INIT;
-        notice.paused = request->paused;
-        if (!strcmp(request->scope, "function"))
-                notice.function = request->name;
+        notice.paused = paused;
+        if (function)
+                notice.function = function;
         event.event_case = VANE__V1__AGENT_EVENT__EVENT_PAUSE;
         event.pause = &notice;
+        vn_hub_send_agent(server, account->id, &event.base);
+}
+
+/* Everywhere and the account are one to an agent: ending one of the two pauses does not end the other. */
+static bool stands_still(const struct vn_server *server, const struct vn_account_entry *account)
+{
+        return vn_pauses_global(server, account->tenant) ||
+               vn_pauses_account(server, account->tenant, account->name);
+}
+
+/* Agents in the scope hear of it at once: a command that is on its way is not carried out. */
+static void tell_agents(struct vn_op *op, const Vane__V1__Pause *request)
+{
+        bool function = !strcmp(request->scope, "function");
         for (size_t i = 0; i < vn_registry_count(op->server->registry); i++) {
                 const struct vn_account_entry *a = vn_registry_at(op->server->registry, i);
-                if (!strcmp(a->tenant, op->identity->tenant) &&
-                    (strcmp(request->scope, "account") || !strcmp(a->name, request->name)))
-                        vn_hub_send_agent(op->server, a->id, &event.base);
+                if (strcmp(a->tenant, op->identity->tenant) ||
+                    (!strcmp(request->scope, "account") && strcmp(a->name, request->name)))
+                        continue;
+                tell_agent(op->server, a, function ? request->name : NULL,
+                           function ? request->paused : stands_still(op->server, a));
         }
+}
+
+void vn_pauses_hello(struct vn_server *server, const struct vn_account_entry *account)
+{
+        struct vn_pauses *pauses = server->pauses;
+        tell_agent(server, account, NULL, stands_still(server, account));
+        for (size_t i = 0; i < pauses->count; i++)
+                if (!strcmp(pauses->items[i].tenant, account->tenant) && !strcmp(pauses->items[i].scope, "function"))
+                        tell_agent(server, account, pauses->items[i].name, true);
 }
 
 enum vn_rc op_set_pause(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,

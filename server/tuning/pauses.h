@@ -11,5 +11,9 @@ void vn_pauses_stop(struct vn_server *server);
 bool vn_pauses_global(const struct vn_server *server, const char *tenant);
 bool vn_pauses_account(const struct vn_server *server, const char *tenant, const char *account);
 bool vn_pauses_function(const struct vn_server *server, const char *tenant, const char *workload);
+/* An agent's stream has just opened: all that stands for it, beginning with the account itself, from which the agent sees
+ * that what it knew before is over. */
+struct vn_account_entry;
+void vn_pauses_hello(struct vn_server *server, const struct vn_account_entry *account);
 
 #endif

@@ -18,6 +18,7 @@
 #include "vane/v1/agent.pb-c.h"
 
 #define COMMAND_LIFETIME_US (10 * VN_US_PER_MIN)
+#define ANSWER_DEADLINE_US (60 * VN_US_PER_MIN)
 #define JUDGE_AFTER_US (5 * VN_US_PER_MIN)
 #define JUDGE_DEADLINE_US (60 * VN_US_PER_MIN)
 #define MAX_NEW_A_TICK 20
@@ -309,7 +310,7 @@ static void send_command(struct vn_server *server, struct vn_proposal *p, bool r
         command.expected_memory_mb = rollback ? p->to_mb : p->from_mb;
         command.expected_guard = f ? f->guard : vn_state_text("");
         command.rollback = rollback;
-        command.expires_us = vn_now_us(server->clock) + COMMAND_LIFETIME_US;
+        command.expires_us = p->changed_us + COMMAND_LIFETIME_US; /* however often it is sent: of the decision's time */
         event.event_case = VANE__V1__AGENT_EVENT__EVENT_COMMAND;
         event.command = &command;
         vn_hub_send_agent(server, p->account_id, &event.base);
@@ -465,12 +466,35 @@ static void judge(struct vn_server *server, struct vn_proposal *p, int64_t now_u
                 VN_LOG(TUNING_KEPT, "a proposal stays as it is: %s", err.msg);
 }
 
+/* A command without an answer: an agent that is back answers it, if only that it came too late. One that stays away
+ * leaves the proposal failed, since nobody can say what the cloud runs with. */
+static void chase(struct vn_server *server, struct vn_proposal *p, int64_t now_us)
+{
+        const struct vn_account_entry *account = vn_registry_by_id(server->registry, p->account_id);
+        int64_t last_us = p->asked_us > p->changed_us ? p->asked_us : p->changed_us;
+        struct vn_err err;
+        if (now_us - last_us < COMMAND_LIFETIME_US)
+                return;
+        p->asked_us = now_us;
+        if (account && !account->revoked && now_us - p->changed_us < ANSWER_DEADLINE_US)
+                send_command(server, p, !strcmp(p->state, "rolling-back"));
+        else if (vn_proposal_move(server, p, "failed", "system:tuning",
+                                  account && account->revoked ? "its account was revoked before the agent answered"
+                                                              : "the agent has not answered",
+                                  &err) != VN_OK)
+                VN_LOG(TUNING_KEPT, "a proposal stays as it is: %s", err.msg);
+}
+
 void vn_tuning_tick(struct vn_server *server, int64_t now_us)
 {
         struct vn_tuning *tuning = server->tuning;
-        for (size_t i = 0; i < tuning->count; i++)
-                if (!strcmp(tuning->items[i].state, "verifying"))
-                        judge(server, &tuning->items[i], now_us);
+        for (size_t i = 0; i < tuning->count; i++) {
+                struct vn_proposal *p = &tuning->items[i];
+                if (!strcmp(p->state, "verifying"))
+                        judge(server, p, now_us);
+                else if (!strcmp(p->state, "applying") || !strcmp(p->state, "rolling-back"))
+                        chase(server, p, now_us);
+        }
         if (now_us < tuning->next_us)
                 return;
         tuning->next_us = now_us + server->config.tuning_interval_s * VN_US_PER_S;

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -68,6 +69,19 @@ def make_world(seed=7):
                                      f"{done.stdout[-500:]}\n{done.stderr[-500:]}")
             return done
 
+        def metrics(self):
+            """What /metrics says now: `name` or `name{label="value"}` to figure."""
+            request = urllib.request.Request(self.ready["http"] + "/metrics", headers={
+                "Authorization": "Bearer " + open(self.token_file).read().strip()})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                lines = [line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[:1] not in "#"]
+            return {name: float(value) for name, value in lines}
+
+        def troubles(self, name):
+            """The lines in which a program said that something failed."""
+            with open(self.path("log", name + ".log"), encoding="utf-8", errors="replace") as f:
+                return [line.strip() for line in f if "trouble" in line or "fatal" in line]
+
         def kill9(self, name):
             p = self.processes.pop(name)
             p.kill()
@@ -89,7 +103,7 @@ def main():
     scenario = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(scenario)
     world = make_world(int(os.environ.get("VANE_TEST_SEED", "7")))
-    print(f"scenario {os.path.basename(path)}, state {world.state}", flush=True)
+    print(f"scenario {os.path.basename(path)}, seed {world.seed} (VANE_TEST_SEED), state {world.state}", flush=True)
     failed = True
     try:
         scenario.run(world)
