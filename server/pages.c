@@ -7,6 +7,7 @@
 #include "server/rounds/rounds.h"
 #include "server/routing/routing.h"
 #include "server/telemetry/telemetry.h"
+#include "server/tenants.h"
 #include "server/tuning/pauses.h"
 #include "server/tuning/tuning.h"
 #include "vane/v1/control.pb-c.h"
@@ -31,7 +32,7 @@ static enum vn_rc add_clouds(struct vn_op *op, const struct vn_routing_figures *
                 }
                 s->routed = r->per_cloud[c];
                 s->cost_usd = r->cost_usd[c];
-                s->p95_ms = vn_routing_p95_ms(op->server, c);
+                s->p95_ms = r->p95_ms[c];
                 m->accounts += s->accounts;
                 m->agents_online += s->online;
                 m->clouds[m->n_clouds++] = s;
@@ -44,27 +45,29 @@ enum vn_rc op_get_status(struct vn_op *op, const ProtobufCMessage *message, Prot
 {
         (void)message;
         struct vn_server *server = op->server;
+        const char *tenant = op->identity->tenant;
         struct vn_routing_figures r;
         struct vn_rounds_figures rounds;
         struct vn_tuning_figures tuning;
         struct vn_store_stats s;
+        struct vn_err unused;
         Vane__V1__Status *m = VN_NEW_MESSAGE(op->arena, Vane__V1__Status, vane__v1__status__init);
         if (!m)
                 return vn_op_no_memory(err);
-        vn_routing_figures(server, &r);
-        vn_rounds_figures(server, &rounds);
-        vn_tuning_figures(server, &tuning);
+        vn_routing_figures(server, tenant, &r);
+        vn_rounds_figures(server, tenant, &rounds);
+        vn_tuning_figures(server, tenant, &tuning);
         vn_store_stats(server->store, &s);
         VN_TRY(add_clouds(op, &r, m, err));
         m->version = vn_op_text(op, VANE_VERSION);
         m->time_us = op->now_us;
         m->started_us = server->started_us;
         m->workloads = (uint32_t)r.workloads;
-        m->decisions = s.records - (r.outcomes < s.records ? r.outcomes : 0);
+        m->decisions = r.routed + vn_tenants_at(server, vn_tenants_number(server, tenant))->changes;
         m->routed = r.routed;
         m->outcomes = r.outcomes;
         m->failed = r.failed;
-        m->windows = vn_telemetry_windows(server->telemetry);
+        m->windows = vn_telemetry_windows(server->telemetry, tenant);
         m->model_version = rounds.model_version;
         m->rounds = rounds.rounds;
         m->eval_loss_first = rounds.eval_loss_first;
@@ -74,11 +77,16 @@ enum vn_rc op_get_status(struct vn_op *op, const ProtobufCMessage *message, Prot
         m->proposals = tuning.proposals;
         m->applied = tuning.applied;
         m->rolled_back = tuning.rolled_back;
-        m->store_bytes = s.used_bytes;
-        m->store_budget_bytes = s.budget_bytes;
-        m->view_epoch = r.epoch;
-        m->paused = vn_pauses_global(server, op->identity->tenant);
-        m->gaps = s.gaps;
+        m->paused = vn_pauses_global(server, tenant);
+        if (vn_tenant_is_installation(op->identity, &unused) == VN_OK) {
+                /* The machine's, not a tenant's: they would tell one tenant how busy the others are. */
+                struct vn_routing_totals totals;
+                vn_routing_totals(server, &totals);
+                m->view_epoch = totals.epoch;
+                m->store_bytes = s.used_bytes;
+                m->store_budget_bytes = s.budget_bytes;
+                m->gaps = s.gaps;
+        }
         *ret_reply = &m->base;
         return VN_OK;
 }

@@ -79,9 +79,10 @@ static void next_seed(struct vn_route_loop *loop, uint8_t ret[VN_RECORD_SEED_BYT
         memcpy(ret, digest, VN_RECORD_SEED_BYTES);
 }
 
-static uint64_t caller_hash(const struct vn_identity *who)
+uint64_t vn_caller_hash(const struct vn_server *server, const struct vn_identity *who)
 {
-        return vn_hash64(who->actor, strlen(who->actor), vn_hash64(who->tenant, strlen(who->tenant), 2));
+        uint64_t tenant = vn_hash64(who->tenant, strlen(who->tenant), server->routing->caller_seed);
+        return vn_hash64(who->actor, strlen(who->actor), tenant);
 }
 
 /* With nothing to decide by, or nowhere to write it down: the declared split, drawn from the decision's id. */
@@ -132,7 +133,8 @@ static void note_assignment(struct vn_route_loop *loop, struct vn_view_ref *ref,
                                  .hash = live->hash,
                                  .endpoint_id = e->id,
                                  .account_id = ref->account_ids[choice],
-                                 .caller = caller_hash(who),
+                                 .caller = vn_caller_hash(loop->server, who),
+                                 .tenant = ref->tenant,
                                  .time_us = question->time_us,
                                  .open = true};
         vn_live_assigned(&live->live, choice);
@@ -141,9 +143,11 @@ static void note_assignment(struct vn_route_loop *loop, struct vn_view_ref *ref,
                                                   .hash = live->hash,
                                                   .time_us = question->time_us,
                                                   .cloud = (uint8_t)e->provider,
+                                                  .tenant = ref->tenant,
                                                   .cost_usd = (float)cost_usd});
-        atomic_fetch_add_explicit(&loop->routed, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&loop->per_cloud[e->provider], 1, memory_order_relaxed);
+        struct vn_tenant_counts *counts = &loop->counts[ref->tenant];
+        atomic_fetch_add_explicit(&counts->routed, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&counts->per_cloud[e->provider], 1, memory_order_relaxed);
 }
 
 static const char *mode_name(const struct vn_decision *d, const struct vn_view *view)
@@ -205,7 +209,7 @@ static enum vn_rc journal(struct vn_route_loop *loop, struct vn_view_ref *ref, c
         *ret_len = 0;
         atomic_fetch_add(&loop->unrecorded, 1);
         if (ref->view->policy.unrecordable == VN_UNRECORDABLE_REFUSE) {
-                atomic_fetch_add(&loop->refused, 1);
+                atomic_fetch_add(&loop->counts[ref->tenant].refused, 1);
                 return vn_fail(err, VN_UNAVAILABLE, "this decision cannot be recorded, and the policy says refuse");
         }
         vn_ring_lost(loop->ring, 1, question->time_us, ref->view->id);
@@ -215,10 +219,14 @@ static enum vn_rc journal(struct vn_route_loop *loop, struct vn_view_ref *ref, c
 }
 
 /* The first answer again, from its record. */
-static bool answer_again(struct vn_route_loop *loop, struct vn_view_ref *ref, uint64_t key, struct route_answer *a)
+static bool answer_again(struct vn_route_loop *loop, struct vn_view_ref *ref, uint64_t key,
+                         const struct vn_identity *who, const char *request_id, struct route_answer *a)
 {
         struct vn_record *r = loop->record;
         if (!vn_request_ids_get(loop->server->routing->request_ids, key, r))
+                return false;
+        /* The key is a hash: the record itself says whose answer it is. */
+        if (strcmp(r->tenant, who->tenant) || strcmp(r->actor, who->actor) || strcmp(r->request_id, request_id))
                 return false;
         for (uint32_t i = 0; i < ref->view->count; i++) {
                 if (ref->view->endpoint[i].id != r->choice.endpoint_id)
@@ -249,10 +257,10 @@ static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity
                 return vn_fail(err, VN_NOT_FOUND,
                                "workload: no account lists a function \"%.100s\", or none has sent prices yet",
                                request->workload);
-        uint64_t key = request->request_id[0]
-                               ? vn_hash64(request->request_id, strlen(request->request_id), hash ^ caller_hash(who))
-                               : 0;
-        if (key && answer_again(loop, ref, key, a))
+        uint64_t key = request->request_id[0] ? vn_hash64(request->request_id, strlen(request->request_id),
+                                                          hash ^ vn_caller_hash(loop->server, who))
+                                              : 0;
+        if (key && answer_again(loop, ref, key, who, request->request_id, a))
                 return VN_OK;
         struct vn_loop_live *live = vn_loop_live_of(loop, hash, ref->view);
         if (!live)
@@ -261,7 +269,7 @@ static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity
         VN_TRY(make_question(request, ref->view, loop->server, &question, err));
         vn_decide(ref->view, &question, &live->live, &decision);
         if (decision.status == VN_DECIDED_NONE || decision.choice == VN_NO_CANDIDATE) {
-                atomic_fetch_add(&loop->refused, 1);
+                atomic_fetch_add(&loop->counts[ref->tenant].refused, 1);
                 return vn_fail(
                         err, VN_FAILED_PRECONDITION,
                         "no endpoint of \"%.100s\" may serve: %u known, all excluded by the policy or not promoted",
@@ -269,7 +277,7 @@ static enum vn_rc route_one(struct vn_route_loop *loop, const struct vn_identity
         }
         VN_TRY(journal(loop, ref, &question, live, &decision, request, who, &len, err));
         if (decision.status == VN_DECIDED_SPLIT)
-                atomic_fetch_add_explicit(&loop->split, 1, memory_order_relaxed);
+                atomic_fetch_add_explicit(&loop->counts[ref->tenant].split, 1, memory_order_relaxed);
         note_assignment(loop, ref, live, &question, decision.choice, decision.cost / 1e6, who);
         fill_answer(a, &question, ref, &decision);
         if (key && len)
