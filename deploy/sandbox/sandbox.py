@@ -39,6 +39,7 @@ class Sandbox:
         self.processes = {}
         self.api = None
         self.shuffle_labels = False  # the control experiment: nothing must be learnt
+        self.settings = {"round_interval_s": 600, "round_deadline_s": 300, "round_quorum": 4, "tuning_interval_s": 600}
 
     def path(self, *parts):
         return os.path.join(self.state, *parts)
@@ -97,9 +98,8 @@ class Sandbox:
         with open(self.path("vaned.yaml"), "w", encoding="utf-8") as f:
             f.write(f"state_dir: {self.path('vaned')}\n"
                     f"http_port: {HTTP_PORT}\nhttps_host: 127.0.0.1\nhttps_port: {HTTPS_PORT}\n"
-                    f"ui_dir: {os.path.join(ROOT, 'web', 'dist')}\n"
-                    "round_interval_s: 600\nround_deadline_s: 300\nround_quorum: 4\n"
-                    "tuning_interval_s: 600\n")
+                    f"ui_dir: {os.path.join(ROOT, 'web', 'dist')}\n" +
+                    "".join(f"{key}: {value}\n" for key, value in self.settings.items()))
         self.spawn("vaned", ["vaned", "--config", self.path("vaned.yaml")])
         ready = self.path("vaned", "ready.json")
         wait_for(lambda: self.alive_and(os.path.exists, "vaned", ready), 30, "vaned")
@@ -128,27 +128,30 @@ class Sandbox:
         # The links are used up; one more is made for whoever opens the UI.
         self.ui_link = admin.login_link()
 
+    def add_agent(self, api, cloud, account, folder):
+        """Registers one simulated account for the tenant that `api` belongs to, and starts its agent."""
+        made = api.post("/v1/accounts", {"name": account["name"], "cloud": cloud, "region": account["region"],
+                                         "level": "invoke"})
+        os.makedirs(self.path("agents", folder), mode=0o700)
+        token = self.path("agents", folder, "join-token")
+        with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write(made["joinToken"])
+        config = self.path("agents", folder, "cloud.json")
+        with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            json.dump({"cloud": cloud, "endpoint": self.sim[cloud]["endpoint"],
+                       "endpoints": self.sim[cloud].get("endpoints", {}),
+                       "ca_file": self.sim[cloud]["ca_file"], **account}, f)
+        self.spawn("agent-" + folder, ["vane-agent", "--server", self.ready["https"], "--ca-file",
+                                       self.ready["ca_file"], "--join-token-file", token, "--state",
+                                       self.path("agents", folder), "--cloud-config", config] +
+                   (["--shuffle-labels"] if self.shuffle_labels else []))
+
     def enrol(self):
         self.accounts = []
         for cloud in CLOUDS:
             for account in self.sim[cloud]["accounts"]:
-                name = account["name"]
-                made = self.api.post("/v1/accounts", {"name": name, "cloud": cloud, "region": account["region"],
-                                                      "level": "invoke"})
-                os.makedirs(self.path("agents", name), mode=0o700)
-                token = self.path("agents", name, "join-token")
-                with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
-                    f.write(made["joinToken"])
-                config = self.path("agents", name, "cloud.json")
-                with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
-                    json.dump({"cloud": cloud, "endpoint": self.sim[cloud]["endpoint"],
-                               "endpoints": self.sim[cloud].get("endpoints", {}),
-                               "ca_file": self.sim[cloud]["ca_file"], **account}, f)
-                self.spawn("agent-" + name, ["vane-agent", "--server", self.ready["https"], "--ca-file",
-                                             self.ready["ca_file"], "--join-token-file", token, "--state",
-                                             self.path("agents", name), "--cloud-config", config] +
-                           (["--shuffle-labels"] if self.shuffle_labels else []))
-                self.accounts.append(name)
+                self.add_agent(self.api, cloud, account, account["name"])
+                self.accounts.append(account["name"])
 
         def online():
             self.check_alive()
