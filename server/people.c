@@ -47,6 +47,12 @@ struct vn_person_entry *vn_people_find(struct vn_people *people, const char *ten
         return NULL;
 }
 
+uint64_t vn_people_id(const struct vn_people *people, const char *tenant, const char *name)
+{
+        /* The upper half of the numbers: accounts count up from 1. */
+        return vn_hash64(name, strlen(name), vn_hash64(tenant, strlen(tenant), people->id_seed)) | UINT64_C(1) << 63;
+}
+
 struct vn_person_entry *vn_people_append(struct vn_people *people)
 {
         if (people->person_count == VN_MAX_PEOPLE)
@@ -107,6 +113,7 @@ enum vn_rc vn_people_make_token(struct vn_server *server, struct vn_batch *batch
         vn_sha256(text.ptr, text.len, token->sha256);
         token->kind = kind;
         token->access = person->access;
+        token->person_id = vn_people_id(server->people, person->tenant, person->name);
         token->expires_us = vn_now_us(server->wall) + lifetime_us;
         VN_ASSERT(vn_str_copy(token->tenant, sizeof token->tenant, vn_str(person->tenant)));
         VN_ASSERT(vn_str_copy(token->person, sizeof token->person, vn_str(person->name)));
@@ -184,6 +191,7 @@ static enum vn_rc load_token(void *arg, struct vn_str key, ProtobufCMessage *mes
                 memcpy(token->sha256, t->sha256.data, 32);
                 token->kind = (enum vn_token_kind)t->kind;
                 token->access = person->access;
+                token->person_id = vn_people_id(people, person->tenant, person->name);
                 token->expires_us = t->expires_us;
         }
         vane__state__token__free_unpacked(t, NULL);
@@ -258,6 +266,7 @@ enum vn_rc vn_people_start(struct vn_server *server, struct vn_err *err)
         server->people = people;
         if (!people || !people->auth)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        vn_random_bytes(&people->id_seed, sizeof people->id_seed);
         VN_TRY(vn_state_load(server->store, VN_TABLE_people, &vane__state__person__descriptor, load_person, people,
                              err));
         VN_TRY(vn_state_load(server->store, VN_TABLE_tokens, &vane__state__token__descriptor, load_token, people,

@@ -70,13 +70,13 @@ uint64_t vn_hub_dropped(const struct vn_server *server)
         return atomic_load(&server->hub->dropped);
 }
 
-bool vn_hub_has_watchers(const struct vn_server *server)
+bool vn_hub_has_watchers(const struct vn_server *server, const char *tenant)
 {
         struct vn_hub *hub = server->hub;
         bool found = false;
         pthread_mutex_lock(&hub->mutex);
         for (const struct stream *s = hub->streams; s && !found; s = s->next)
-                found = !s->agent;
+                found = !s->agent && !strcmp(s->tenant, tenant);
         pthread_mutex_unlock(&hub->mutex);
         return found;
 }

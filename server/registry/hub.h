@@ -16,8 +16,8 @@ void vn_hub_send_agents(struct vn_server *server, const char *tenant, const Prot
 /* To every open WatchDecisions stream of the tenant. `kind` and `workload` are matched against the streams' filters. */
 void vn_hub_send_decision(struct vn_server *server, const char *tenant, const char *kind, const char *workload,
                           const ProtobufCMessage *decision);
-/* True if any WatchDecisions stream is open. */
-bool vn_hub_has_watchers(const struct vn_server *server);
+/* True if any WatchDecisions stream of the tenant is open. */
+bool vn_hub_has_watchers(const struct vn_server *server, const char *tenant);
 /* Ends the streams of a revoked account. */
 void vn_hub_end_account(struct vn_server *server, uint64_t account_id);
 uint64_t vn_hub_dropped(const struct vn_server *server);

@@ -9,6 +9,7 @@ import re
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -50,7 +51,8 @@ KNOWN = {"viewer", "operator", "approver", "admin", "admin of beta", "agent"}
 UNKNOWN = {"nothing", "a wrong token", "an expired token", "a revoked token", "a log-in link", "a revoked agent"}
 # Served beside the document.
 RAW = [("/checkpoint", "GET", "viewer"), ("/v1/audit/export.jsonl", "GET", "viewer"),
-       ("/tile/0/000.p/1", "GET", "viewer"), ("/login-link", "POST", "viewer"), ("/metrics", "GET", "viewer of default"),
+       ("/tile/0/000.p/1", "GET", "viewer"), ("/login-link", "POST", "viewer"),
+       ("/metrics", "GET", "viewer of default"),
        ("/tile/entries/000.p/1", "GET", "viewer of default")]
 LETS_IN["viewer of default"] = LETS_IN["viewer"] - {"admin of beta"}
 PUBLIC = ["/openapi.json", "/healthz", "/readyz", "/"]
@@ -184,8 +186,37 @@ def check_session(world):
             status = 200
         except Exception as e:
             status = e.status
-        world.check(status == expected, f"a session's write with {'its' if word == csrf else 'no right'} word: {status}")
+        world.check(status == expected, f"a session's write with its word ({word == csrf}): {status}")
         world.check(session.get("/v1/people/me")["name"] == "admin", "a session reads")
+
+
+def check_open_stream(world):
+    """A live page that is open when its reader is revoked ends within a second, and another reader's does not."""
+    streams = {}
+    for name in ("leaves", "stays"):
+        world.api.post("/v1/people", {"name": name, "role": "viewer"})
+        token = world.api.post(f"/v1/people/{name}/tokens", {})["token"]
+        request = urllib.request.Request(world.ready["http"] + "/v1/decisions:watch",
+                                         headers={"Authorization": "Bearer " + token})
+        ended, seen = threading.Event(), []
+        streams[name] = ended, seen
+
+        def read(request=request, ended=ended, seen=seen):
+            try:
+                with urllib.request.urlopen(request, timeout=20) as stream:
+                    for line in stream:
+                        if line.startswith(b"data:"):
+                            seen.append(line)
+            except OSError:
+                pass
+            ended.set()
+        threading.Thread(target=read, daemon=True).start()
+    time.sleep(0.5)
+    world.api.post("/v1/people", {"name": "news", "role": "viewer"})
+    world.eventually(lambda: all(seen for _, seen in streams.values()), 5, "news on both live pages")
+    world.api.post("/v1/people/leaves/revoke", {})
+    world.check(streams["leaves"][0].wait(1), "a revoked person goes on reading")
+    world.check(not streams["stays"][0].wait(0.5), "another person's live page ended too")
 
 
 def proto_methods():
@@ -243,11 +274,13 @@ def run(world):
         world.add_agent(world.api, cloud, account, account["name"])
     world.eventually(lambda: world.api.get("/v1/status")["agentsOnline"] == 2, 60, "two agents")
     callers = make_credentials(world)
-    before = world.api.get("/v1/people")
+    before = {p["name"] for p in world.api.get("/v1/people")["people"]} | {"leaves", "stays", "news"}
     tried = check_document(world, callers)
     check_raw(world, callers)
     check_session(world)
+    check_open_stream(world)
     calls = check_grpc(world, callers)
-    world.check(world.api.get("/v1/people") == before and world.api.get("/v1/tenants")["total"] == 2,
+    after = {p["name"] for p in world.api.get("/v1/people")["people"]}
+    world.check(after == before and world.api.get("/v1/tenants")["total"] == 2,
                 "a refused or an empty request changed something")
     print(f"{tried} JSON and {calls} gRPC calls, each let in or refused as written down")

@@ -17,6 +17,7 @@ import urllib.request
 
 import sandbox
 from client import Api, ApiError
+from lib.crash import Line
 
 # Endless streams are read for a while instead; see watch().
 STREAMS = {"Decisions_WatchDecisions"}
@@ -269,6 +270,20 @@ def check_live(world, both):
                     f"the live page of {me.name} shows {other.name}'s")
 
 
+def check_load(world, beta, default):
+    """One tenant's load does not push the other's decisions off its live page."""
+    found = []
+    thread = threading.Thread(target=watch, args=(beta, found), daemon=True)
+    thread.start()
+    time.sleep(1)
+    beta.api.post("/v1/people", {"name": f"{beta.canary}-quiet", "role": "viewer"})
+    line = Line(default.api.base, default.token)
+    for _ in range(400):  # more than a page shows a turn, in the same half second
+        line.call("POST", "/v1/route", {"workload": default.workload})
+    thread.join(30)
+    world.check(holds(found, f"{beta.canary}-quiet"), "a busy tenant hides another's decisions")
+
+
 def check_rounds(world, beta, default):
     """A round is one tenant's: the other neither sees it nor is kept from its own."""
     number = beta.api.post("/v1/rounds", {})["round"]
@@ -399,7 +414,7 @@ def start(world):
 
 
 def drive(world, beta, default):
-    """Calls of one tenant until both have learnt enough to propose something: their agents read the same clouds' logs."""
+    """Calls of one tenant until both have a proposal: their agents read the same clouds' logs."""
     trace = os.path.join(sandbox.DATA, "azure-functions", "azure2019-500")
     world.stop_clock()
     world.spawn("drive", ["vane-drive", "--clock", world.path("clock"), "--trace", trace, "--seed", str(world.seed),
@@ -432,6 +447,7 @@ def run(world):
     check_foreign_ids(world, beta, default)
     check_foreign_ids(world, default, beta)
     check_live(world, (beta, default))
+    check_load(world, beta, default)
     check_figures(world, beta, default)
     check_installation(world, beta, default)
     check_same_names(world, beta, default)
