@@ -328,16 +328,17 @@ void vn_edge_drain(struct vn_edge *edge, uint32_t grace_ms)
         wait_until_empty(edge, vn_mono_us(vn_clock_real()) + VN_US_PER_S);
 }
 
-void vn_edge_end_account(struct vn_edge *edge, uint64_t account_id)
+void vn_edge_end_account(struct vn_edge *edge, uint64_t account_or_person_id)
 {
         for (unsigned i = 0; i < edge->loop_count; i++) {
                 struct edge_loop *loop = edge->loops[i];
                 pthread_mutex_lock(&loop->lock);
-                /* More than fit before the loop looks: every agent's call ends, and those still welcome call again. */
+                /* More than fit before the loop looks: every call of agents and people ends, and those still
+                 * welcome call again. */
                 if (loop->revoked_count == EDGE_MAX_REVOKED)
                         loop->revoke_all = true;
                 else
-                        loop->revoked[loop->revoked_count++] = account_id;
+                        loop->revoked[loop->revoked_count++] = account_or_person_id;
                 edge_loop_order(loop);
                 pthread_mutex_unlock(&loop->lock);
         }

@@ -68,8 +68,8 @@ struct vn_loop *vn_edge_loop(struct vn_edge *edge, unsigned index);
 unsigned vn_edge_loop_count(const struct vn_edge *edge);
 /* GOAWAY and Connection: close, wait up to grace_ms for calls in flight, then cut. Blocks; not on an edge loop. */
 void vn_edge_drain(struct vn_edge *edge, uint32_t grace_ms);
-/* Ends within one turn of each loop every call whose identity matches (a revoked account or token). Any thread. */
-void vn_edge_end_account(struct vn_edge *edge, uint64_t account_id);
+/* Ends within one turn of each loop every call whose identity matches (a revoked account or person). Any thread. */
+void vn_edge_end_account(struct vn_edge *edge, uint64_t account_or_person_id);
 
 /* What the edge counted, summed over its loops; any thread. Fields and their meaning: net/edge_stats.def. */
 struct vn_edge_stats {

@@ -71,11 +71,12 @@ static void end_account(struct edge_loop *loop, uint64_t account_id, bool all)
                 struct vn_call *following;
                 for (struct vn_call *call = conn->calls; call; call = following) {
                         following = call->next;
-                        uint64_t id = call->identity.account_id;
+                        const struct vn_identity *who = &call->identity;
+                        uint64_t id = who->account_id ? who->account_id : who->person_id;
                         if (call->over || !id || (!all && id != account_id))
                                 continue;
                         edge_count(loop, EDGE_STAT_revoked, 1);
-                        edge_call_abort(call, VN_UNAUTHENTICATED, "the account was revoked");
+                        edge_call_abort(call, VN_UNAUTHENTICATED, "the caller was revoked");
                         if (conn->dead)
                                 break;
                 }

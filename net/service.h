@@ -43,6 +43,7 @@ struct vn_identity {
         char tenant[VN_MAX_TENANT_BYTES]; /* "" for public */
         char actor[VN_MAX_ACTOR_BYTES];   /* "person:alice", "account:ID", "" for public */
         uint64_t account_id;              /* agents only, else 0 */
+        uint64_t person_id; /* people only, else 0: vn_edge_end_account ends them by it; good for this boot */
 };
 
 struct vn_method {

@@ -13,6 +13,7 @@ struct vn_auth_token {
         enum vn_token_kind kind;
         enum vn_access access;
         int64_t expires_us;
+        uint64_t person_id; /* see vn_identity */
         char tenant[VN_MAX_TENANT_BYTES];
         char person[64];
 };

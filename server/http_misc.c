@@ -4,16 +4,23 @@
 #include "server/audit/audit.h"
 #include "server/registry/hub.h"
 #include "server/routing/routing.h"
+#include "server/tenants.h"
 
 static void handle_metrics(void *context, const struct vn_http_request *request)
 {
         struct vn_server *server = context;
-        struct vn_routing_figures r;
+        struct vn_routing_totals r;
         struct vn_store_stats s;
         struct vn_edge_stats e;
         VN_AUTO(vn_buf)
         text = VN_BUF_INIT(65536);
-        vn_routing_figures(server, &r);
+        struct vn_err err;
+        enum vn_rc rc = vn_tenant_is_installation(vn_call_identity(request->call), &err);
+        if (rc != VN_OK) {
+                vn_call_finish(request->call, rc, &err);
+                return;
+        }
+        vn_routing_totals(server, &r);
         vn_store_stats(server->store, &s);
 #define VN_ROW(name, type, value, help)                                                                              \
         vn_buf_printf(&text, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", name, help, name, type, name,                  \

@@ -32,6 +32,7 @@ struct vn_str vn_people_cookie(struct vn_call *call)
 static void identity_of_token(const struct vn_auth_token *token, struct vn_identity *ret)
 {
         ret->access = token->access;
+        ret->person_id = token->person_id;
         VN_ASSERT(vn_str_copy(ret->tenant, sizeof ret->tenant, vn_str(token->tenant)));
         snprintf(ret->actor, sizeof ret->actor, "person:%s", token->person);
 }

@@ -8,6 +8,7 @@
 #include "server/rounds/rounds.h"
 #include "server/routing/routing.h"
 #include "server/telemetry/telemetry.h"
+#include "server/tenants.h"
 #include "server/tuning/pauses.h"
 #include "server/tuning/tuning.h"
 #include "vane/v1/control.pb-c.h"
@@ -34,7 +35,7 @@ static enum vn_rc add_clouds(struct vn_op *op, const struct vn_routing_figures *
                 }
                 s->routed = r->per_cloud[c];
                 s->cost_usd = r->cost_usd[c];
-                s->p95_ms = vn_routing_p95_ms(op->server, c);
+                s->p95_ms = r->p95_ms[c];
                 m->accounts += s->accounts;
                 m->agents_online += s->online;
                 m->clouds[m->n_clouds++] = s;
@@ -64,16 +65,18 @@ enum vn_rc op_get_status(struct vn_op *op, const ProtobufCMessage *message, Prot
 {
         (void)message;
         struct vn_server *server = op->server;
+        const char *tenant = op->identity->tenant;
         struct vn_routing_figures r;
         struct vn_rounds_figures rounds;
         struct vn_tuning_figures tuning;
         struct vn_store_stats s;
+        struct vn_err unused;
         Vane__V1__Status *m = VN_NEW_MESSAGE(op->arena, Vane__V1__Status, vane__v1__status__init);
         if (!m)
                 return vn_op_no_memory(err);
-        vn_routing_figures(server, &r);
-        vn_rounds_figures(server, &rounds);
-        vn_tuning_figures(server, &tuning);
+        vn_routing_figures(server, tenant, &r);
+        vn_rounds_figures(server, tenant, &rounds);
+        vn_tuning_figures(server, tenant, &tuning);
         vn_store_stats(server->store, &s);
         VN_TRY(add_clouds(op, &r, m, err));
         VN_TRY(add_risk(op, m, err));
@@ -81,11 +84,11 @@ enum vn_rc op_get_status(struct vn_op *op, const ProtobufCMessage *message, Prot
         m->time_us = op->now_us;
         m->started_us = server->started_us;
         m->workloads = (uint32_t)r.workloads;
-        m->decisions = s.ids - (r.outcomes < s.ids ? r.outcomes : 0);
+        m->decisions = r.routed + vn_tenants_at(server, vn_tenants_number(server, tenant))->changes;
         m->routed = r.routed;
         m->outcomes = r.outcomes;
         m->failed = r.failed;
-        m->windows = vn_telemetry_windows(server->telemetry);
+        m->windows = vn_telemetry_windows(server->telemetry, tenant);
         m->model_version = rounds.model_version;
         m->rounds = rounds.rounds;
         m->eval_loss_first = rounds.eval_loss_first;
@@ -95,11 +98,16 @@ enum vn_rc op_get_status(struct vn_op *op, const ProtobufCMessage *message, Prot
         m->proposals = tuning.proposals;
         m->applied = tuning.applied;
         m->rolled_back = tuning.rolled_back;
-        m->store_bytes = s.used_bytes;
-        m->store_budget_bytes = s.budget_bytes;
-        m->view_epoch = r.epoch;
-        m->paused = vn_pauses_global(server, op->identity->tenant);
-        m->gaps = s.gaps;
+        m->paused = vn_pauses_global(server, tenant);
+        if (vn_tenant_is_installation(op->identity, &unused) == VN_OK) {
+                /* The machine's, not a tenant's: they would tell one tenant how busy the others are. */
+                struct vn_routing_totals totals;
+                vn_routing_totals(server, &totals);
+                m->view_epoch = totals.epoch;
+                m->store_bytes = s.used_bytes;
+                m->store_budget_bytes = s.budget_bytes;
+                m->gaps = s.gaps;
+        }
         *ret_reply = &m->base;
         return VN_OK;
 }
@@ -302,7 +310,8 @@ enum vn_rc op_get_function(struct vn_op *op, const ProtobufCMessage *message, Pr
                         a ? vn_telemetry_find(op->server->telemetry, a->id, e->function, e->region) : NULL;
                 size_t count = f ? vn_tuning_curve(op->server, a, f, s, points, &t) : 0;
                 Vane__V1__FunctionCurve *curve = f ? curve_message(op, a, points, count, &t) : NULL;
-                Vane__V1__Endpoint *endpoint = endpoint_message(op, view, i, s, a && vn_registry_online(op->server, a), t.reason);
+                Vane__V1__Endpoint *endpoint =
+                        endpoint_message(op, view, i, s, a && vn_registry_online(op->server, a), t.reason);
                 if (!endpoint || (f && !curve))
                         return vn_op_no_memory(err);
                 m->endpoints[m->n_endpoints++] = endpoint;

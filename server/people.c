@@ -47,6 +47,12 @@ struct vn_person_entry *vn_people_find(struct vn_people *people, const char *ten
         return NULL;
 }
 
+uint64_t vn_people_id(const struct vn_people *people, const char *tenant, const char *name)
+{
+        /* The upper half of the numbers: accounts count up from 1. */
+        return vn_hash64(name, strlen(name), vn_hash64(tenant, strlen(tenant), people->id_seed)) | UINT64_C(1) << 63;
+}
+
 struct vn_person_entry *vn_people_append(struct vn_people *people)
 {
         if (people->person_count == VN_MAX_PEOPLE)
@@ -107,6 +113,7 @@ enum vn_rc vn_people_make_token(struct vn_server *server, struct vn_batch *batch
         vn_sha256(text.ptr, text.len, token->sha256);
         token->kind = kind;
         token->access = person->access;
+        token->person_id = vn_people_id(server->people, person->tenant, person->name);
         token->expires_us = vn_now_us(server->wall) + lifetime_us;
         VN_ASSERT(vn_str_copy(token->tenant, sizeof token->tenant, vn_str(person->tenant)));
         VN_ASSERT(vn_str_copy(token->person, sizeof token->person, vn_str(person->name)));
@@ -184,52 +191,66 @@ static enum vn_rc load_token(void *arg, struct vn_str key, ProtobufCMessage *mes
                 memcpy(token->sha256, t->sha256.data, 32);
                 token->kind = (enum vn_token_kind)t->kind;
                 token->access = person->access;
+                token->person_id = vn_people_id(people, person->tenant, person->name);
                 token->expires_us = t->expires_us;
         }
         vane__state__token__free_unpacked(t, NULL);
         return rc;
 }
 
-/* Two people, so that who approves is not who proposed; their links go into a file that only the owner can read. */
-static enum vn_rc first_start(struct vn_server *server, struct vn_err *err)
+enum vn_rc vn_people_make_first(struct vn_server *server, struct vn_batch *batch, const char *tenant,
+                                const char *actor, struct vn_first_login ret[VN_FIRST_PEOPLE], struct vn_err *err)
 {
         static const struct {
                 const char *name;
                 enum vn_access access;
-        } first[] = {{"admin", VN_ACCESS_ADMIN}, {"approver", VN_ACCESS_APPROVER}};
+        } first[VN_FIRST_PEOPLE] = {{"admin", VN_ACCESS_ADMIN}, {"approver", VN_ACCESS_APPROVER}};
+        _Static_assert(sizeof ret->token == VN_TOKEN_TEXT_BYTES, "a token fits");
+        for (size_t i = 0; i < VN_FIRST_PEOPLE; i++) {
+                struct vn_person_entry *person = vn_people_append(server->people);
+                if (!person)
+                        return vn_fail(err, VN_RESOURCE_EXHAUSTED, "at most %d people", VN_MAX_PEOPLE);
+                VN_ASSERT(vn_str_copy(person->tenant, sizeof person->tenant, vn_str(tenant)));
+                VN_ASSERT(vn_str_copy(person->name, sizeof person->name, vn_str(first[i].name)));
+                person->access = first[i].access;
+                person->created_us = vn_now_us(server->wall);
+                vn_people_store(batch, person);
+                ret[i].name = first[i].name;
+                ret[i].access = first[i].access;
+                ret[i].expires_us = vn_now_us(server->wall) + VN_LOGIN_LINK_US;
+                VN_TRY(vn_people_make_token(server, batch, person, VN_TOKEN_LOGIN_LINK, VN_LOGIN_LINK_US,
+                                            ret[i].token, err));
+                VN_TRY(vn_record_change(server, batch,
+                                        &(struct vn_change){.kind = VN_RECORD_PEOPLE,
+                                                            .tenant = tenant,
+                                                            .actor = actor,
+                                                            .subject = first[i].name,
+                                                            .choice = vn_role_name(first[i].access)},
+                                        NULL, err));
+        }
+        return VN_OK;
+}
+
+/* The links go into a file that only the owner can read. */
+static enum vn_rc first_start(struct vn_server *server, struct vn_err *err)
+{
+        struct vn_first_login logins[VN_FIRST_PEOPLE];
         VN_AUTO(vn_batch)
         batch = vn_batch_new();
         if (!batch)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        VN_TRY(vn_people_make_first(server, batch, VN_TENANT_DEFAULT, "system:first-start", logins, err));
         VN_AUTO(vn_buf)
         file = VN_BUF_INIT(4096);
         vn_buf_text(&file, "{\"people\":[");
-        for (size_t i = 0; i < 2; i++) {
-                struct vn_person_entry *person = vn_people_append(server->people);
-                if (!person)
-                        return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
-                VN_ASSERT(vn_str_copy(person->tenant, sizeof person->tenant, vn_str(VN_TENANT_DEFAULT)));
-                VN_ASSERT(vn_str_copy(person->name, sizeof person->name, vn_str(first[i].name)));
-                person->access = first[i].access;
-                person->created_us = server->started_us;
-                vn_people_store(batch, person);
-                char token[VN_TOKEN_TEXT_BYTES];
-                VN_TRY(vn_people_make_token(server, batch, person, VN_TOKEN_LOGIN_LINK, VN_LOGIN_LINK_US, token,
-                                            err));
+        for (size_t i = 0; i < VN_FIRST_PEOPLE; i++)
                 vn_buf_printf(&file,
                               "%s{\"name\":\"%s\",\"role\":\"%s\",\"token\":\"%s\",\"link\":\"http://127.0.0.1:%u/"
                               "login#%s\"}",
-                              i ? "," : "", person->name, vn_role_name(person->access), token,
-                              server->config.http_port, token);
-                VN_TRY(vn_record_change(server, batch,
-                                        &(struct vn_change){.kind = VN_RECORD_PEOPLE,
-                                                            .tenant = person->tenant,
-                                                            .actor = "system:first-start",
-                                                            .subject = person->name,
-                                                            .choice = vn_role_name(person->access)},
-                                        NULL, err));
-        }
+                              i ? "," : "", logins[i].name, vn_role_name(logins[i].access), logins[i].token,
+                              server->config.http_port, logins[i].token);
         vn_buf_text(&file, "]}\n");
+        explicit_bzero(logins, sizeof logins);
         VN_TRY(vn_buf_check(&file, err));
         VN_TRY(vn_store_commit(server->store, batch, err));
         char path[600];
@@ -245,6 +266,7 @@ enum vn_rc vn_people_start(struct vn_server *server, struct vn_err *err)
         server->people = people;
         if (!people || !people->auth)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        vn_random_bytes(&people->id_seed, sizeof people->id_seed);
         VN_TRY(vn_state_load(server->store, VN_TABLE_people, &vane__state__person__descriptor, load_person, people,
                              err));
         VN_TRY(vn_state_load(server->store, VN_TABLE_tokens, &vane__state__token__descriptor, load_token, people,

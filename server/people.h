@@ -12,6 +12,20 @@
 enum vn_rc vn_people_start(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
 void vn_people_stop(struct vn_server *server);
 
+/* A tenant's first two people, so that who approves is not who proposed, with a link for one log-in each. */
+#define VN_FIRST_PEOPLE 2
+struct vn_first_login {
+        const char *name;
+        enum vn_access access;
+        char token[64];
+        int64_t expires_us;
+};
+/* Adds them to memory and to the batch, with their records. If the batch is not committed, the caller takes them out of
+ * memory again, or stops. */
+enum vn_rc vn_people_make_first(struct vn_server *server, struct vn_batch *batch, const char *tenant,
+                                const char *actor, struct vn_first_login ret[VN_FIRST_PEOPLE],
+                                struct vn_err *err) VN_MUST_USE;
+
 /* The edge's authenticator (context: the server). Agents by certificate, people by bearer token or session cookie; a
  * write by session needs the X-Vane-CSRF header. */
 enum vn_rc vn_people_authenticate(void *context, struct vn_call *call, struct vn_identity *ret, struct vn_err *err);

@@ -159,5 +159,6 @@ enum vn_rc op_revoke_person(struct vn_op *op, const ProtobufCMessage *message, P
         VN_TRY(vn_store_commit(op->server->store, batch, err));
         person->revoked = true;
         vn_people_publish(op->server);
+        vn_edge_end_account(op->server->edge, vn_people_id(people, person->tenant, person->name));
         return person_reply(op, person, ret_reply, err);
 }

@@ -21,6 +21,7 @@ struct vn_person_entry {
 };
 
 struct vn_people {
+        uint64_t id_seed; /* secret: nobody makes up a name with another's id */
         struct vn_auth *auth;
         struct vn_person_entry *persons;
         size_t person_count;
@@ -31,6 +32,7 @@ struct vn_people {
 const char *vn_role_name(enum vn_access access);
 bool vn_role_parse(const char *name, enum vn_access *ret);
 struct vn_person_entry *vn_people_find(struct vn_people *people, const char *tenant, const char *name);
+uint64_t vn_people_id(const struct vn_people *people, const char *tenant, const char *name);
 struct vn_person_entry *vn_people_append(struct vn_people *people); /* NULL: too many */
 void vn_people_store(struct vn_batch *batch, const struct vn_person_entry *person);
 /* Makes a token in memory and in the batch; its text is shown to the caller once and kept nowhere. */

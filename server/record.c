@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "decide/run.h"
+#include "server/tenants.h"
 
 /* Where the index of an outcome differs from that of the decision which it ends. */
 #define OUTCOME_SALT UINT64_C(0x6f7574636f6d6521)
@@ -188,6 +189,7 @@ enum vn_rc vn_record_change(struct vn_server *server, struct vn_batch *batch, co
         enum vn_rc rc = vn_record_encode(record, bytes, sizeof bytes, &n, err);
         if (rc == VN_OK) {
                 vn_batch_record(batch, vn_str_n(bytes, n));
+                vn_tenants_count_change(server, change->tenant);
                 if (ret_id)
                         vn_decision_id_format(&record->id, ret_id);
         }

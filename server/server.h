@@ -16,6 +16,7 @@
 #define VN_TENANT_DEFAULT "default"
 #define VN_TRUST_DOMAIN "vane.local"
 
+struct vn_tenants;
 struct vn_people;
 struct vn_recorder;
 struct vn_pki;
@@ -66,6 +67,7 @@ struct vn_server {
         struct vn_edge *edge;
         uint16_t http_port, https_port;
         struct vn_pki *pki;
+        struct vn_tenants *tenants;
         struct vn_people *people;
         struct vn_registry *registry;
         struct vn_hub *hub;

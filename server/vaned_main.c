@@ -27,6 +27,7 @@
 #include "server/routing/routing.h"
 #include "server/settings.h"
 #include "server/telemetry/telemetry.h"
+#include "server/tenants.h"
 #include "server/ticker.h"
 #include "server/tuning/pauses.h"
 #include "server/tuning/tuning.h"
@@ -87,6 +88,8 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         VN_TRY(vn_edge_new(NULL, loops, &server->edge, err));
         /* The store before everything that remembers; it also refuses a second vaned on the same state. */
         VN_TRY(vn_record_start(server, err));
+        /* Whatever else is kept belongs to a tenant. */
+        VN_TRY(vn_tenants_start(server, err));
         VN_TRY(vn_pki_start(server, err));
         /* Accounts before people: the auth table holds both. */
         VN_TRY(vn_registry_start(server, err));
@@ -142,6 +145,7 @@ static void stop(struct vn_server *server, bool was_ready)
         vn_people_stop(server);
         vn_registry_stop(server);
         vn_pki_stop(server);
+        vn_tenants_stop(server);
         vn_record_stop(server);
         server->reader = vn_loop_free(server->reader);
         server->control = vn_loop_free(server->control);

@@ -138,24 +138,27 @@ class Sandbox:
                                             os.path.join(folder, "cloud.json")] +
                           (["--shuffle-labels"] if self.shuffle_labels else []))
 
+    def add_agent(self, api, cloud, account, folder):
+        """Registers one simulated account for the tenant that `api` belongs to, and starts its agent."""
+        made = api.post("/v1/accounts", {"name": account["name"], "cloud": cloud, "region": account["region"],
+                                         "level": "invoke"})
+        os.makedirs(self.path("agents", folder), mode=0o700)
+        token = self.path("agents", folder, "join-token")
+        with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write(made["joinToken"])
+        config = self.path("agents", folder, "cloud.json")
+        with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            json.dump({"cloud": cloud, "endpoint": self.sim[cloud]["endpoint"],
+                       "endpoints": self.sim[cloud].get("endpoints", {}),
+                       "ca_file": self.sim[cloud]["ca_file"], **account}, f)
+        self.start_agent(folder)
+
     def enrol(self):
         self.accounts = []
         for cloud in CLOUDS:
             for account in self.sim[cloud]["accounts"]:
-                name = account["name"]
-                made = self.api.post("/v1/accounts", {"name": name, "cloud": cloud, "region": account["region"],
-                                                      "level": "invoke"})
-                os.makedirs(self.path("agents", name), mode=0o700)
-                token = self.path("agents", name, "join-token")
-                with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
-                    f.write(made["joinToken"])
-                config = self.path("agents", name, "cloud.json")
-                with os.fdopen(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
-                    json.dump({"cloud": cloud, "endpoint": self.sim[cloud]["endpoint"],
-                               "endpoints": self.sim[cloud].get("endpoints", {}),
-                               "ca_file": self.sim[cloud]["ca_file"], **account}, f)
-                self.start_agent(name)
-                self.accounts.append(name)
+                self.add_agent(self.api, cloud, account, account["name"])
+                self.accounts.append(account["name"])
 
         def online():
             self.check_alive()

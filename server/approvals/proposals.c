@@ -161,8 +161,6 @@ enum vn_rc op_report_command(struct vn_op *op, const ProtobufCMessage *message, 
                 p->applied_us = applied_us;
                 return rc;
         }
-        tuning->figures.applied += result->done && !back;
-        tuning->figures.rolled_back += result->done && back;
         struct vn_function_entry *f = vn_registry_function(account, p->workload, p->region);
         if (f && result->done) {
                 f->memory_mb = result->memory_mb;

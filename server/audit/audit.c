@@ -1,5 +1,7 @@
 #include "server/audit/audit.h"
 
+#include "decide/record.h"
+#include "server/tenants.h"
 #include "store/history.h"
 
 #define RAW_EXPORT_MAX_BYTES (256u << 20)
@@ -84,11 +86,32 @@ enum vn_rc vn_audit_proof(struct vn_op *op, uint64_t index, uint64_t size, Vane_
         return VN_OK;
 }
 
+/* One log for all tenants, but an entry's header says what kind of thing was decided and when. One whose record is gone
+ * or erased belongs to nobody any more but the installation. */
+static enum vn_rc check_entry(struct vn_op *op, uint64_t index, struct vn_err *err)
+{
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(VN_RECORD_MAX_BYTES);
+        struct vn_record_index entry;
+        struct vn_err unused;
+        enum vn_rc rc = vn_store_record(op->server->store, index, &bytes, err);
+        if (rc == VN_OK)
+                rc = vn_record_peek(vn_buf_view(&bytes), &entry, err);
+        bool gone = rc == VN_NOT_FOUND || (rc == VN_OK && !entry.tenant.len);
+        if (gone && vn_tenant_is_installation(op->identity, &unused) == VN_OK)
+                return VN_OK;
+        if (gone || (rc == VN_OK && !vn_str_eq(entry.tenant, vn_str(op->identity->tenant))))
+                return vn_fail(err, VN_NOT_FOUND, "index: no entry of this tenant");
+        return rc;
+}
+
 enum vn_rc op_prove_inclusion(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
                               struct vn_err *err)
 {
         const Vane__V1__ProveInclusionRequest *request = (const Vane__V1__ProveInclusionRequest *)message;
         Vane__V1__Proof *proof = NULL;
+        if (request->index < vn_store_checkpoint(op->server->store).size)
+                VN_TRY(check_entry(op, request->index, err));
         VN_TRY(vn_audit_proof(op, request->index, request->size, &proof, err));
         *ret_reply = &proof->base;
         return VN_OK;
@@ -202,10 +225,15 @@ static void handle_tile(void *context, const struct vn_http_request *request)
 {
         struct raw r = {.what = TILE};
         struct vn_err err;
-        if (vn_tile_parse(vn_str_n(request->path.ptr + 1, request->path.len - 1), &r.tile) == VN_OK)
+        enum vn_rc rc = vn_tile_parse(vn_str_n(request->path.ptr + 1, request->path.len - 1), &r.tile);
+        if (rc != VN_OK)
+                rc = vn_fail(&err, VN_NOT_FOUND, "no such tile");
+        else if (r.tile.level == VN_TILE_ENTRIES) /* leaves of all tenants; the other tiles are hashes only */
+                rc = vn_tenant_is_installation(vn_call_identity(request->call), &err);
+        if (rc == VN_OK)
                 raw_start(context, &r, request->call);
         else
-                vn_call_finish(request->call, vn_fail(&err, VN_NOT_FOUND, "no such tile"), &err);
+                vn_call_finish(request->call, rc, &err);
 }
 
 static bool query_i64(struct vn_str query, const char *name, int64_t *ret)

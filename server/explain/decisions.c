@@ -7,13 +7,15 @@
 #include "server/explain/explain.h"
 #include "server/record.h"
 #include "server/registry/hub.h"
+#include "server/tenants.h"
 #include "store/history.h"
 
 #define TICK_RECORDS 40
+#define TICK_READS 20000 /* looked at for one tenant: the control loop has other things to do */
 #define TICK_EVERY_WALL_US (500 * VN_US_PER_MS)
 
 struct vn_explain {
-        uint64_t told; /* records before this sequence were announced */
+        uint64_t told[VN_MAX_TENANTS]; /* the tenant's records before this sequence were announced */
         int64_t next_wall_us;
         struct vn_arena arena;
 };
@@ -26,7 +28,8 @@ enum vn_rc vn_explain_start(struct vn_server *server, struct vn_err *err)
         vn_arena_init(&server->explain->arena, 1u << 20);
         struct vn_store_stats stats;
         vn_store_stats(server->store, &stats);
-        server->explain->told = stats.log_size;
+        for (size_t i = 0; i < VN_MAX_TENANTS; i++)
+                server->explain->told[i] = stats.log_size;
         return VN_OK;
 }
 
@@ -313,7 +316,22 @@ enum vn_rc op_list_decisions(struct vn_op *op, const ProtobufCMessage *message, 
 struct telling {
         struct vn_server *server;
         struct vn_record *record;
+        const char *tenant;
+        size_t found;
+        uint64_t first_seq;
 };
+
+/* Backwards: where the tenant's newest TICK_RECORDS begin. */
+static bool find_one(void *arg, uint64_t seq, struct vn_str bytes)
+{
+        struct telling *t = arg;
+        struct vn_record_index index;
+        if (vn_record_peek(bytes, &index, NULL) != VN_OK || !vn_str_eq(index.tenant, vn_str(t->tenant)) ||
+            index.kind == VN_RECORD_OUTCOME)
+                return true;
+        t->first_seq = seq;
+        return ++t->found < TICK_RECORDS;
+}
 
 static bool tell_one(void *arg, uint64_t seq, struct vn_str bytes)
 {
@@ -323,7 +341,8 @@ static bool tell_one(void *arg, uint64_t seq, struct vn_str bytes)
         if (vn_run_open(&reader, bytes, NULL) != VN_OK)
                 return true;
         while (vn_run_next(&reader, r, NULL) == VN_OK) {
-                if (r->kind == VN_RECORD_OUTCOME || reader.count - reader.at >= TICK_RECORDS)
+                if (r->kind == VN_RECORD_OUTCOME || strcmp(r->tenant, t->tenant) ||
+                    reader.count - reader.at >= TICK_RECORDS)
                         continue;
                 vn_arena_reset(&t->server->explain->arena);
                 Vane__V1__Decision *m = vn_explain_decision(&t->server->explain->arena, r, seq);
@@ -333,24 +352,44 @@ static bool tell_one(void *arg, uint64_t seq, struct vn_str bytes)
         return true;
 }
 
+/* A page that shows the newest may skip some of its own tenant's, but no other tenant's load makes it skip any. */
+static void tell_tenant(struct telling *t, uint64_t from_seq, uint64_t to_seq)
+{
+        struct vn_err err;
+        uint64_t next, bit = vn_record_bit(vn_hash64(t->tenant, strlen(t->tenant), 0));
+        struct vn_record_filter back = {.from_seq = from_seq,
+                                        .to_seq = to_seq,
+                                        .tenants = bit,
+                                        .newest_first = true,
+                                        .limit = SIZE_MAX,
+                                        .max_read = TICK_READS};
+        t->found = 0;
+        VN_IGNORE(vn_store_records(t->server->store, &back, find_one, t, &next, &err));
+        if (!t->found)
+                return;
+        struct vn_record_filter filter = {.from_seq = t->first_seq,
+                                          .to_seq = to_seq,
+                                          .tenants = bit,
+                                          .limit = SIZE_MAX,
+                                          .max_read = TICK_READS};
+        VN_IGNORE(vn_store_records(t->server->store, &filter, tell_one, t, &next, &err));
+}
+
 void vn_explain_tick(struct vn_server *server)
 {
         struct vn_explain *explain = server->explain;
         struct vn_store_stats stats;
-        struct vn_err err;
-        uint64_t next;
-        if (vn_now_us(server->wall) < explain->next_wall_us || !vn_hub_has_watchers(server))
+        if (vn_now_us(server->wall) < explain->next_wall_us)
                 return;
         explain->next_wall_us = vn_now_us(server->wall) + TICK_EVERY_WALL_US;
         vn_store_stats(server->store, &stats);
-        struct vn_record_filter filter = {.from_seq = explain->told, .to_seq = stats.log_size, .limit = TICK_RECORDS};
-        if (stats.log_size <= explain->told)
-                return;
-        if (stats.log_size - explain->told > TICK_RECORDS)
-                filter.from_seq = stats.log_size - TICK_RECORDS; /* a page that shows the newest may skip some */
-        struct telling t = {server, vn_alloc(sizeof *t.record)};
-        if (t.record)
-                VN_IGNORE(vn_store_records(server->store, &filter, tell_one, &t, &next, &err));
+        struct telling t = {.server = server, .record = vn_alloc(sizeof *t.record)};
+        for (size_t i = 0; t.record && i < vn_tenants_count(server); i++) {
+                t.tenant = vn_tenants_at(server, i)->name;
+                if (stats.log_size <= explain->told[i] || !vn_hub_has_watchers(server, t.tenant))
+                        continue;
+                tell_tenant(&t, explain->told[i], stats.log_size);
+                explain->told[i] = stats.log_size;
+        }
         vn_free(t.record);
-        explain->told = stats.log_size;
 }

@@ -10,7 +10,7 @@
 
 enum vn_rc vn_explain_start(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
 void vn_explain_stop(struct vn_server *server);
-/* Sends what was recorded since the last tick to open WatchDecisions streams; at most 40 a turn, the newest. */
+/* Sends what was recorded since the last tick to open WatchDecisions streams; at most 40 a turn and tenant, the newest. */
 void vn_explain_tick(struct vn_server *server);
 
 /* A record as people see it; texts in the arena. NULL when memory is out. */

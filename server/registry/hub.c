@@ -81,13 +81,13 @@ size_t vn_hub_agent_streams(const struct vn_server *server)
         return count;
 }
 
-bool vn_hub_has_watchers(const struct vn_server *server)
+bool vn_hub_has_watchers(const struct vn_server *server, const char *tenant)
 {
         struct vn_hub *hub = server->hub;
         bool found = false;
         pthread_mutex_lock(&hub->mutex);
         for (const struct stream *s = hub->streams; s && !found; s = s->next)
-                found = !s->agent;
+                found = !s->agent && !strcmp(s->tenant, tenant);
         pthread_mutex_unlock(&hub->mutex);
         return found;
 }
@@ -173,7 +173,17 @@ void vn_hub_send_agent(struct vn_server *server, uint64_t account_id, const Prot
         struct vn_hub *hub = server->hub;
         pthread_mutex_lock(&hub->mutex);
         for (struct stream *s = hub->streams; s; s = s->next)
-                if (s->agent && (!account_id || s->account_id == account_id))
+                if (s->agent && s->account_id == account_id)
+                        post(hub, s, event);
+        pthread_mutex_unlock(&hub->mutex);
+}
+
+void vn_hub_send_agents(struct vn_server *server, const char *tenant, const ProtobufCMessage *event)
+{
+        struct vn_hub *hub = server->hub;
+        pthread_mutex_lock(&hub->mutex);
+        for (struct stream *s = hub->streams; s; s = s->next)
+                if (s->agent && !strcmp(s->tenant, tenant))
                         post(hub, s, event);
         pthread_mutex_unlock(&hub->mutex);
 }

@@ -10,13 +10,14 @@
 
 enum vn_rc vn_hub_start(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
 void vn_hub_stop(struct vn_server *server);
-/* To the agent of one account (account_id) or to all (0); the message is copied. */
+/* To the agent of one account, or to all agents of a tenant; the message is copied. */
 void vn_hub_send_agent(struct vn_server *server, uint64_t account_id, const ProtobufCMessage *event);
+void vn_hub_send_agents(struct vn_server *server, const char *tenant, const ProtobufCMessage *event);
 /* To every open WatchDecisions stream of the tenant. `kind` and `workload` are matched against the streams' filters. */
 void vn_hub_send_decision(struct vn_server *server, const char *tenant, const char *kind, const char *workload,
                           const ProtobufCMessage *decision);
-/* True if any WatchDecisions stream is open. */
-bool vn_hub_has_watchers(const struct vn_server *server);
+/* True if any WatchDecisions stream of the tenant is open. */
+bool vn_hub_has_watchers(const struct vn_server *server, const char *tenant);
 size_t vn_hub_agent_streams(const struct vn_server *server);
 uint64_t vn_hub_dropped(const struct vn_server *server);
 

@@ -14,6 +14,7 @@
 struct job {
         struct vn_task task;
         struct vn_server *server;
+        struct vn_lineage *lineage; /* the control loop's but for its tenant */
         uint64_t round;
         struct vn_hash first_blob, base_blob;
         size_t count;
@@ -45,8 +46,8 @@ static void job_done(struct vn_task *task)
                 job_free(job);
                 return;
         }
-        vn_rounds_computed(job->server, job->round, job->candidate, job->better, job->losses, job->baseline,
-                           job->note);
+        vn_rounds_computed(job->server, job->lineage, job->round, job->candidate, job->better, job->losses,
+                           job->baseline, job->note);
         job_free(job);
 }
 
@@ -105,7 +106,7 @@ static enum vn_rc push_window(void *arg, struct vn_str key, ProtobufCMessage *me
         enum vn_rc rc = vn_window_from_proto((Vane__V1__Window *)message, push->window, err);
         protobuf_c_message_free_unpacked(message, NULL);
         if (rc != VN_OK || !vn_key_take_text(&key, &tenant) || !vn_key_take_u64(&key, &account_id) ||
-            !vn_str_eq(tenant, VN_STR(VN_TENANT_DEFAULT)))
+            !vn_str_eq(tenant, vn_str(push->job->lineage->tenant)))
                 return rc;
         snprintf(scope, sizeof scope, "%llu", (unsigned long long)account_id);
         for (size_t i = 0; i < push->job->account_count; i++)
@@ -164,9 +165,8 @@ static void job_run(struct vn_task *task)
         vn_loop_post(job->server->control, &job->task);
 }
 
-void vn_rounds_compute(struct vn_server *server, struct vn_round_entry *round)
+void vn_rounds_compute(struct vn_server *server, struct vn_lineage *lineage, struct vn_round_entry *round)
 {
-        struct vn_rounds *rounds = server->rounds;
         struct job *job = vn_alloc(sizeof *job);
         size_t accounts = vn_registry_count(server->registry);
         if (job) {
@@ -176,20 +176,23 @@ void vn_rounds_compute(struct vn_server *server, struct vn_round_entry *round)
         if (!job || !job->updates || !job->accounts) {
                 if (job)
                         job_free(job);
-                rounds->computing = false; /* the next tick tries again */
+                lineage->computing = false; /* the next tick tries again */
                 return;
         }
         job->task.run = job_run;
         job->server = server;
+        job->lineage = lineage;
         job->round = round->round;
-        job->first_blob = rounds->models[0].blob;
-        job->base_blob = rounds->models[rounds->model_count - 1].blob;
+        job->first_blob = lineage->models[0].blob;
+        job->base_blob = lineage->models[lineage->model_count - 1].blob;
         job->count = round->update_count;
         memcpy(job->updates, round->updates, round->update_count * sizeof *job->updates);
         for (size_t i = 0; i < accounts; i++) {
                 const struct vn_account_entry *a = vn_registry_at(server->registry, i);
+                if (strcmp(a->tenant, lineage->tenant))
+                        continue;
                 job->accounts[job->account_count].id = a->id;
                 job->accounts[job->account_count++].platform = (enum vn_platform)a->cloud;
         }
-        vn_loop_post(rounds->compute, &job->task);
+        vn_loop_post(server->rounds->compute, &job->task);
 }

@@ -28,9 +28,9 @@ enum vn_rc op_list_rounds(struct vn_op *op, const ProtobufCMessage *message, Pro
                           struct vn_err *err)
 {
         const Vane__V1__PageRequest *request = (const Vane__V1__PageRequest *)message;
-        const struct vn_rounds *rounds = op->server->rounds;
+        const struct vn_lineage *lineage = vn_rounds_of(op->server, op->identity->tenant);
         struct vn_page page;
-        VN_TRY(vn_op_page(op, request->page_size, request->page_token, rounds->round_count, &page, err));
+        VN_TRY(vn_op_page(op, request->page_size, request->page_token, lineage->round_count, &page, err));
         Vane__V1__ListRoundsResponse *m =
                 VN_NEW_MESSAGE(op->arena, Vane__V1__ListRoundsResponse, vane__v1__list_rounds_response__init);
         if (m)
@@ -38,7 +38,7 @@ enum vn_rc op_list_rounds(struct vn_op *op, const ProtobufCMessage *message, Pro
         if (!m || !m->rounds)
                 return vn_op_no_memory(err);
         for (size_t i = 0; i < page.count; i++)
-                if ((m->rounds[i] = round_message(op, &rounds->rounds[rounds->round_count - 1 - page.from - i])))
+                if ((m->rounds[i] = round_message(op, &lineage->rounds[lineage->round_count - 1 - page.from - i])))
                         m->n_rounds++;
         if (m->n_rounds != page.count)
                 return vn_op_no_memory(err);
@@ -51,9 +51,9 @@ enum vn_rc op_list_models(struct vn_op *op, const ProtobufCMessage *message, Pro
                           struct vn_err *err)
 {
         const Vane__V1__PageRequest *request = (const Vane__V1__PageRequest *)message;
-        const struct vn_rounds *rounds = op->server->rounds;
+        const struct vn_lineage *lineage = vn_rounds_of(op->server, op->identity->tenant);
         struct vn_page page;
-        VN_TRY(vn_op_page(op, request->page_size, request->page_token, rounds->model_count, &page, err));
+        VN_TRY(vn_op_page(op, request->page_size, request->page_token, lineage->model_count, &page, err));
         Vane__V1__ListModelsResponse *m =
                 VN_NEW_MESSAGE(op->arena, Vane__V1__ListModelsResponse, vane__v1__list_models_response__init);
         if (m)
@@ -61,7 +61,7 @@ enum vn_rc op_list_models(struct vn_op *op, const ProtobufCMessage *message, Pro
         if (!m || !m->models)
                 return vn_op_no_memory(err);
         for (size_t i = 0; i < page.count; i++) {
-                const struct vn_model_entry *e = &rounds->models[rounds->model_count - 1 - page.from - i];
+                const struct vn_model_entry *e = &lineage->models[lineage->model_count - 1 - page.from - i];
                 Vane__V1__Model *one = VN_NEW_MESSAGE(op->arena, Vane__V1__Model, vane__v1__model__init);
                 char hex[65];
                 if (!one)
@@ -74,7 +74,7 @@ enum vn_rc op_list_models(struct vn_op *op, const ProtobufCMessage *message, Pro
                 one->eval_loss = e->eval_loss;
                 one->baseline_loss = e->baseline_loss;
                 one->time_us = e->time_us;
-                one->current = e->version == rounds->current->version;
+                one->current = e->version == lineage->current->version;
                 one->decision_id = vn_op_text(op, e->decision_id);
                 m->models[m->n_models++] = one;
         }
@@ -87,8 +87,9 @@ enum vn_rc op_start_round(struct vn_op *op, const ProtobufCMessage *message, Pro
                           struct vn_err *err)
 {
         (void)message;
-        VN_TRY(vn_rounds_begin(op->server, op->now_us, err));
-        Vane__V1__Round *m = round_message(op, vn_rounds_open(op->server->rounds));
+        struct vn_lineage *lineage = vn_rounds_of(op->server, op->identity->tenant);
+        VN_TRY(vn_rounds_begin(op->server, lineage, op->now_us, err));
+        Vane__V1__Round *m = round_message(op, vn_rounds_open(lineage));
         *ret_reply = m ? &m->base : NULL;
         return m ? VN_OK : vn_op_no_memory(err);
 }

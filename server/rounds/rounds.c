@@ -9,7 +9,6 @@
 #include "server/registry/hub.h"
 #include "server/registry/registry.h"
 #include "server/routing/routing.h"
-#include "server/state.h"
 #include "vane/v1/agent.pb-c.h"
 
 #define FIRST_MODEL_SEED 1
@@ -18,190 +17,65 @@
 #define LEARNING_RATE 0.003
 #define PROXIMAL 2.0 /* few rows an account: stay near what all have learnt */
 
-struct vn_round_entry *vn_rounds_open(struct vn_rounds *rounds)
+struct vn_round_entry *vn_rounds_open(struct vn_lineage *lineage)
 {
-        return rounds->open ? &rounds->rounds[rounds->round_count - 1] : NULL;
+        return lineage->open ? &lineage->rounds[lineage->round_count - 1] : NULL;
 }
 
-static void round_key(struct vn_key *key, uint64_t round)
+struct vn_lineage *vn_rounds_of(const struct vn_server *server, const char *tenant)
 {
-        vn_key_u64(vn_key_text(vn_key_init(key, VN_STR(VN_TENANT_DEFAULT)), VN_STR("duration")), round);
+        return server->rounds->of[vn_tenants_number(server, tenant)];
 }
 
-void vn_round_store(struct vn_batch *batch, const struct vn_round_entry *r)
+enum vn_rc vn_rounds_make_first(struct vn_server *server, struct vn_batch *batch, const char *tenant,
+                                const char *actor, struct vn_lineage **ret, struct vn_err *err)
 {
-        struct vn_round_entry copy = *r;
-        Vane__State__Round m = VANE__STATE__ROUND__INIT;
-        Vane__State__Update *updates = vn_alloc_array(r->update_count + 1, sizeof *updates);
-        Vane__State__Update **list = vn_alloc_array(r->update_count + 1, sizeof *list);
-        struct vn_key key = {.failed = !updates || !list}; /* without memory the batch fails as a whole */
-        m.round = r->round;
-        m.state = copy.state;
-        m.note = copy.note;
-        m.base_version = r->base_version;
-        m.new_version = r->new_version;
-        m.quorum = r->quorum;
-        m.refused = r->refused;
-        m.eval_loss_before = r->loss_before;
-        m.eval_loss_after = r->loss_after;
-        m.baseline_loss = r->baseline;
-        m.started_us = r->started_us;
-        m.ended_us = r->ended_us;
-        m.deadline_us = r->deadline_us;
-        for (size_t i = 0; !key.failed && i < r->update_count; i++) {
-                vane__state__update__init(&updates[i]);
-                updates[i].account_id = r->updates[i].account_id;
-                updates[i].weight = r->updates[i].weight;
-                updates[i].sha256 = (ProtobufCBinaryData){32, copy.updates[i].blob.b};
-                list[m.n_updates++] = &updates[i];
-        }
-        m.updates = list;
-        if (!key.failed)
-                round_key(&key, r->round);
-        vn_state_put(batch, VN_TABLE_rounds, &key, &m.base);
-        vn_free(updates);
-        vn_free(list);
-}
-
-static void model_store(struct vn_batch *batch, const struct vn_model_entry *e)
-{
-        struct vn_model_entry copy = *e;
-        Vane__State__Model m = VANE__STATE__MODEL__INIT;
-        struct vn_key key;
-        m.version = e->version;
-        m.sha256 = (ProtobufCBinaryData){32, copy.blob.b};
-        m.parameters = e->parameters;
-        m.round = e->round;
-        m.eval_loss = e->eval_loss;
-        m.baseline_loss = e->baseline_loss;
-        m.time_us = e->time_us;
-        m.decision_id = copy.decision_id;
-        round_key(&key, e->version);
-        vn_state_put(batch, VN_TABLE_models, &key, &m.base);
-}
-
-static struct vn_round_entry *append_round(struct vn_rounds *rounds)
-{
-        struct vn_round_entry *grown = vn_realloc(rounds->rounds, (rounds->round_count + 1) * sizeof *grown);
-        if (!grown)
-                return NULL;
-        rounds->rounds = grown;
-        memset(&grown[rounds->round_count], 0, sizeof *grown);
-        return &grown[rounds->round_count++];
-}
-
-static struct vn_model_entry *append_model(struct vn_rounds *rounds)
-{
-        struct vn_model_entry *grown = vn_realloc(rounds->models, (rounds->model_count + 1) * sizeof *grown);
-        if (!grown)
-                return NULL;
-        rounds->models = grown;
-        memset(&grown[rounds->model_count], 0, sizeof *grown);
-        return &grown[rounds->model_count++];
-}
-
-static enum vn_rc load_round(void *arg, struct vn_str key, ProtobufCMessage *message, struct vn_err *err)
-{
-        (void)key;
-        struct vn_rounds *rounds = arg;
-        Vane__State__Round *m = (Vane__State__Round *)message;
-        struct vn_round_entry *r = append_round(rounds);
-        bool good = r && m->n_updates <= VN_ROUND_MAX_UPDATES &&
-                    vn_str_copy(r->state, sizeof r->state, vn_str(m->state)) &&
-                    vn_str_copy(r->note, sizeof r->note, vn_str(m->note));
-        if (good)
-                r->updates = vn_alloc_array(VN_ROUND_MAX_UPDATES, sizeof *r->updates);
-        good = good && r->updates;
-        for (size_t i = 0; good && i < m->n_updates; i++) {
-                good = m->updates[i]->sha256.len == 32;
-                r->updates[i] = (struct vn_round_update){.account_id = m->updates[i]->account_id,
-                                                         .weight = m->updates[i]->weight};
-                if (good)
-                        memcpy(r->updates[i].blob.b, m->updates[i]->sha256.data, 32);
-                r->update_count++;
-        }
-        if (good) {
-                r->round = m->round;
-                r->base_version = m->base_version;
-                r->new_version = m->new_version;
-                r->quorum = m->quorum;
-                r->refused = m->refused;
-                r->loss_before = m->eval_loss_before;
-                r->loss_after = m->eval_loss_after;
-                r->baseline = m->baseline_loss;
-                r->started_us = m->started_us;
-                r->ended_us = m->ended_us;
-                r->deadline_us = m->deadline_us;
-                rounds->open = !strcmp(r->state, "collecting");
-                rounds->ended += !strcmp(r->state, "promoted") || !strcmp(r->state, "refused");
-        }
-        vane__state__round__free_unpacked(m, NULL);
-        return good ? VN_OK : vn_fail(err, VN_DATA_LOSS, "rounds: a stored round is not readable");
-}
-
-static enum vn_rc load_model_entry(void *arg, struct vn_str key, ProtobufCMessage *message, struct vn_err *err)
-{
-        (void)key;
-        struct vn_rounds *rounds = arg;
-        Vane__State__Model *m = (Vane__State__Model *)message;
-        struct vn_model_entry *e = m->sha256.len == 32 ? append_model(rounds) : NULL;
-        if (e) {
-                memcpy(e->blob.b, m->sha256.data, 32);
-                e->version = m->version;
-                e->round = m->round;
-                e->parameters = m->parameters;
-                e->eval_loss = m->eval_loss;
-                e->baseline_loss = m->baseline_loss;
-                e->time_us = m->time_us;
-                VN_IGNORE(vn_str_copy(e->decision_id, sizeof e->decision_id, vn_str(m->decision_id)));
-        }
-        vane__state__model__free_unpacked(m, NULL);
-        return e ? VN_OK : vn_fail(err, VN_DATA_LOSS, "models: a stored model is not readable");
-}
-
-enum vn_rc vn_rounds_load_model(struct vn_store *store, const struct vn_hash *blob, struct vn_model **ret,
-                                struct vn_err *err)
-{
-        VN_AUTO(vn_buf)
-        bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
-        VN_TRY(vn_store_blob_get(store, blob, &bytes, err));
-        return vn_model_decode(vn_buf_view(&bytes), ret, err);
-}
-
-/* Puts the model's bytes away and fills the entry that names them. */
-static enum vn_rc put_model(struct vn_server *server, struct vn_model *model, struct vn_model_entry *e,
-                            struct vn_err *err)
-{
-        VN_AUTO(vn_buf)
-        bytes = VN_BUF_INIT(VN_MODEL_MAX_BYTES);
-        VN_TRY(vn_model_encode(model, &bytes, err));
-        VN_TRY(vn_store_blob_put(server->store, vn_buf_view(&bytes), &e->blob, err));
-        e->version = model->version;
-        e->round = model->round;
-        e->parameters = model->parameter_count;
-        e->time_us = vn_now_us(server->clock);
-        return VN_OK;
-}
-
-static enum vn_rc first_model(struct vn_server *server, struct vn_err *err)
-{
-        struct vn_rounds *rounds = server->rounds;
-        VN_TRY(vn_model_new(&vn_model_shape_default, FIRST_MODEL_SEED, &rounds->first, err));
-        struct vn_model_entry *e = append_model(rounds);
-        VN_AUTO(vn_batch)
-        batch = vn_batch_new();
-        if (!e || !batch)
+        VN_AUTO(vn_lineage)
+        lineage = vn_lineage_new(server, tenant);
+        struct vn_model_entry *e = lineage ? vn_lineage_add_model(lineage) : NULL;
+        if (!e)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
-        VN_TRY(put_model(server, rounds->first, e, err));
+        VN_TRY(vn_model_new(&vn_model_shape_default, FIRST_MODEL_SEED, &lineage->first, err));
+        VN_TRY(vn_model_clone(lineage->first, &lineage->current, err));
+        VN_TRY(vn_model_put(server, lineage->first, e, err));
         struct vn_change change = {.kind = VN_RECORD_MODEL,
-                                   .tenant = VN_TENANT_DEFAULT,
-                                   .actor = "system:first-start",
+                                   .tenant = tenant,
+                                   .actor = actor,
                                    .subject = "duration",
                                    .choice = "version 1",
                                    .model_version = 1};
         VN_TRY(vn_record_change(server, batch, &change, e->decision_id, err));
-        model_store(batch, e);
-        return vn_store_commit(server->store, batch, err);
+        vn_model_store(batch, lineage, e);
+        *ret = vn_steal(&lineage);
+        return VN_OK;
+}
+
+void vn_rounds_adopt(struct vn_server *server, struct vn_lineage *lineage)
+{
+        struct vn_lineage **place = &server->rounds->of[vn_tenants_number(server, lineage->tenant)];
+        vn_lineage_free(*place);
+        *place = lineage;
+}
+
+/* The models that a stored lineage names; a tenant that has none gets its first. */
+static enum vn_rc take_up(struct vn_server *server, struct vn_lineage *lineage, struct vn_err *err)
+{
+        if (!lineage->model_count) {
+                struct vn_lineage *first;
+                VN_AUTO(vn_batch)
+                batch = vn_batch_new();
+                if (!batch)
+                        return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+                VN_TRY(vn_rounds_make_first(server, batch, lineage->tenant, "system:first-start", &first, err));
+                vn_rounds_adopt(server, first);
+                return vn_store_commit(server->store, batch, err);
+        }
+        const struct vn_model_entry *last = &lineage->models[lineage->model_count - 1];
+        VN_TRY(vn_rounds_load_model(server->store, &lineage->models[0].blob, &lineage->first, err));
+        VN_TRY(vn_rounds_load_model(server->store, &last->blob, &lineage->current, err));
+        lineage->loss_first = lineage->loss_last = last->eval_loss;
+        lineage->baseline = last->baseline_loss;
+        return VN_OK;
 }
 
 enum vn_rc vn_rounds_start(struct vn_server *server, struct vn_err *err)
@@ -210,19 +84,12 @@ enum vn_rc vn_rounds_start(struct vn_server *server, struct vn_err *err)
         if (!rounds)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         rounds->server = server;
-        VN_TRY(vn_state_load(server->store, VN_TABLE_models, &vane__state__model__descriptor, load_model_entry,
-                             rounds, err));
-        VN_TRY(vn_state_load(server->store, VN_TABLE_rounds, &vane__state__round__descriptor, load_round, rounds,
-                             err));
-        if (!rounds->model_count)
-                VN_TRY(first_model(server, err));
-        else
-                VN_TRY(vn_rounds_load_model(server->store, &rounds->models[0].blob, &rounds->first, err));
-        const struct vn_model_entry *last = &rounds->models[rounds->model_count - 1];
-        VN_TRY(vn_rounds_load_model(server->store, &last->blob, &rounds->current, err));
-        rounds->loss_first = rounds->loss_last = last->eval_loss;
-        rounds->baseline = last->baseline_loss;
-        rounds->next_us = server->started_us + server->config.round_interval_s * VN_US_PER_S;
+        for (size_t i = 0; i < vn_tenants_count(server); i++)
+                if (!(rounds->of[i] = vn_lineage_new(server, vn_tenants_at(server, i)->name)))
+                        return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
+        VN_TRY(vn_lineages_load(rounds, err));
+        for (size_t i = 0; i < vn_tenants_count(server); i++)
+                VN_TRY(take_up(server, rounds->of[i], err));
         VN_TRY(vn_loop_new("compute", &rounds->compute, err));
         return vn_loop_start(rounds->compute, err);
 }
@@ -237,116 +104,119 @@ void vn_rounds_stop(struct vn_server *server)
                 vn_loop_join(rounds->compute);
                 vn_loop_free(rounds->compute);
         }
-        for (size_t i = 0; i < rounds->round_count; i++)
-                vn_free(rounds->rounds[i].updates);
-        vn_free(rounds->rounds);
-        vn_free(rounds->models);
-        vn_model_free(rounds->current);
-        vn_model_free(rounds->first);
+        for (size_t i = 0; i < VN_MAX_TENANTS; i++)
+                vn_lineage_free(rounds->of[i]);
         vn_free(rounds);
         server->rounds = NULL;
 }
 
-static void send_offer(struct vn_server *server, uint64_t account_id)
+static void offer_event(const struct vn_lineage *lineage, const struct vn_round_entry *r, Vane__V1__RoundOffer *ret,
+                        Vane__V1__AgentEvent *ret_event)
 {
-        struct vn_rounds *rounds = server->rounds;
-        const struct vn_round_entry *r = vn_rounds_open(rounds);
-        if (!r || rounds->computing)
-                return;
-        Vane__V1__AgentEvent event = VANE__V1__AGENT_EVENT__INIT;
-        Vane__V1__RoundOffer offer = VANE__V1__ROUND_OFFER__INIT;
-        offer.round = r->round;
-        offer.base_version = r->base_version;
-        offer.deadline_us = r->deadline_us;
-        offer.epochs = EPOCHS;
-        offer.batch = BATCH;
-        offer.learning_rate = LEARNING_RATE;
-        offer.proximal = PROXIMAL;
-        offer.seed = r->round;
-        offer.parameter_count = rounds->current->parameter_count;
-        event.event_case = VANE__V1__AGENT_EVENT__EVENT_ROUND;
-        event.round = &offer;
-        vn_hub_send_agent(server, account_id, &event.base);
+        vane__v1__agent_event__init(ret_event);
+        vane__v1__round_offer__init(ret);
+        ret->round = r->round;
+        ret->base_version = r->base_version;
+        ret->deadline_us = r->deadline_us;
+        ret->epochs = EPOCHS;
+        ret->batch = BATCH;
+        ret->learning_rate = LEARNING_RATE;
+        ret->proximal = PROXIMAL;
+        ret->seed = r->round;
+        ret->parameter_count = lineage->current->parameter_count;
+        ret_event->event_case = VANE__V1__AGENT_EVENT__EVENT_ROUND;
+        ret_event->round = ret;
 }
 
-static void send_model(struct vn_server *server, uint64_t account_id)
+static void model_event(const struct vn_lineage *lineage, Vane__V1__ModelNotice *ret, Vane__V1__AgentEvent *ret_event)
 {
-        struct vn_rounds *rounds = server->rounds;
-        Vane__V1__AgentEvent event = VANE__V1__AGENT_EVENT__INIT;
-        Vane__V1__ModelNotice notice = VANE__V1__MODEL_NOTICE__INIT;
-        notice.version = rounds->current->version;
-        notice.sha256 = (ProtobufCBinaryData){32, rounds->current->hash};
-        event.event_case = VANE__V1__AGENT_EVENT__EVENT_MODEL;
-        event.model = &notice;
-        vn_hub_send_agent(server, account_id, &event.base);
+        vane__v1__agent_event__init(ret_event);
+        vane__v1__model_notice__init(ret);
+        ret->version = lineage->current->version;
+        ret->sha256 = (ProtobufCBinaryData){32, lineage->current->hash};
+        ret_event->event_case = VANE__V1__AGENT_EVENT__EVENT_MODEL;
+        ret_event->model = ret;
 }
 
 void vn_rounds_hello(struct vn_server *server, uint64_t account_id)
 {
-        send_model(server, account_id);
-        send_offer(server, account_id);
+        const struct vn_account_entry *account = vn_registry_by_id(server->registry, account_id);
+        Vane__V1__AgentEvent event;
+        Vane__V1__ModelNotice notice;
+        Vane__V1__RoundOffer offer;
+        if (!account)
+                return;
+        struct vn_lineage *lineage = vn_rounds_of(server, account->tenant);
+        const struct vn_round_entry *r = vn_rounds_open(lineage);
+        model_event(lineage, &notice, &event);
+        vn_hub_send_agent(server, account_id, &event.base);
+        if (r && !lineage->computing) {
+                offer_event(lineage, r, &offer, &event);
+                vn_hub_send_agent(server, account_id, &event.base);
+        }
 }
 
-static size_t online_accounts(struct vn_server *server)
+static size_t online_accounts(struct vn_server *server, const char *tenant)
 {
         size_t n = 0;
         for (size_t i = 0; i < vn_registry_count(server->registry); i++) {
                 const struct vn_account_entry *a = vn_registry_at(server->registry, i);
-                n += vn_registry_online(server, a) && !strcmp(a->tenant, VN_TENANT_DEFAULT);
+                n += vn_registry_online(server, a) && !strcmp(a->tenant, tenant);
         }
         return n;
 }
 
-enum vn_rc vn_rounds_begin(struct vn_server *server, int64_t now_us, struct vn_err *err)
+enum vn_rc vn_rounds_begin(struct vn_server *server, struct vn_lineage *lineage, int64_t now_us, struct vn_err *err)
 {
-        struct vn_rounds *rounds = server->rounds;
-        if (rounds->open)
+        if (lineage->open)
                 return vn_fail(err, VN_FAILED_PRECONDITION, "round %llu is open",
-                               (unsigned long long)vn_rounds_open(rounds)->round);
-        uint64_t number = rounds->round_count ? rounds->rounds[rounds->round_count - 1].round + 1 : 1;
-        struct vn_round_entry *r = append_round(rounds);
+                               (unsigned long long)vn_rounds_open(lineage)->round);
+        uint64_t number = lineage->round_count ? lineage->rounds[lineage->round_count - 1].round + 1 : 1;
+        struct vn_round_entry *r = vn_lineage_add_round(lineage);
         VN_AUTO(vn_batch)
         batch = vn_batch_new();
         if (r)
                 r->updates = vn_alloc_array(VN_ROUND_MAX_UPDATES, sizeof *r->updates);
         if (!r || !r->updates || !batch) {
                 if (r)
-                        rounds->round_count--;
+                        lineage->round_count--;
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         }
         r->round = number;
-        r->base_version = rounds->current->version;
+        r->base_version = lineage->current->version;
         r->quorum = server->config.round_quorum;
         r->started_us = now_us;
         r->deadline_us = now_us + server->config.round_deadline_s * VN_US_PER_S;
         VN_ASSERT(vn_str_copy(r->state, sizeof r->state, VN_STR("collecting")));
-        vn_round_store(batch, r);
+        vn_round_store(batch, lineage, r);
         enum vn_rc rc = vn_store_commit(server->store, batch, err);
         if (rc != VN_OK) {
                 vn_free(r->updates);
-                rounds->round_count--;
+                lineage->round_count--;
                 return rc;
         }
-        rounds->open = true;
-        send_offer(server, 0);
+        lineage->open = true;
+        Vane__V1__AgentEvent event;
+        Vane__V1__RoundOffer offer;
+        offer_event(lineage, r, &offer, &event);
+        vn_hub_send_agents(server, lineage->tenant, &event.base);
         return VN_OK;
 }
 
-static enum vn_refusal gate(struct vn_server *server, const struct vn_submission *s, uint64_t *ret_weight)
+static enum vn_refusal gate(struct vn_server *server, struct vn_lineage *lineage, const struct vn_submission *s,
+                            uint64_t *ret_weight)
 {
-        struct vn_rounds *rounds = server->rounds;
-        const struct vn_round_entry *r = vn_rounds_open(rounds);
+        const struct vn_round_entry *r = vn_rounds_open(lineage);
         const struct vn_account_entry *account = vn_registry_by_id(server->registry, s->account_id);
         if (!r)
                 return VN_REFUSED_NO_ROUND;
-        if (!account || account->revoked || strcmp(account->tenant, VN_TENANT_DEFAULT) ||
-            r->update_count == VN_ROUND_MAX_UPDATES)
+        if (account->revoked || r->update_count == VN_ROUND_MAX_UPDATES)
                 return VN_REFUSED_IDENTITY;
-        if (s->round == r->round && (rounds->computing || vn_now_us(server->clock) > r->deadline_us))
+        if (s->round == r->round && (lineage->computing || vn_now_us(server->clock) > r->deadline_us))
                 return VN_REFUSED_LATE;
         struct vn_gate_rules rules = {.round = r->round,
                                       .base_version = r->base_version,
-                                      .parameters = rounds->current->parameter_count,
+                                      .parameters = lineage->current->parameter_count,
                                       .max_norm = VN_UPDATE_MAX_NORM,
                                       .max_weight = VN_UPDATE_MAX_WEIGHT};
         struct vn_gate_header header = {s->round, s->base_version, s->samples, s->total_bytes};
@@ -367,9 +237,13 @@ static enum vn_refusal gate(struct vn_server *server, const struct vn_submission
 
 enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *s, struct vn_err *err)
 {
-        struct vn_rounds *rounds = server->rounds;
-        struct vn_round_entry *r = vn_rounds_open(rounds);
-        s->refusal = gate(server, s, &s->weight);
+        const struct vn_account_entry *account = vn_registry_by_id(server->registry, s->account_id);
+        if (!account)
+                return vn_fail(err, VN_UNAUTHENTICATED, "this account is revoked or gone");
+        /* The tenant of the account that the certificate names: an update has no way into another's round. */
+        struct vn_lineage *lineage = vn_rounds_of(server, account->tenant);
+        struct vn_round_entry *r = vn_rounds_open(lineage);
+        s->refusal = gate(server, lineage, s, &s->weight);
         struct vn_hash hash;
         memcpy(hash.b, s->sha256, 32);
         for (size_t i = 0; s->refusal == VN_ACCEPTED && i < r->update_count; i++)
@@ -379,7 +253,7 @@ enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *s, s
                         s->refusal = VN_REFUSED_DUPLICATE;
                 }
         if (s->refusal != VN_ACCEPTED) {
-                vn_gate_count(&rounds->gate, s->refusal);
+                vn_gate_count(&lineage->gate, s->refusal);
                 VN_METRIC_ADD_FOR(UPDATES, vn_refusal_name(s->refusal), 1);
                 if (r)
                         r->refused++;
@@ -392,22 +266,21 @@ enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *s, s
         /* The blob first: the round never names bytes that are not there. */
         VN_TRY(vn_store_blob_put(server->store, vn_buf_view(&s->bytes), &hash, err));
         r->updates[r->update_count++] = (struct vn_round_update){s->account_id, s->weight, hash};
-        vn_round_store(batch, r);
+        vn_round_store(batch, lineage, r);
         enum vn_rc rc = vn_store_commit(server->store, batch, err);
         if (rc != VN_OK) {
                 r->update_count--;
                 return rc;
         }
-        vn_gate_count(&rounds->gate, VN_ACCEPTED);
+        vn_gate_count(&lineage->gate, VN_ACCEPTED);
         VN_METRIC_ADD_FOR(UPDATES, vn_refusal_name(VN_ACCEPTED), 1);
         return VN_OK;
 }
 
 /* Ends the open round; the change, if any, is recorded in the same commit. */
-static enum vn_rc close_round(struct vn_server *server, struct vn_round_entry *r, const char *state, const char *note,
-                              struct vn_model *promoted, struct vn_err *err)
+static enum vn_rc close_round(struct vn_server *server, struct vn_lineage *lineage, struct vn_round_entry *r,
+                              const char *state, const char *note, struct vn_model *promoted, struct vn_err *err)
 {
-        struct vn_rounds *rounds = server->rounds;
         VN_AUTO(vn_batch)
         batch = vn_batch_new();
         struct vn_model_entry entry = {.eval_loss = r->loss_after, .baseline_loss = r->baseline};
@@ -418,10 +291,10 @@ static enum vn_rc close_round(struct vn_server *server, struct vn_round_entry *r
         snprintf(r->note, sizeof r->note, "%s", note);
         r->ended_us = vn_now_us(server->clock);
         if (promoted) {
-                VN_TRY(put_model(server, promoted, &entry, err));
+                VN_TRY(vn_model_put(server, promoted, &entry, err));
                 r->new_version = promoted->version;
         }
-        vn_round_store(batch, r);
+        vn_round_store(batch, lineage, r);
         if (strcmp(state, "failed")) {
                 snprintf(before, sizeof before, "version %llu", (unsigned long long)r->base_version);
                 snprintf(choice, sizeof choice, promoted ? "version %llu" : "version %llu kept",
@@ -431,7 +304,7 @@ static enum vn_rc close_round(struct vn_server *server, struct vn_round_entry *r
                          (unsigned long long)r->round, r->update_count, r->loss_after, r->loss_before, r->baseline,
                          promoted ? "promoted" : "refused");
                 struct vn_change change = {.kind = VN_RECORD_MODEL,
-                                           .tenant = VN_TENANT_DEFAULT,
+                                           .tenant = lineage->tenant,
                                            .actor = "system:rounds",
                                            .subject = "duration",
                                            .before = before,
@@ -442,24 +315,24 @@ static enum vn_rc close_round(struct vn_server *server, struct vn_round_entry *r
                 VN_TRY(vn_record_change(server, batch, &change, entry.decision_id, err));
         }
         if (promoted)
-                model_store(batch, &entry);
+                vn_model_store(batch, lineage, &entry);
         VN_TRY(vn_store_commit(server->store, batch, err));
-        struct vn_model_entry *kept = promoted ? append_model(rounds) : NULL;
+        struct vn_model_entry *kept = promoted ? vn_lineage_add_model(lineage) : NULL;
         if (kept)
                 *kept = entry;
-        rounds->open = rounds->computing = false;
-        rounds->ended += strcmp(state, "failed") != 0;
-        rounds->next_us = r->started_us + server->config.round_interval_s * VN_US_PER_S;
+        lineage->open = lineage->computing = false;
+        lineage->ended += strcmp(state, "failed") != 0;
+        lineage->next_us = r->started_us + server->config.round_interval_s * VN_US_PER_S;
         return VN_OK;
 }
 
-void vn_rounds_computed(struct vn_server *server, uint64_t number, struct vn_model *candidate, bool better,
-                        const double losses[3], double baseline, const char *note)
+void vn_rounds_computed(struct vn_server *server, struct vn_lineage *lineage, uint64_t number,
+                        struct vn_model *candidate, bool better, const double losses[3], double baseline,
+                        const char *note)
 {
-        struct vn_rounds *rounds = server->rounds;
-        struct vn_round_entry *r = vn_rounds_open(rounds);
+        struct vn_round_entry *r = vn_rounds_open(lineage);
         struct vn_err err;
-        rounds->computing = false;
+        lineage->computing = false;
         if (!r || r->round != number) {
                 vn_model_free(candidate);
                 return;
@@ -467,72 +340,83 @@ void vn_rounds_computed(struct vn_server *server, uint64_t number, struct vn_mod
         r->loss_before = losses[1];
         r->loss_after = losses[2];
         r->baseline = baseline;
-        enum vn_rc rc = close_round(server, r,
+        enum vn_rc rc = close_round(server, lineage, r,
                                     better      ? "promoted"
                                     : candidate ? "refused"
                                                 : "failed",
                                     note, better ? candidate : NULL, &err);
         if (rc != VN_OK) {
-                VN_LOG(ROUND_KEPT, "round=%llu stays open: %s", (unsigned long long)number, err.msg);
+                VN_LOG(ROUND_KEPT, "tenant=%s round=%llu stays open: %s", lineage->tenant, (unsigned long long)number,
+                       err.msg);
                 vn_model_free(candidate);
                 return;
         }
         if (candidate) {
-                rounds->loss_first = losses[0];
-                rounds->loss_last = better ? losses[2] : losses[1];
-                rounds->baseline = baseline;
+                lineage->loss_first = losses[0];
+                lineage->loss_last = better ? losses[2] : losses[1];
+                lineage->baseline = baseline;
         }
         if (!better) {
                 vn_model_free(candidate);
                 return;
         }
-        vn_model_free(rounds->current);
-        rounds->current = candidate;
-        send_model(server, 0);
+        vn_model_free(lineage->current);
+        lineage->current = candidate;
+        Vane__V1__AgentEvent event;
+        Vane__V1__ModelNotice notice;
+        model_event(lineage, &notice, &event);
+        vn_hub_send_agents(server, lineage->tenant, &event.base);
         vn_routing_dirty(server);
+}
+
+static void tick_one(struct vn_server *server, struct vn_lineage *lineage, int64_t now_us)
+{
+        struct vn_round_entry *r = vn_rounds_open(lineage);
+        struct vn_err err;
+        if (lineage->computing)
+                return;
+        if (!r) {
+                if (now_us >= lineage->next_us &&
+                    online_accounts(server, lineage->tenant) >= server->config.round_quorum &&
+                    vn_rounds_begin(server, lineage, now_us, &err) != VN_OK)
+                        VN_LOG(ROUND_KEPT, "tenant=%s no round begins: %s", lineage->tenant, err.msg);
+                return;
+        }
+        bool all = r->update_count >= r->quorum && r->update_count >= online_accounts(server, lineage->tenant);
+        if (!all && now_us < r->deadline_us)
+                return;
+        if (r->update_count < r->quorum) {
+                if (close_round(server, lineage, r, "failed", "too few updates at the deadline", NULL, &err) != VN_OK)
+                        VN_LOG(ROUND_KEPT, "tenant=%s a round does not end: %s", lineage->tenant, err.msg);
+                return;
+        }
+        lineage->computing = true;
+        vn_rounds_compute(server, lineage, r);
 }
 
 void vn_rounds_tick(struct vn_server *server, int64_t now_us)
 {
-        struct vn_rounds *rounds = server->rounds;
-        struct vn_round_entry *r = vn_rounds_open(rounds);
-        struct vn_err err;
-        if (rounds->computing)
-                return;
-        if (!r) {
-                if (now_us >= rounds->next_us && online_accounts(server) >= server->config.round_quorum &&
-                    vn_rounds_begin(server, now_us, &err) != VN_OK)
-                        VN_LOG(ROUND_KEPT, "no round begins: %s", err.msg);
-                return;
-        }
-        bool all = r->update_count >= r->quorum && r->update_count >= online_accounts(server);
-        if (!all && now_us < r->deadline_us)
-                return;
-        if (r->update_count < r->quorum) {
-                if (close_round(server, r, "failed", "too few updates at the deadline", NULL, &err) != VN_OK)
-                        VN_LOG(ROUND_KEPT, "a round does not end: %s", err.msg);
-                return;
-        }
-        rounds->computing = true;
-        vn_rounds_compute(server, r);
+        for (size_t i = 0; i < vn_tenants_count(server); i++)
+                tick_one(server, server->rounds->of[i], now_us);
 }
 
-const struct vn_model *vn_rounds_model(const struct vn_server *server)
+const struct vn_model *vn_rounds_model(const struct vn_server *server, const char *tenant)
 {
-        return server->rounds->current;
+        return vn_rounds_of(server, tenant)->current;
 }
 
-double vn_rounds_model_error(const struct vn_server *server)
+double vn_rounds_model_error(const struct vn_server *server, const char *tenant)
 {
-        return server->rounds->loss_last > 0 ? server->rounds->loss_last : 0.5;
+        const struct vn_lineage *lineage = vn_rounds_of(server, tenant);
+        return lineage->loss_last > 0 ? lineage->loss_last : 0.5;
 }
 
-void vn_rounds_figures(const struct vn_server *server, struct vn_rounds_figures *ret)
+void vn_rounds_figures(const struct vn_server *server, const char *tenant, struct vn_rounds_figures *ret)
 {
-        const struct vn_rounds *rounds = server->rounds;
-        *ret = (struct vn_rounds_figures){.rounds = rounds->ended,
-                                          .model_version = rounds->current->version,
-                                          .eval_loss_first = rounds->loss_first,
-                                          .eval_loss_last = rounds->loss_last,
-                                          .eval_loss_baseline = rounds->baseline};
+        const struct vn_lineage *lineage = vn_rounds_of(server, tenant);
+        *ret = (struct vn_rounds_figures){.rounds = lineage->ended,
+                                          .model_version = lineage->current->version,
+                                          .eval_loss_first = lineage->loss_first,
+                                          .eval_loss_last = lineage->loss_last,
+                                          .eval_loss_baseline = lineage->baseline};
 }

@@ -23,7 +23,25 @@ struct house {
         struct vn_clock_fake clock;
 };
 
-static void house_open(struct house *house)
+static struct vn_lineage *lineage_of(struct vn_server *server)
+{
+        return vn_rounds_of(server, VN_TENANT_DEFAULT);
+}
+
+/* A tenant beside "default", as CreateTenant stores it; its account is number ACCOUNTS + 1. */
+static void store_other_tenant(struct vn_server *server)
+{
+        Vane__State__Tenant tenant = VANE__STATE__TENANT__INIT;
+        struct vn_key key;
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
+        tenant.name = vn_state_text("other");
+        vn_key_text(vn_key_init(&key, VN_STR(VN_TENANT_SYSTEM)), VN_STR("other"));
+        vn_state_put(batch, VN_TABLE_tenants, &key, &tenant.base);
+        CHECK_OK(vn_store_commit(server->store, batch, NULL));
+}
+
+static void house_open_for(struct house *house, bool two_tenants)
 {
         struct vn_server *s = &house->server;
         struct vn_err err = {0};
@@ -39,6 +57,10 @@ static void house_open(struct house *house)
                 rc = vn_edge_new(NULL, 1, &s->edge, &err);
         if (rc == VN_OK)
                 rc = vn_record_start(s, &err);
+        if (rc == VN_OK && two_tenants)
+                store_other_tenant(s);
+        if (rc == VN_OK)
+                rc = vn_tenants_start(s, &err);
         if (rc == VN_OK)
                 rc = vn_registry_start(s, &err);
         if (rc == VN_OK)
@@ -52,9 +74,18 @@ static void house_open(struct house *house)
                 struct vn_account_entry *account = vn_registry_append(s->registry);
                 CHECK(account && vn_str_copy(account->tenant, sizeof account->tenant, VN_STR(VN_TENANT_DEFAULT)));
         }
-        for (size_t i = 0; i < ACCOUNTS; i++)
+        if (two_tenants) {
+                struct vn_account_entry *account = vn_registry_append(s->registry);
+                CHECK(account && vn_str_copy(account->tenant, sizeof account->tenant, VN_STR("other")));
+        }
+        for (size_t i = 0; i < vn_registry_count(s->registry); i++)
                 vn_registry_heard(s, vn_registry_at(s->registry, i));
         CHECK_OK(vn_rounds_start(s, NULL));
+}
+
+static void house_open(struct house *house)
+{
+        house_open_for(house, false);
 }
 
 static void house_close(struct house *house)
@@ -65,6 +96,7 @@ static void house_close(struct house *house)
         vn_hub_stop(s);
         s->edge = vn_edge_free(s->edge);
         vn_registry_stop(s);
+        vn_tenants_stop(s);
         vn_record_stop(s);
         s->control = vn_loop_free(s->control);
 }
@@ -113,10 +145,10 @@ static void store_windows(struct vn_server *server)
         CHECK_OK(vn_store_commit(server->store, batch, NULL));
 }
 
-/* What an agent would send; sign -1 makes it harmful. */
-static void submit(struct vn_server *server, uint64_t account, double sign)
+/* What an agent would send for round 1; sign -1 makes it harmful. */
+static enum vn_refusal send_update(struct vn_server *server, uint64_t account, double sign)
 {
-        const struct vn_model *model = vn_rounds_model(server);
+        const struct vn_model *model = vn_rounds_model(server, VN_TENANT_DEFAULT);
         struct vn_fn_history history;
         struct vn_rows rows;
         struct vn_train_config config = {.seed = account, .epochs = 10, .batch = 16, .learning_rate = 0.01};
@@ -132,9 +164,8 @@ static void submit(struct vn_server *server, uint64_t account, double sign)
         CHECK_OK(vn_train_local(model, &rows, &config, delta, &result, NULL));
         for (size_t i = 0; i < model->parameter_count; i++)
                 delta[i] *= (float)sign;
-        const struct vn_round_entry *round = vn_rounds_open(server->rounds);
         struct vn_submission update = {.account_id = account,
-                                       .round = round->round,
+                                       .round = 1,
                                        .base_version = model->version,
                                        .samples = result.samples,
                                        .total_bytes = model->parameter_count * sizeof(float),
@@ -142,10 +173,15 @@ static void submit(struct vn_server *server, uint64_t account, double sign)
         vn_buf_add(&update.bytes, delta, update.total_bytes);
         vn_sha256(delta, update.total_bytes, update.sha256);
         CHECK_OK(vn_rounds_accept(server, &update, NULL));
-        CHECK_INT(VN_ACCEPTED, update.refusal);
         vn_buf_done(&update.bytes);
         vn_rows_done(&rows);
         vn_free(delta);
+        return update.refusal;
+}
+
+static void submit(struct vn_server *server, uint64_t account, double sign)
+{
+        CHECK_INT(VN_ACCEPTED, send_update(server, account, sign));
 }
 
 /* --- the control loop by hand: ticks until no job runs and no round is open --- */
@@ -159,15 +195,16 @@ static void tick_once(struct house *house)
 
 static void settle(struct house *house)
 {
-        for (int i = 0; i < 5000 && (house->server.rounds->computing || house->server.rounds->open); i++)
+        for (int i = 0; i < 5000 && (lineage_of(&house->server)->computing || lineage_of(&house->server)->open); i++)
                 tick_once(house);
-        CHECK(!house->server.rounds->computing && !house->server.rounds->open);
+        CHECK(!lineage_of(&house->server)->computing && !lineage_of(&house->server)->open);
 }
 
 static void begin(struct house *house)
 {
-        CHECK_OK(vn_rounds_begin(&house->server, house->clock.time_us, NULL));
-        CHECK_RC(VN_FAILED_PRECONDITION, vn_rounds_begin(&house->server, house->clock.time_us, NULL));
+        CHECK_OK(vn_rounds_begin(&house->server, lineage_of(&house->server), house->clock.time_us, NULL));
+        CHECK_RC(VN_FAILED_PRECONDITION,
+                 vn_rounds_begin(&house->server, lineage_of(&house->server), house->clock.time_us, NULL));
 }
 
 TEST(round_with_good_updates_is_promoted_and_stays)
@@ -182,20 +219,20 @@ TEST(round_with_good_updates_is_promoted_and_stays)
         submit(s, 2, 1);
         settle(&house);
         struct vn_rounds_figures figures;
-        vn_rounds_figures(s, &figures);
+        vn_rounds_figures(s, VN_TENANT_DEFAULT, &figures);
         CHECK_INT(2, figures.model_version);
         CHECK_INT(1, figures.rounds);
         CHECK(figures.eval_loss_last < figures.eval_loss_first &&
               figures.eval_loss_last < figures.eval_loss_baseline);
-        CHECK(!memcmp(vn_rounds_model(s)->parent, s->rounds->first->hash, 32));
-        CHECK(s->rounds->models[1].decision_id[0]); /* a recorded decision */
-        CHECK_TEXT("promoted", s->rounds->rounds[0].state);
-        memcpy(hash, vn_rounds_model(s)->hash, 32);
+        CHECK(!memcmp(vn_rounds_model(s, VN_TENANT_DEFAULT)->parent, lineage_of(s)->first->hash, 32));
+        CHECK(lineage_of(s)->models[1].decision_id[0]); /* a recorded decision */
+        CHECK_TEXT("promoted", lineage_of(s)->rounds[0].state);
+        memcpy(hash, vn_rounds_model(s, VN_TENANT_DEFAULT)->hash, 32);
         house_close(&house);
 
         house_open(&house);
-        CHECK(!memcmp(hash, vn_rounds_model(&house.server)->hash, 32));
-        vn_rounds_figures(&house.server, &figures);
+        CHECK(!memcmp(hash, vn_rounds_model(&house.server, VN_TENANT_DEFAULT)->hash, 32));
+        vn_rounds_figures(&house.server, VN_TENANT_DEFAULT, &figures);
         CHECK_INT(1, figures.rounds);
         house_close(&house);
 }
@@ -209,9 +246,9 @@ TEST(round_that_makes_it_worse_is_refused)
         submit(&house.server, 1, -1);
         submit(&house.server, 2, -1);
         settle(&house);
-        CHECK_INT(1, vn_rounds_model(&house.server)->version);
-        CHECK_TEXT("refused", house.server.rounds->rounds[0].state);
-        CHECK(house.server.rounds->rounds[0].loss_after > house.server.rounds->rounds[0].loss_before);
+        CHECK_INT(1, vn_rounds_model(&house.server, VN_TENANT_DEFAULT)->version);
+        CHECK_TEXT("refused", lineage_of(&house.server)->rounds[0].state);
+        CHECK(lineage_of(&house.server)->rounds[0].loss_after > lineage_of(&house.server)->rounds[0].loss_before);
         house_close(&house);
 }
 
@@ -224,13 +261,44 @@ TEST(round_without_quorum_fails_at_its_deadline)
         submit(&house.server, 1, 1);
         for (int i = 0; i < 3; i++)
                 tick_once(&house);
-        CHECK(house.server.rounds->open);
+        CHECK(lineage_of(&house.server)->open);
         house.clock.time_us += 31 * VN_US_PER_S;
         for (size_t i = 0; i < ACCOUNTS; i++)
                 vn_registry_heard(&house.server, vn_registry_at(house.server.registry, i));
         settle(&house);
-        CHECK_TEXT("failed", house.server.rounds->rounds[0].state);
-        CHECK_INT(1, vn_rounds_model(&house.server)->version);
+        CHECK_TEXT("failed", lineage_of(&house.server)->rounds[0].state);
+        CHECK_INT(1, vn_rounds_model(&house.server, VN_TENANT_DEFAULT)->version);
+        house_close(&house);
+}
+
+TEST(round_takes_nothing_of_another_tenant)
+{
+        static struct house house;
+        struct vn_server *s = &house.server;
+        const uint64_t stranger = ACCOUNTS + 1;
+        house_open_for(&house, true);
+        struct vn_lineage *own = lineage_of(s), *other = vn_rounds_of(s, "other");
+        store_windows(s);
+        begin(&house);
+        CHECK_INT(VN_REFUSED_NO_ROUND, send_update(s, stranger, -1));
+        CHECK_OK(vn_rounds_begin(s, other, house.clock.time_us, NULL));
+        CHECK_INT(VN_ACCEPTED, send_update(s, stranger, -1));
+        CHECK_INT(0, vn_rounds_open(own)->update_count);
+        CHECK_INT(1, vn_rounds_open(other)->update_count);
+        submit(s, 1, 1);
+        CHECK(!own->computing); /* the stranger makes no quorum here */
+        submit(s, 2, 1);
+        settle(&house);
+        CHECK_INT(2, vn_rounds_model(s, VN_TENANT_DEFAULT)->version);
+        CHECK_INT(1, vn_rounds_model(s, "other")->version);
+        CHECK(other->open && !other->computing);
+        house_close(&house);
+
+        house_open_for(&house, true); /* and the same from the store */
+        CHECK_INT(2, vn_rounds_model(s, VN_TENANT_DEFAULT)->version);
+        CHECK_INT(1, vn_rounds_model(s, "other")->version);
+        CHECK_INT(1, vn_rounds_open(vn_rounds_of(s, "other"))->update_count);
+        CHECK(!lineage_of(s)->open);
         house_close(&house);
 }
 
@@ -243,11 +311,11 @@ TEST(round_outlives_a_stop_while_it_is_judged)
         submit(&house.server, 1, 1);
         submit(&house.server, 2, 1);
         vn_rounds_tick(&house.server, house.clock.time_us);
-        CHECK(house.server.rounds->computing);
+        CHECK(lineage_of(&house.server)->computing);
         house_close(&house); /* the job's answer comes after its module has gone */
         house_open(&house);
         settle(&house);
-        CHECK_INT(2, vn_rounds_model(&house.server)->version);
+        CHECK_INT(2, vn_rounds_model(&house.server, VN_TENANT_DEFAULT)->version);
         house_close(&house);
 }
 
@@ -279,7 +347,7 @@ static void reference(uint8_t ret_hash[32])
         submit(&house.server, 2, 1); /* another order, too */
         submit(&house.server, 1, 1);
         settle(&house);
-        memcpy(ret_hash, vn_rounds_model(&house.server)->hash, 32);
+        memcpy(ret_hash, vn_rounds_model(&house.server, VN_TENANT_DEFAULT)->hash, 32);
         house_close(&house);
 }
 
@@ -298,15 +366,15 @@ static void check_killed_at(int step)
         CHECK(waitpid(child, &status, 0) == child);
         CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         house_open(&house);
-        struct vn_rounds *rounds = house.server.rounds;
+        struct vn_lineage *rounds = lineage_of(&house.server);
         CHECK(rounds->open);
         CHECK_INT(1, vn_rounds_open(rounds)->round);
         CHECK_INT(step < 2 ? step : 2, vn_rounds_open(rounds)->update_count);
         for (uint64_t account = vn_rounds_open(rounds)->update_count + 1; account <= ACCOUNTS; account++)
                 submit(&house.server, account, 1);
         settle(&house);
-        CHECK_INT(2, vn_rounds_model(&house.server)->version);
-        memcpy(hash, vn_rounds_model(&house.server)->hash, 32);
+        CHECK_INT(2, vn_rounds_model(&house.server, VN_TENANT_DEFAULT)->version);
+        memcpy(hash, vn_rounds_model(&house.server, VN_TENANT_DEFAULT)->hash, 32);
         house_close(&house);
         char store[600], aside[600];
         snprintf(store, sizeof store, "%s/store", test_dir());

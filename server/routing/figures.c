@@ -1,37 +1,55 @@
 /* figures.c - what routing can say of itself, for the status page and others. */
 #include "server/routing/internal.h"
+#include "server/tenants.h"
 
-void vn_routing_figures(const struct vn_server *server, struct vn_routing_figures *ret)
+static void add_counts(const struct vn_tenant_counts *counts, struct vn_routing_figures *ret)
 {
-        const struct vn_routing *routing = server->routing;
-        /* The upper half of an epoch is the number of the run. */
-        *ret = (struct vn_routing_figures){.epoch = (uint32_t)atomic_load(&routing->epoch)};
-        for (uint32_t i = 0; i < routing->loop_count; i++) {
-                const struct vn_route_loop *loop = &routing->loops[i];
-                ret->routed += atomic_load(&loop->routed);
-                ret->split += atomic_load(&loop->split);
-                ret->refused += atomic_load(&loop->refused);
-                ret->unrecorded += atomic_load(&loop->unrecorded);
-                ret->outcomes += atomic_load(&loop->outcomes);
-                ret->outcomes_refused += atomic_load(&loop->outcomes_refused);
-                ret->failed += atomic_load(&loop->failed);
-                for (unsigned c = 0; c < 3; c++)
-                        ret->per_cloud[c] += atomic_load(&loop->per_cloud[c]);
-        }
-        for (size_t i = 0; i < routing->account_count; i++)
-                if (routing->accounts[i].cloud < 3)
-                        ret->cost_usd[routing->accounts[i].cloud] += routing->accounts[i].cost_usd;
-        ret->workloads = routing->current ? routing->current->count : 0;
+        ret->routed += atomic_load(&counts->routed);
+        ret->split += atomic_load(&counts->split);
+        ret->refused += atomic_load(&counts->refused);
+        ret->outcomes += atomic_load(&counts->outcomes);
+        ret->failed += atomic_load(&counts->failed);
+        for (unsigned c = 0; c < 3; c++)
+                ret->per_cloud[c] += atomic_load(&counts->per_cloud[c]);
 }
 
-double vn_routing_p95_ms(const struct vn_server *server, unsigned cloud)
+void vn_routing_totals(const struct vn_server *server, struct vn_routing_totals *ret)
 {
-        struct vn_sketch all;
-        vn_sketch_init(&all);
-        for (size_t i = 0; i < server->routing->account_count; i++)
-                if (server->routing->accounts[i].cloud == cloud)
-                        vn_sketch_merge(&all, &server->routing->accounts[i].latency);
-        return vn_sketch_quantile_us(&all, 0.95) / 1000;
+        struct vn_routing *routing = server->routing;
+        *ret = (struct vn_routing_totals){.epoch = atomic_load(&routing->epoch)};
+        for (uint32_t i = 0; i < routing->loop_count; i++) {
+                const struct vn_route_loop *loop = &routing->loops[i];
+                for (size_t t = 0; t < VN_MAX_TENANTS; t++)
+                        add_counts(&loop->counts[t], &ret->all);
+                ret->unrecorded += atomic_load(&loop->unrecorded);
+                ret->outcomes_refused += atomic_load(&loop->outcomes_refused);
+        }
+        pthread_mutex_lock(&routing->mutex);
+        ret->all.workloads = routing->current ? routing->current->count : 0;
+        pthread_mutex_unlock(&routing->mutex);
+}
+
+void vn_routing_figures(const struct vn_server *server, const char *tenant, struct vn_routing_figures *ret)
+{
+        const struct vn_routing *routing = server->routing;
+        size_t number = vn_tenants_number(server, tenant);
+        struct vn_sketch latency[3];
+        *ret = (struct vn_routing_figures){0};
+        for (unsigned c = 0; c < 3; c++)
+                vn_sketch_init(&latency[c]);
+        for (uint32_t i = 0; i < routing->loop_count; i++)
+                add_counts(&routing->loops[i].counts[number], ret);
+        for (size_t i = 0; i < routing->account_count; i++) {
+                const struct vn_account_live *a = &routing->accounts[i];
+                if (a->tenant != number || a->cloud >= 3)
+                        continue;
+                ret->cost_usd[a->cloud] += a->cost_usd;
+                vn_sketch_merge(&latency[a->cloud], &a->latency);
+        }
+        for (unsigned c = 0; c < 3; c++)
+                ret->p95_ms[c] = vn_sketch_quantile_us(&latency[c], 0.95) / 1000;
+        for (uint32_t i = 0; routing->current && i <= routing->current->mask; i++)
+                ret->workloads += routing->current->slots[i].ref && routing->current->slots[i].ref->tenant == number;
 }
 
 const struct vn_view *vn_routing_view(const struct vn_server *server, const char *tenant, const char *workload)

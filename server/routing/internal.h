@@ -24,6 +24,7 @@ struct vn_view_ref {
         _Atomic uint32_t references;
         struct vn_view *view;
         struct vn_view_kept kept; /* the control loop's */
+        uint16_t tenant;          /* its number (tenants.h) */
         char (*urls)[256];
         uint64_t account_ids[VN_VIEW_MAX_ENDPOINTS];
 };
@@ -54,6 +55,7 @@ struct vn_pending {
         uint64_t hash; /* of the workload */
         uint64_t endpoint_id, account_id;
         uint64_t caller; /* hash of tenant and actor */
+        uint16_t tenant;
         int64_t time_us;
         bool open;
         bool watched;          /* the rest is filled: vn_outcome_watch */
@@ -83,8 +85,14 @@ struct vn_sample { /* from a loop to the control loop */
         uint32_t latency_us; /* 0: an assignment */
         uint8_t status;      /* Outcome.Status */
         uint8_t cloud;
+        uint16_t tenant;
         float cost_usd;
         struct vn_lesson lesson; /* of an outcome */
+};
+
+/* What a loop counts for each tenant: written by the loop, read by anybody. */
+struct vn_tenant_counts {
+        _Atomic uint64_t routed, split, refused, outcomes, failed, per_cloud[3];
 };
 
 struct vn_route_loop {
@@ -103,9 +111,10 @@ struct vn_route_loop {
         struct vn_record *record; /* scratch */
         struct vn_run *run; /* decisions of a streamed batch that stand in no journal yet; NULL before the first */
         uint8_t bytes[VN_RUN_MAX_BYTES];
+        struct vn_tenant_counts *counts; /* by the tenant's number */
         /* counters: written by the loop, read by anybody */
         _Atomic uint64_t journalled; /* sequences below stand in the journal, or never will */
-        _Atomic uint64_t routed, split, refused, unrecorded, outcomes, outcomes_refused, failed, per_cloud[3];
+        _Atomic uint64_t unrecorded, outcomes_refused;
 };
 
 struct vn_routing {
@@ -115,6 +124,7 @@ struct vn_routing {
         _Atomic uint64_t epoch;
         struct vn_route_loop *loops;
         uint32_t loop_count;
+        uint64_t caller_seed; /* secret: nobody makes up a name that hashes like another caller's */
         /* the control loop's */
         bool dirty;
         int64_t last_publish_wall_us;
@@ -167,10 +177,11 @@ struct vn_account_live {
         int64_t last_error_us;
         uint32_t errors_in_row, ill_count;
         uint64_t ill[VN_ILL_ENDPOINTS]; /* endpoints of which the row is; more are not told apart */
-        struct vn_sketch latency; /* as callers saw it */
+        struct vn_sketch latency;       /* as callers saw it */
         double cost_usd;
         double network_us;
         unsigned cloud;
+        uint16_t tenant;
 };
 
 uint64_t vn_workload_hash(const char *tenant, const char *workload);
@@ -181,6 +192,8 @@ void vn_route_table_unref(struct vn_route_table *table);
 /* The loop that this thread is; makes sure that it holds the newest table. */
 struct vn_route_loop *vn_route_loop_here(struct vn_server *server, struct vn_call *call);
 struct vn_loop_live *vn_loop_live_of(struct vn_route_loop *loop, uint64_t hash, const struct vn_view *view);
+/* Whose decision it is, within this boot. */
+uint64_t vn_caller_hash(const struct vn_server *server, const struct vn_identity *who);
 void vn_route_sample(struct vn_route_loop *loop, const struct vn_sample *sample);
 struct vn_endpoint_live *vn_endpoint_live_of(struct vn_routing *routing, uint64_t endpoint_id); /* NULL: no memory */
 struct vn_account_live *vn_account_live_of(struct vn_routing *routing, uint64_t account_id);

@@ -65,10 +65,10 @@ static void take_outcome(struct vn_route_loop *loop, struct report *r, const str
 {
         struct vn_pending *p = &loop->pending[item->id.sequence & (VN_PENDING_SLOTS - 1)];
         int64_t now_us = vn_now_us(loop->server->clock);
-        if (item->id.origin != vn_record_origin(loop->server) || p->sequence != item->id.sequence || !p->time_us)
-                return refuse(r, item, "not known, or too long ago");
-        if (p->caller != r->caller)
-                return refuse(r, item, "another caller's decision");
+        /* One text for both: nobody learns here which decisions others have. */
+        if (item->id.origin != vn_record_origin(loop->server) || p->sequence != item->id.sequence || !p->time_us ||
+            p->caller != r->caller)
+                return refuse(r, item, "not known to this caller, or too long ago");
         if (!p->open)
                 return refuse(r, item, "reported already");
         if (now_us - p->time_us > VN_OUTCOME_WITHIN_US)
@@ -90,11 +90,12 @@ static void take_outcome(struct vn_route_loop *loop, struct report *r, const str
                                                   .time_us = now_us,
                                                   .latency_us = (uint32_t)item->latency_us,
                                                   .status = item->status,
-                                                  .lesson = vn_lesson_of(p, item->latency_us)});
+                                                  .lesson = vn_lesson_of(p, item->latency_us),
+                                                  .tenant = p->tenant});
         record_outcome(loop, r, item, now_us);
-        atomic_fetch_add_explicit(&loop->outcomes, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&loop->counts[p->tenant].outcomes, 1, memory_order_relaxed);
         if (item->status != VANE__V1__OUTCOME__STATUS__STATUS_OK)
-                atomic_fetch_add_explicit(&loop->failed, 1, memory_order_relaxed);
+                atomic_fetch_add_explicit(&loop->counts[p->tenant].failed, 1, memory_order_relaxed);
 }
 
 static void report_done(struct vn_task *task)
@@ -154,7 +155,7 @@ void vn_report_start(struct vn_call *call, const ProtobufCMessage *message)
                 return;
         }
         r->server = server;
-        r->caller = vn_hash64(who->actor, strlen(who->actor), vn_hash64(who->tenant, strlen(who->tenant), 2));
+        r->caller = vn_caller_hash(server, who);
         for (size_t i = 0; i < request->n_outcomes; i++) {
                 const Vane__V1__Outcome *o = request->outcomes[i];
                 struct item *item = &r->items[r->count];
@@ -165,7 +166,7 @@ void vn_report_start(struct vn_call *call, const ProtobufCMessage *message)
                         continue;
                 }
                 if (item->id.loop >= server->routing->loop_count) {
-                        refuse(r, item, "not known, or too long ago");
+                        refuse(r, item, "not known to this caller, or too long ago");
                         continue;
                 }
                 item->latency_us = o->latency_us;

@@ -81,9 +81,10 @@ void vn_route_seed(struct vn_route_loop *loop, uint8_t ret[VN_RECORD_SEED_BYTES]
         memcpy(ret, digest, VN_RECORD_SEED_BYTES);
 }
 
-static uint64_t caller_hash(const struct vn_identity *who)
+uint64_t vn_caller_hash(const struct vn_server *server, const struct vn_identity *who)
 {
-        return vn_hash64(who->actor, strlen(who->actor), vn_hash64(who->tenant, strlen(who->tenant), 2));
+        uint64_t tenant = vn_hash64(who->tenant, strlen(who->tenant), server->routing->caller_seed);
+        return vn_hash64(who->actor, strlen(who->actor), tenant);
 }
 
 /* With nothing to decide by, or nowhere to write it down: the declared split, drawn from the decision's id. */
@@ -134,7 +135,8 @@ static void note_assignment(struct vn_route_loop *loop, struct vn_view_ref *ref,
                                  .hash = live->hash,
                                  .endpoint_id = e->id,
                                  .account_id = ref->account_ids[choice],
-                                 .caller = caller_hash(who),
+                                 .caller = vn_caller_hash(loop->server, who),
+                                 .tenant = ref->tenant,
                                  .time_us = question->time_us,
                                  .open = true};
         vn_live_assigned(&live->live, choice);
@@ -143,9 +145,11 @@ static void note_assignment(struct vn_route_loop *loop, struct vn_view_ref *ref,
                                                   .hash = live->hash,
                                                   .time_us = question->time_us,
                                                   .cloud = (uint8_t)e->provider,
+                                                  .tenant = ref->tenant,
                                                   .cost_usd = (float)cost_usd});
-        atomic_fetch_add_explicit(&loop->routed, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&loop->per_cloud[e->provider], 1, memory_order_relaxed);
+        struct vn_tenant_counts *counts = &loop->counts[ref->tenant];
+        atomic_fetch_add_explicit(&counts->routed, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&counts->per_cloud[e->provider], 1, memory_order_relaxed);
 }
 
 static const char *mode_name(const struct vn_decision *d, const struct vn_view *view)
@@ -240,7 +244,7 @@ static enum vn_rc decide(struct vn_route_loop *loop, const Vane__V1__RouteReques
         vn_decide(view, &r->question, &r->live->live, &r->decision);
         if (r->decision.status != VN_DECIDED_NONE && r->decision.choice != VN_NO_CANDIDATE)
                 return VN_OK;
-        atomic_fetch_add(&loop->refused, 1);
+        atomic_fetch_add(&loop->counts[r->ref->tenant].refused, 1);
         return vn_fail(err, VN_FAILED_PRECONDITION,
                        "no endpoint of \"%.100s\" may serve: %u known, all excluded by the policy or not promoted",
                        request->workload, view->count);
@@ -300,7 +304,7 @@ void vn_route_finish(struct vn_route_loop *loop, const struct vn_identity *who, 
                 return;
         }
         if (d->status == VN_DECIDED_SPLIT)
-                atomic_fetch_add_explicit(&loop->split, 1, memory_order_relaxed);
+                atomic_fetch_add_explicit(&loop->counts[r->ref->tenant].split, 1, memory_order_relaxed);
         note_assignment(loop, r->ref, r->live, &r->question, d->choice, d->cost / 1e6, who);
         if (r->recorded)
                 vn_outcome_watch(loop, r->ref->view, &r->question, d);
@@ -321,7 +325,7 @@ static enum vn_rc unrecordable(struct vn_route_loop *loop, struct vn_routed *r, 
         const struct vn_view *view = r->ref->view;
         atomic_fetch_add(&loop->unrecorded, 1);
         if (view->policy.unrecordable == VN_UNRECORDABLE_REFUSE) {
-                atomic_fetch_add(&loop->refused, 1);
+                atomic_fetch_add(&loop->counts[r->ref->tenant].refused, 1);
                 return vn_fail(err, VN_UNAVAILABLE, "this decision cannot be recorded, and the policy says refuse");
         }
         vn_ring_lost(loop->ring, 1, r->question.time_us, view->id);

@@ -7,6 +7,7 @@
 #include "server/policy_table.h"
 #include "server/record.h"
 #include "server/rounds/rounds.h"
+#include "server/tenants.h"
 
 #define PUBLISH_EVERY_US (100 * VN_US_PER_MS)
 #define STALE_AFTER_US (2 * VN_US_PER_S) /* idle views are made anew at least this often: online states change */
@@ -127,8 +128,11 @@ out:
 
 static int by_hash(const void *a, const void *b)
 {
-        uint64_t x = ((const struct workload_name *)a)->hash, y = ((const struct workload_name *)b)->hash;
-        return (x > y) - (x < y);
+        const struct workload_name *x = a, *y = b;
+        int order = (x->hash > y->hash) - (x->hash < y->hash);
+        if (!order)
+                order = strcmp(x->tenant, y->tenant);
+        return order ? order : strcmp(x->name, y->name);
 }
 
 /* Nothing new to decide by: then the view before goes on, and neither the store nor the loops have work with it. */
@@ -168,7 +172,7 @@ static enum vn_rc publish(struct vn_server *server, int64_t now_us, struct vn_er
         if (count > 1)
                 qsort(names, count, sizeof *names, by_hash);
         for (size_t i = 0; rc == VN_OK && i < count && i < MAX_WORKLOADS; i++) {
-                if (i && names[i].hash == names[i - 1].hash)
+                if (i && !by_hash(&names[i], &names[i - 1]))
                         continue;
                 struct vn_view_ref *ref;
                 rc = vn_view_build(server, names[i].tenant, names[i].name, epoch, now_us, &ref, err);
@@ -253,8 +257,9 @@ static void absorb_sample(struct vn_routing *routing, const struct vn_sample *s)
         struct vn_account_live *a = vn_account_live_of(routing, s->account_id);
         if (!e || !a)
                 return;
+        a->tenant = s->tenant;
         if (!s->status) {
-                a->cloud = s->cloud;
+                a->cloud = s->cloud; /* only an assignment knows it */
                 e->routed++;
                 a->cost_usd += s->cost_usd;
                 if (s->time_us > e->last_assigned_us)
@@ -356,8 +361,9 @@ static enum vn_rc loop_init(struct vn_server *server, struct vn_route_loop *loop
         loop->pending = vn_alloc_array(VN_PENDING_SLOTS, sizeof *loop->pending);
         loop->samples = vn_alloc_array(VN_MAX_SAMPLES, sizeof *loop->samples);
         loop->record = vn_alloc(sizeof *loop->record);
+        loop->counts = vn_alloc_array(VN_MAX_TENANTS, sizeof *loop->counts);
         vn_random_bytes(loop->secret, sizeof loop->secret);
-        if (!loop->pending || !loop->samples || !loop->record)
+        if (!loop->pending || !loop->samples || !loop->record || !loop->counts)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         return VN_OK;
 }
@@ -372,6 +378,7 @@ enum vn_rc vn_routing_start(struct vn_server *server, struct vn_err *err)
         routing->loop_count = vn_edge_loop_count(server->edge);
         routing->loops = vn_alloc_array(routing->loop_count, sizeof *routing->loops);
         routing->request_ids = vn_request_ids_new();
+        vn_random_bytes(&routing->caller_seed, sizeof routing->caller_seed);
         if (!routing->loops || !routing->request_ids)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         VN_TRY(vn_request_ids_load(routing->request_ids, server->store, err));
@@ -402,6 +409,7 @@ void vn_routing_stop(struct vn_server *server)
                 vn_free(loop->samples);
                 vn_free(loop->record);
                 vn_run_free(loop->run);
+                vn_free(loop->counts);
         }
         vn_free(routing->loops);
         vn_route_table_unref(routing->current);

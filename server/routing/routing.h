@@ -26,16 +26,21 @@ void vn_routing_tick(struct vn_server *server, int64_t now_us);
 bool vn_routing_retain(struct vn_server *server, int64_t now_us);
 
 struct vn_routing_figures {
-        uint64_t routed, split, refused, unrecorded;
-        uint64_t outcomes, outcomes_refused, failed;
+        uint64_t routed, split, refused;
+        uint64_t outcomes, failed;
         uint64_t per_cloud[3];
         double cost_usd[3]; /* expected, summed over what was routed */
-        uint64_t epoch;
+        double p95_ms[3];   /* over reported outcomes */
         size_t workloads;
 };
-void vn_routing_figures(const struct vn_server *server, struct vn_routing_figures *ret);
-/* Latency quantile over reported outcomes of one cloud, in ms; control loop. */
-double vn_routing_p95_ms(const struct vn_server *server, unsigned cloud);
+/* Of one tenant; control loop. */
+void vn_routing_figures(const struct vn_server *server, const char *tenant, struct vn_routing_figures *ret);
+/* Of the whole installation, without cost and latency; any thread. */
+struct vn_routing_totals {
+        struct vn_routing_figures all;
+        uint64_t unrecorded, outcomes_refused, epoch;
+};
+void vn_routing_totals(const struct vn_server *server, struct vn_routing_totals *ret);
 /* How good the chances told were, and what mends them now; for the tenant. False: no outcome was told yet. */
 struct vn_risk_quality {
         double outcomes;                       /* each caller's capped */

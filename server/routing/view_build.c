@@ -5,6 +5,7 @@
 #include "server/rounds/rounds.h"
 #include "server/routing/billing.h"
 #include "server/routing/internal.h"
+#include "server/tenants.h"
 #include "server/tuning/pauses.h"
 
 #define PRIOR_COLD_CALLS 4.0 /* how many calls the model's answer weighs against the endpoint's own counts */
@@ -51,7 +52,7 @@ static void fill_model(struct vn_server *server, const struct vn_view *view, con
         struct vn_endpoint_live *live = vn_endpoint_live_of(server->routing, e->id);
         struct vn_cold_start start;
         struct vn_sketch recent;
-        struct vn_build_input input = {.model = vn_rounds_model(server),
+        struct vn_build_input input = {.model = vn_rounds_model(server, view->tenant),
                                        .platform = (enum vn_platform)cloud,
                                        .memory_mb = e->memory_mb,
                                        .time_us = now_us,
@@ -163,7 +164,7 @@ static void fill_head(struct vn_server *server, struct vn_view *view, const char
         VN_ASSERT(vn_str_copy(view->workload, sizeof view->workload, vn_str(workload)));
         view->epoch = epoch;
         view->epoch_us = now_us;
-        view->model_version = vn_rounds_model(server)->version;
+        view->model_version = vn_rounds_model(server, tenant)->version;
         view->policy_version = policy->version;
         view->policy = policy->compiled;
         const struct vn_tenant_lessons *lessons = vn_lessons_of(server->routing, tenant);
@@ -189,6 +190,7 @@ enum vn_rc vn_view_build(struct vn_server *server, const char *tenant, const cha
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         }
         atomic_store(&ref->references, 1);
+        ref->tenant = (uint16_t)vn_tenants_number(server, tenant);
         enum vn_rc rc = vn_view_new(VN_VIEW_MAX_ENDPOINTS, &ref->view, err);
         if (rc != VN_OK) {
                 vn_view_unref(ref);

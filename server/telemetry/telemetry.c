@@ -24,7 +24,6 @@ struct vn_telemetry {
         size_t count;
         struct vn_account_prices **prices;
         size_t price_count;
-        uint64_t windows;
 };
 
 static size_t bucket_of(uint64_t account_id, const char *function, const char *region)
@@ -146,7 +145,7 @@ static void absorb(struct vn_telemetry *telemetry, struct vn_endpoint_stats *s, 
                 s->idle[i].cold += w->idle[i].cold;
         }
         s->last_window_us = w->start_us;
-        telemetry->windows++;
+        s->windows++;
         struct vn_account_prices *prices = vn_telemetry_prices(telemetry, s->account_id);
         if (prices) {
                 prices->gb_s += (double)w->billed_sum_us / 1e6 * w->memory_mb / 1024;
@@ -411,7 +410,11 @@ struct vn_endpoint_stats *vn_telemetry_at(struct vn_telemetry *telemetry, size_t
         return telemetry->order[index];
 }
 
-uint64_t vn_telemetry_windows(const struct vn_telemetry *telemetry)
+uint64_t vn_telemetry_windows(const struct vn_telemetry *telemetry, const char *tenant)
 {
-        return telemetry->windows;
+        uint64_t windows = 0;
+        for (size_t i = 0; i < telemetry->count; i++)
+                if (!strcmp(telemetry->order[i]->tenant, tenant))
+                        windows += telemetry->order[i]->windows;
+        return windows;
 }

@@ -25,7 +25,7 @@ struct vn_endpoint_stats {
         int64_t half_started_us;
         int64_t last_window_us; /* start of the newest window: older ones are duplicates */
         int64_t last_call_us;   /* not later than that window's end */
-        uint64_t calls, errors, throttles, timeouts, cold_starts;
+        uint64_t windows, calls, errors, throttles, timeouts, cold_starts;
         double recent_calls, recent_errors, recent_throttles; /* decayed by half each 30 minutes of windows */
         uint64_t billed_us, duration_us, init_us;
         double payload_mean_bytes, response_mean_bytes, payload_log_mean;
@@ -64,7 +64,7 @@ struct vn_endpoint_stats *vn_telemetry_find(struct vn_telemetry *telemetry, uint
                                             const char *region); /* NULL: no window yet */
 struct vn_account_prices *vn_telemetry_prices(struct vn_telemetry *telemetry,
                                               uint64_t account_id); /* NULL: none yet */
-uint64_t vn_telemetry_windows(const struct vn_telemetry *telemetry);
+uint64_t vn_telemetry_windows(const struct vn_telemetry *telemetry, const char *tenant);
 /* The two recent halves together. */
 void vn_endpoint_recent(const struct vn_endpoint_stats *stats, struct vn_sketch *ret);
 

@@ -30,7 +30,6 @@ struct vn_tuning {
         size_t count;
         uint64_t next_number;
         int64_t next_us;
-        struct vn_tuning_figures figures;
 };
 bool vn_proposal_open(const struct vn_proposal *p);
 void vn_proposal_store(struct vn_batch *batch, const struct vn_proposal *p);

@@ -136,11 +136,6 @@ static enum vn_rc load_proposal(void *arg, struct vn_str key, ProtobufCMessage *
         struct vn_tuning *tuning = arg;
         struct vn_proposal *p = append(tuning);
         bool good = p && fill(p, (Vane__State__Proposal *)message);
-        if (good) {
-                tuning->figures.proposals++;
-                tuning->figures.applied += p->applied_us != 0;
-                tuning->figures.rolled_back += !strcmp(p->state, "rolled-back");
-        }
         protobuf_c_message_free_unpacked(message, NULL);
         return good ? VN_OK : vn_fail(err, VN_DATA_LOSS, "proposals: a stored proposal is not readable");
 }
@@ -163,9 +158,17 @@ void vn_tuning_stop(struct vn_server *server)
         server->tuning = NULL;
 }
 
-void vn_tuning_figures(const struct vn_server *server, struct vn_tuning_figures *ret)
+void vn_tuning_figures(const struct vn_server *server, const char *tenant, struct vn_tuning_figures *ret)
 {
-        *ret = server->tuning->figures;
+        *ret = (struct vn_tuning_figures){0};
+        for (size_t i = 0; i < server->tuning->count; i++) {
+                const struct vn_proposal *p = &server->tuning->items[i];
+                if (strcmp(p->tenant, tenant))
+                        continue;
+                ret->proposals++;
+                ret->applied += p->applied_us != 0;
+                ret->rolled_back += !strcmp(p->state, "rolled-back");
+        }
 }
 
 /* --- the curve --- */
@@ -219,7 +222,7 @@ size_t vn_tuning_curve(struct vn_server *server, const struct vn_account_entry *
             vn_billing_fill(prices, account->cloud, f->region, f->memory_mb, peak, &endpoint)) {
                 struct vn_sketch recent;
                 vn_endpoint_recent(stats, &recent);
-                struct vn_build_input input = {.model = vn_rounds_model(server),
+                struct vn_build_input input = {.model = vn_rounds_model(server, account->tenant),
                                                .stats = &stats->history.stats,
                                                .sketch = &recent,
                                                .platform = (enum vn_platform)account->cloud,
@@ -236,7 +239,7 @@ size_t vn_tuning_curve(struct vn_server *server, const struct vn_account_entry *
                                             .fixed_sizes = f->choice_count > 0,
                                             .tunable = f->memory_tunable,
                                             .calls = stats ? stats->calls : 0,
-                                            .model_error = vn_rounds_model_error(server),
+                                            .model_error = vn_rounds_model_error(server, account->tenant),
                                             .policy = &policy->compiled};
         vn_tune(&question, ret_proposal);
         return points;
@@ -283,7 +286,7 @@ enum vn_rc vn_proposal_move(struct vn_server *server, struct vn_proposal *p, con
                                    .margin = p->saving_usd,
                                    .confidence = p->confidence,
                                    .risk = p->risk,
-                                   .model_version = vn_rounds_model(server)->version,
+                                   .model_version = vn_rounds_model(server, p->tenant)->version,
                                    .approved_by = p->approved_by[0] ? p->approved_by : NULL};
         VN_TRY(vn_record_change(server, batch, &change, moved.decision_id, err));
         vn_proposal_store(batch, &moved);
@@ -310,7 +313,8 @@ static void send_command(struct vn_server *server, struct vn_proposal *p, bool r
         command.expected_memory_mb = rollback ? p->to_mb : p->from_mb;
         command.expected_guard = f ? f->guard : vn_state_text("");
         command.rollback = rollback;
-        command.expires_us = p->changed_us + COMMAND_LIFETIME_US; /* however often it is sent: of the decision's time */
+        command.expires_us =
+                p->changed_us + COMMAND_LIFETIME_US; /* however often it is sent: of the decision's time */
         event.event_case = VANE__V1__AGENT_EVENT__EVENT_COMMAND;
         event.command = &command;
         vn_hub_send_agent(server, p->account_id, &event.base);
@@ -391,7 +395,6 @@ static enum vn_rc propose(struct vn_server *server, const struct vn_account_entr
                 tuning->count--;
                 return rc;
         }
-        tuning->figures.proposals++;
         return mode == VN_TUNING_AUTOMATIC ? vn_proposal_apply(server, p, "system:tuning", err) : VN_OK;
 }
 

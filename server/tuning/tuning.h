@@ -14,10 +14,10 @@ void vn_tuning_tick(struct vn_server *server, int64_t now_us);
 /* An agent's stream has just opened: commands that it has not answered are sent again. */
 void vn_tuning_hello(struct vn_server *server, uint64_t account_id);
 
-struct vn_tuning_figures {
+struct vn_tuning_figures { /* of one tenant */
         uint64_t proposals, applied, rolled_back;
 };
-void vn_tuning_figures(const struct vn_server *server, struct vn_tuning_figures *ret);
+void vn_tuning_figures(const struct vn_server *server, const char *tenant, struct vn_tuning_figures *ret);
 
 /* The cost-time curve of an endpoint by the model and the account's prices, and what tuning makes of it. */
 struct vn_function_entry;

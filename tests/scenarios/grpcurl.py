@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from judge import go_tool
 
 SERVICES = ["Accounts", "Agents", "Audit", "Decisions", "Functions", "Models", "People", "Policies", "Proposals",
-            "Routing", "System"]
+            "Routing", "System", "Tenants"]
 
 
 def run(world):

@@ -30,7 +30,8 @@ function Tiles({ status: s }: { status: Status }) {
   const routed = num(s.routed);
   const failed = num(s.failed);
   const outcomes = num(s.outcomes);
-  const full = num(s.storeBudgetBytes) > 0 ? num(s.storeBytes) / num(s.storeBudgetBytes) : NaN;
+  const machine = num(s.storeBudgetBytes) > 0; // its figures go to the installation's own tenant only
+  const full = machine ? num(s.storeBytes) / num(s.storeBudgetBytes) : 0;
   return (
     <dl class="tiles">
       <Tile label="Agents online" value={`${s.agentsOnline} of ${s.accounts}`} note={<Link to={["accounts"]}>Accounts</Link>}
@@ -40,11 +41,11 @@ function Tiles({ status: s }: { status: Status }) {
         note={outcomes > 0 ? `${share(failed / outcomes)} of ${count(s.outcomes)} reported` : "no outcomes reported yet"} />
       <Tile label="Cost of routed calls" value={money(cost)} note={routed > 0 ? perMillion((cost / routed) * 1e6) : "nothing routed yet"} />
       <Tile label="Audit log" value={count(s.logSize)} unit="entries" tone={num(s.gaps) > 0 ? "wait" : ""}
-        note={num(s.gaps) > 0 ? <>{plural(num(s.gaps), "gap")} recorded. <Link to={["audit"]}>Audit log</Link></> : <>no gaps. <Link to={["audit"]}>Audit log</Link></>} />
+        note={num(s.gaps) > 0 ? <>{plural(num(s.gaps), "gap")} recorded. <Link to={["audit"]}>Audit log</Link></> : <>{machine ? "no gaps. " : ""}<Link to={["audit"]}>Audit log</Link></>} />
       <Tile label="Memory changes" value={`${count(s.applied)} kept`} tone=""
         note={<>{count(s.proposals)} proposed, {count(s.rolledBack)} rolled back. <Link to={["approvals"]}>Approvals</Link></>} />
-      <Tile label="Store" value={bytes(s.storeBytes)} tone={full > 0.8 ? "wait" : ""}
-        note={Number.isFinite(full) ? `${share(full)} of ${bytes(s.storeBudgetBytes)}` : "no budget set"} />
+      {machine && <Tile label="Store" value={bytes(s.storeBytes)} tone={full > 0.8 ? "wait" : ""}
+        note={`${share(full)} of ${bytes(s.storeBudgetBytes)}`} />}
       <Tile label="Model" value={num(s.modelVersion) > 0 ? `version ${s.modelVersion}` : "none yet"}
         note={`${plural(num(s.rounds), "round")}, server time ${clock(s.timeUs)}`} />
     </dl>
