@@ -179,8 +179,6 @@ TEST(each_view_of_a_history_comes_back_from_its_chain)
         for (size_t i = 0; i < STEPS; i++) {
                 VN_AUTO(vn_view)
                 back = NULL;
-                VN_AUTO(vn_buf)
-                blob = VN_BUF_INIT(1 << 20);
                 CHECK_OK(rebuild(&k, i, &back, &err));
                 CHECK(!memcmp(back->id, k.view[i]->id, 32));
                 CHECK_INT(k.view[i]->epoch, back->epoch);
@@ -250,8 +248,6 @@ TEST(frames_refuse_damaged_bytes_or_read_as_written)
                 for (size_t at = 0; at < bytes->len; at++) {
                         VN_AUTO(vn_buf)
                         again = VN_BUF_INIT(VN_VIEW_FRAME_MAX_BYTES);
-                        VN_AUTO(vn_view)
-                        back = NULL;
                         bytes->ptr[at] ^= 0x11;
                         if (vn_view_frame_read(vn_buf_view(bytes), k.view[i]->epoch, &frame, NULL) == VN_OK) {
                                 CHECK_OK(vn_view_frame_write(&frame, k.view[i]->epoch, &again, NULL));
