@@ -245,8 +245,11 @@ static bool newton(const struct vn_risk_score *score, struct vn_calibration *c)
         double det = h00 * h11 - h01 * h01;
         if (!(det > 1e-12))
                 return false;
-        double up = (g0 * h11 - g1 * h01) / det, along = (g1 * h00 - g0 * h01) / det;
-        c->slope = limited(c->slope + limited(up, -1, 1), VN_CALIBRATION_MIN_SLOPE, VN_CALIBRATION_MAX_SLOPE);
+        double before = c->slope;
+        c->slope = limited(before + limited((g0 * h11 - g1 * h01) / det, -1, 1), VN_CALIBRATION_MIN_SLOPE,
+                           VN_CALIBRATION_MAX_SLOPE);
+        /* What the intercept then lacks: the second row, for the step that the slope was allowed. */
+        double along = (g1 - h01 * (c->slope - before)) / h11;
         c->intercept = limited(c->intercept + limited(along, -2, 2), -VN_CALIBRATION_MAX_INTERCEPT,
                                VN_CALIBRATION_MAX_INTERCEPT);
         return true;

@@ -244,6 +244,24 @@ TEST(risk_choice_is_identity_while_outcomes_are_few_or_one_sided)
         CHECK_NEAR(100, vn_risk_score_count(&other), 0);
 }
 
+/* Chances that say nothing at all become the share that happens, though a slope may not vanish. */
+TEST(risk_fit_finds_the_share_where_chances_say_nothing)
+{
+        for (unsigned tenth = 1; tenth <= 9; tenth += 2) {
+                struct vn_risk_score score = {.brier_sum = 0}, told;
+                for (unsigned i = 0; i < 6000; i++)
+                        vn_risk_score_add(&score, .001 + .5 * (i / 10 % 100) / 100, i % 10 < tenth);
+                struct vn_calibration c = vn_risk_score_fit(&score);
+                double sum = 0;
+                vn_risk_score_under(&score, &c, &told);
+                for (unsigned b = 0; b < VN_RISK_BINS; b++)
+                        sum += told.chance_sum[b];
+                CHECK_NEAR(tenth / 10.0, sum / 6000, .005);
+                CHECK_NEAR(tenth / 10.0, vn_risk_calibrated(&c, .005), .1);
+                CHECK_NEAR(tenth / 10.0, vn_risk_calibrated(&c, .4), .05);
+        }
+}
+
 static enum vn_rc replay_on(const struct vn_view *of, const struct vn_view *on, float *ret_risk)
 {
         struct vn_question q = {.id = {77, 1, 5}, .time_us = TESTING_EPOCH_US + 5000, .payload_bytes = 3000};
