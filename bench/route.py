@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The `route` bench: CPU (user + system, the whole process) of a unary Route over TLS and HTTP/2, decided and recorded, in a
-real vaned with six agents, beside a bare C core server's empty echo. Passes alternate; medians are printed.
+"""The `route` bench: CPU (user + system, the whole process: writer, hashing and sync included) of a call that a real vaned
+with six agents decides and records, beside the empty echo of a bare C core server and of a bare libnghttp2 server.
 
-Usage: route.py BIN_DIR [--passes N] [--calls N] [--clients N] [--streams N]. Needs h2load (nghttp2-client).
-The sandbox's clock stands still meanwhile, so that no round or tuning falls into one pass and not into another; the store's
-writer, which commits the records and appends them to the log, is counted. The echo speaks without TLS: the bar is higher.
-Every call must have been decided and journalled: the server's own count of decisions has to grow by it.
+Usage: route.py BIN_DIR [--passes N] [--calls N] [--clients N] [--streams N] [--case NAME]. Needs h2load (nghttp2-client).
+Cases: `unary` is Route, plain as the echoes are; `unary-tls` the same over TLS, beside the same plain echoes; `batch-32` and
+`batch-256` are RouteStream with one batch a stream, counted a decision. Passes alternate in random order; medians are
+printed. The sandbox's clock stands still meanwhile, so that no round or tuning falls into one pass and not into another.
+A figure counts only if every decision was recorded and reads back: the store's own count has to grow by it, and at the
+end, vaned stopped, the whole state is verified record by record against its log.
 """
 import argparse
 import json
@@ -22,6 +24,8 @@ import time
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CASES = {"unary": 1, "unary-tls": 1, "batch-32": 32, "batch-256": 256}
+PEERS = {"core-echo": "bench-edge-core", "nghttp2-echo": "bench-edge-nghttp2"}
 
 
 def free_port():
@@ -31,13 +35,31 @@ def free_port():
 
 
 def cpu_s(pid):
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time; schedstat is finer than stat's ticks and counts every thread."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="utf-8") as f:
+            total += int(f.read().split()[0])
+    return total / 1e9
 
 
 def frame(body):
     return b"\0" + struct.pack(">I", len(body)) + body
+
+
+def field(number, body):
+    n, length = len(body), b""
+    while n >= 0x80:
+        length += bytes([n & 0x7f | 0x80])
+        n >>= 7
+    return bytes([number << 3 | 2]) + length + bytes([n]) + body
+
+
+def file_system(path):
+    name = subprocess.run(["stat", "-f", "-c", "%T", path], capture_output=True, text=True, check=True).stdout.strip()
+    if name in ("tmpfs", "ramfs"):
+        raise SystemExit(f"route: {path} is in memory, so nothing would be durable: build on a disk")
+    return name
 
 
 def load(url, data, headers, args, calls):
@@ -51,56 +73,76 @@ def load(url, data, headers, args, calls):
         raise SystemExit("h2load: " + out)
 
 
-def measure(pid, url, data, headers, args):
-    load(url, data, headers, args, args.calls // 10)
+def measure(pid, url, data, headers, args, calls):
+    load(url, data, headers, args, calls // 10)
     before = cpu_s(pid)
-    load(url, data, headers, args, args.calls)
-    return (cpu_s(pid) - before) / args.calls * 1e6
+    load(url, data, headers, args, calls)
+    return (cpu_s(pid) - before) / calls * 1e6
 
 
-def echo_pass(bin_dir, data, args):
-    server = subprocess.Popen([os.path.join(bin_dir, "bench-edge-core")], stdout=subprocess.PIPE, text=True)
+def echo_pass(program, data, args):
+    server = subprocess.Popen([program], stdout=subprocess.PIPE, text=True)
     try:
         port = int(server.stdout.readline())
-        return measure(server.pid, f"http://127.0.0.1:{port}/bench.Echo/Echo", data, [], args)
+        return measure(server.pid, f"http://127.0.0.1:{port}/bench.Echo/Echo", data, [], args, args.calls)
     finally:
         server.kill()
         server.wait()
 
 
-def metrics(box):
+def metric(box, name):
     request = urllib.request.Request(box.ready["http"] + "/metrics", headers={"Authorization": "Bearer " + box.api.token})
     with urllib.request.urlopen(request, timeout=10) as answer:
-        return answer.read().decode()
+        return sum(float(n) for n in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", answer.read().decode(), re.M))
 
 
-def route_pass(box, data, args):
-    def decided():
-        return int(box.api.get("/v1/status")["decisions"])
+def route_pass(box, case, data, args):
+    """CPU a decision; all of them are in the store when it returns."""
+    size = CASES[case]
+    calls = args.calls if size == 1 else max(args.calls // size * (4 if size < 100 else 8), 100)
     with open(box.token_file, encoding="utf-8") as f:
         headers = ["authorization: Bearer " + f.read().strip()]
-    before = decided()
-    url = box.ready["https"] + "/vane.v1.Routing/Route"
-    value = measure(box.processes["vaned"].pid, url, data, headers, args)
-    calls = args.calls + args.calls // 10
+    before = metric(box, "vane_store_decisions_total")
+    url = box.ready["https" if case == "unary-tls" else "http"]
+    url += "/vane.v1.Routing/" + ("Route" if size == 1 else "RouteStream")
+    value = measure(box.processes["vaned"].pid, url, data, headers, args, calls) / size
+    decisions = (calls + calls // 10) * size
     # The count is of what the writer has committed, a little behind the answers.
-    end = time.monotonic() + 10
-    while decided() - before < calls:
+    end = time.monotonic() + 30
+    while (grown := metric(box, "vane_store_decisions_total") - before) < decisions:
         if time.monotonic() > end:
-            raise SystemExit(f"only {decided() - before} of {calls} calls were decided and recorded")
+            raise SystemExit(f"route: only {grown:.0f} of {decisions} calls of {case} were decided and recorded")
         time.sleep(0.1)
-    lost = sum(float(n) for n in re.findall(r"^vane_route_(?:split|unrecorded)_total(?:{.*})? (\S+)$", metrics(box), re.M))
+    lost = metric(box, "vane_route_split_total") + metric(box, "vane_route_unrecorded_total")
     if lost:
-        raise SystemExit(f"{lost:.0f} calls were served by the split or not recorded")
+        raise SystemExit(f"route: {lost:.0f} calls were served by the split or not recorded")
     return value
 
 
-def line(metric, value, unit, peer_value=None):
-    ours = {"bench": "route", "case": "unary", "metric": metric, "value": round(value, 3), "unit": unit,
-            "peer": None, "peer_value": None, "ratio": None}
-    if peer_value:
-        ours.update(peer="core-echo", peer_value=round(peer_value, 3), ratio=round(value / peer_value, 3))
-    print(json.dumps(ours), flush=True)
+def read_back(box, bin_dir, state):
+    """Every record against its leaf, every leaf against the signed checkpoint; raises if one is missing or differs."""
+    done = subprocess.run([os.path.join(bin_dir, "vanectl"), "backup", box.path("vaned"), os.path.join(state, "copy")],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit("route: what was recorded does not read back: " + done.stderr[-500:])
+
+
+def line(case, name, value, unit, peer=None, peer_value=None):
+    print(json.dumps({"bench": "route", "case": case, "metric": name, "value": round(value, 3), "unit": unit,
+                      "peer": peer, "peer_value": peer_value and round(peer_value, 3),
+                      "ratio": peer_value and round(value / peer_value, 3)}), flush=True)
+
+
+def messages(box, folder):
+    """A file of one message a case: 20,000 bytes of payload, the first function."""
+    name = box.api.get("/v1/functions?pageSize=1")["functions"][0]["workload"].encode()
+    ask = field(1, name) + b"\x10\xa0\x9c\x01"
+    files = {}
+    for what, body in [("echo", b"")] + [(c, ask if n == 1 else field(1, ask) * n) for c, n in CASES.items()]:
+        files[what] = os.path.join(folder, what)
+        with open(files[what], "wb") as f:
+            f.write(frame(body))
+    return files
 
 
 def main():
@@ -110,37 +152,40 @@ def main():
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--streams", type=int, default=32)
+    parser.add_argument("--case", choices=list(CASES))
     args = parser.parse_args()
-    args.bin_dir = os.path.abspath(args.bin_dir)
+    bin_dir = os.path.abspath(args.bin_dir)
+    cases = [args.case] if args.case else list(CASES)
     # The sandbox reads where it lives from its environment: its own place, beside one that may be running.
     os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-route-", dir=os.path.join(ROOT, "build")) as state, \
-            tempfile.NamedTemporaryFile() as route, tempfile.NamedTemporaryFile() as echo:
-        os.environ.update(VANE_SANDBOX_STATE=os.path.join(state, "sandbox"), VANE_BIN=args.bin_dir,
+    with tempfile.TemporaryDirectory(prefix="bench-route-", dir=os.path.join(ROOT, "build")) as state:
+        fs = file_system(state)
+        os.environ.update(VANE_SANDBOX_STATE=os.path.join(state, "sandbox"), VANE_BIN=bin_dir,
                           VANE_HTTP_PORT=str(free_port()), VANE_HTTPS_PORT=str(free_port()))
         sys.path.insert(0, os.path.join(ROOT, "deploy", "sandbox"))
         from sandbox import Sandbox  # pylint: disable=import-outside-toplevel
         box = Sandbox(1)
         try:
             box.start()
-            name = box.api.get("/v1/functions?pageSize=1")["functions"][0]["workload"].encode()
-            route.write(frame(b"\x0a" + bytes([len(name)]) + name + b"\x10\xa0\x9c\x01"))  # 20,000 bytes of payload
-            route.flush()
-            echo.write(frame(b""))
-            echo.flush()
+            data = messages(box, state)
             box.stop_clock()
-            passes = {"route": lambda: route_pass(box, route.name, args),
-                      "echo": lambda: echo_pass(args.bin_dir, echo.name, args)}
+            passes = {c: (lambda c=c: route_pass(box, c, data[c], args)) for c in cases}
+            passes |= {p: (lambda p=p: echo_pass(os.path.join(bin_dir, PEERS[p]), data["echo"], args)) for p in PEERS}
             figures = {side: [] for side in passes}
             for _ in range(args.passes):
                 for side in random.sample(list(passes), len(passes)):
                     figures[side].append(passes[side]())
                     print(f"route: {side} {figures[side][-1]:.2f} us", file=sys.stderr)
+            syncs = metric(box, "vane_store_syncs_total")
         finally:
             box.stop()
-    ours, peer = statistics.median(figures["route"]), statistics.median(figures["echo"])
-    line("cpu_us", ours, "us", peer)
-    line("decisions_per_core_per_s", 1e6 / ours, "per_s")
+        read_back(box, bin_dir, state)
+        print(f"route: durable on {fs}, {syncs:.0f} syncs, every record read back", file=sys.stderr)
+    for case in cases:
+        ours = statistics.median(figures[case])
+        for peer in PEERS:
+            line(case, "cpu_us", ours, "us", peer, statistics.median(figures[peer]))
+        line(case, "decisions_per_core_per_s", 1e6 / ours, "per_s")
 
 
 if __name__ == "__main__":

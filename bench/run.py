@@ -25,7 +25,8 @@ def script(path, *arguments):
 BENCHES = {
     "decide": (program("bench-decide"), ["bench-decide"]),
     "edge": (script("edge/edge.py", BIN), ["bench-edge-vane", "bench-edge-core", "bench-edge-nghttp2"]),
-    "route": (script("route.py", BIN), ["vaned", "vane-sim", "vane-agent", "bench-edge-core"]),
+    "route": (script("route.py", BIN), ["vaned", "vanectl", "vane-sim", "vane-agent", "bench-edge-core",
+                                       "bench-edge-nghttp2"]),
     "aggregate": (script("aggregate.py", os.path.join(BIN, "bench-aggregate")), ["bench-aggregate"]),
     "store": (program("bench-store"), ["bench-store"]),
     "explain": (program("bench-explain"), ["bench-explain"]),

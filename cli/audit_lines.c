@@ -34,6 +34,7 @@ static enum vn_rc take_number(const json_t *line, const char *name, uint64_t *re
 {
         int64_t n;
 
+        *ret = 0; /* the compiler does not see that a failure ends all */
         VN_TRY(vn_json_i64(line, name, &n, err));
         if (n < 0)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "%s: not negative", name);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "server/audit/backup_make.h"
 #include "server/record.h"
+#include "server/tenants.h"
 #include "store/backup_dir.h"
 #include "store/file.h"
 #include "vane/v1/control.pb-c.h"
@@ -177,19 +178,10 @@ static void to_edge(struct job *job)
         vn_loop_post(vn_call_loop(job->call), &job->task);
 }
 
-static enum vn_rc is_of_the_installation(const struct vn_identity *identity, struct vn_err *err)
-{
-        if (strcmp(identity->tenant, VN_TENANT_DEFAULT))
-                return vn_fail(err, VN_PERMISSION_DENIED,
-                               "a backup holds every tenant's data: only an admin of the "
-                               "installation makes and lists them");
-        return VN_OK;
-}
-
 static enum vn_rc fill_job(struct job *job, const Vane__V1__CreateBackupRequest *request, struct vn_err *err)
 {
         const struct vn_identity *identity = vn_call_identity(job->call);
-        VN_TRY(is_of_the_installation(identity, err));
+        VN_TRY(vn_tenant_is_installation(identity, err));
         if (request->name[0] && !vn_str_is_name(vn_str(request->name), VN_BACKUP_NAME_BYTES - 1))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "name: 1 to 63 letters, digits, '-', '_', '.'");
         time_t now = (time_t)(vn_now_us(job->server->wall) / VN_US_PER_S);
@@ -255,7 +247,7 @@ enum vn_rc op_list_backups(struct vn_op *op, const ProtobufCMessage *message, Pr
                            struct vn_err *err)
 {
         (void)message;
-        VN_TRY(is_of_the_installation(op->identity, err));
+        VN_TRY(vn_tenant_is_installation(op->identity, err));
         Vane__V1__ListBackupsResponse *reply =
                 VN_NEW_MESSAGE(op->arena, Vane__V1__ListBackupsResponse, vane__v1__list_backups_response__init);
         if (reply)
