@@ -374,10 +374,22 @@ void vn_live_finished(struct vn_live *live, uint32_t candidate)
         live->in_flight[candidate] = (uint16_t)(live->in_flight[candidate] - (live->in_flight[candidate] > 0));
 }
 
+static char *put_hex(char *to, uint64_t value, unsigned min_digits)
+{
+        unsigned digits = value ? (67u - (unsigned)__builtin_clzll(value)) / 4 : 1;
+        for (digits = digits < min_digits ? min_digits : digits; digits-- > 0;)
+                *to++ = "0123456789abcdef"[value >> (4 * digits) & 15];
+        return to;
+}
+
 void vn_decision_id_format(const struct vn_decision_id *id, char ret[VN_DECISION_ID_TEXT_BYTES])
 {
-        snprintf(ret, VN_DECISION_ID_TEXT_BYTES, "%016llx-%x-%llx", (unsigned long long)id->origin, id->loop,
-                 (unsigned long long)id->sequence);
+        /* "%016llx-%x-%llx", by hand: every answer carries one. */
+        char *at = put_hex(ret, id->origin, 16);
+        *at++ = '-';
+        at = put_hex(at, id->loop, 1);
+        *at++ = '-';
+        *put_hex(at, id->sequence, 1) = 0;
 }
 
 static bool hex_part(struct vn_str part, size_t max, uint64_t *ret)

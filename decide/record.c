@@ -209,8 +209,13 @@ static void live(struct walk *w, struct vn_live *l)
 {
         uint32_t busy = 0, next = 0;
         w_bits(w, &l->breaker_open);
-        for (uint32_t i = 0; i < VN_VIEW_MAX_ENDPOINTS; i++)
-                busy += l->assigned[i] || l->in_flight[i];
+        for (uint32_t i = 0; i < VN_VIEW_MAX_ENDPOINTS; i += 4) { /* four counters a word: most words are zero */
+                uint64_t assigned, in_flight;
+                memcpy(&assigned, &l->assigned[i], sizeof assigned);
+                memcpy(&in_flight, &l->in_flight[i], sizeof in_flight);
+                for (uint64_t any = assigned | in_flight; any; any >>= 16)
+                        busy += (any & 0xffff) != 0;
+        }
         busy = (uint32_t)w_var(w, busy, VN_VIEW_MAX_ENDPOINTS);
         for (uint32_t n = 0; n < busy; n++) {
                 uint32_t at = next;

@@ -34,7 +34,10 @@ static void identity_of_token(const struct vn_auth_token *token, struct vn_ident
         ret->access = token->access;
         ret->person_id = token->person_id;
         VN_ASSERT(vn_str_copy(ret->tenant, sizeof ret->tenant, vn_str(token->tenant)));
-        snprintf(ret->actor, sizeof ret->actor, "person:%s", token->person);
+        static const char prefix[] = "person:";
+        memcpy(ret->actor, prefix, sizeof prefix);
+        VN_ASSERT(vn_str_copy(ret->actor + sizeof prefix - 1, sizeof ret->actor - (sizeof prefix - 1),
+                              vn_str(token->person)));
 }
 
 static bool valid_token(struct vn_server *server, struct vn_str text, enum vn_token_kind kind,

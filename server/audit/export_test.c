@@ -6,10 +6,13 @@
 #include "base/json.h"
 #include "server/audit/audit.h"
 #include "server/record.h"
+#include "server/state.h"
+#include "server/tenants.h"
 #include "store/file.h"
 #include "store/history.h"
 #include "store/manifest.h"
 #include "tests/test.h"
+#include "vane/state/state.pb-c.h"
 
 #define START INT64_C(1700000040000000)
 #define DAY_US (24 * VN_US_PER_HOUR)
@@ -19,6 +22,21 @@ struct house {
         struct vn_server server;
         struct vn_clock_fake clock;
 };
+
+/* As CreateTenant stores them, without its record. */
+static enum vn_rc store_tenants(struct vn_server *server, struct vn_err *err)
+{
+        VN_AUTO(vn_batch)
+        batch = vn_batch_new();
+        for (int i = 0; i < 2; i++) {
+                Vane__State__Tenant tenant = VANE__STATE__TENANT__INIT;
+                struct vn_key key;
+                tenant.name = vn_state_text(i ? "acme" : VN_TENANT_DEFAULT);
+                vn_key_text(vn_key_init(&key, VN_STR(VN_TENANT_SYSTEM)), vn_str(tenant.name));
+                vn_state_put(batch, VN_TABLE_tenants, &key, &tenant.base);
+        }
+        return vn_store_commit(server->store, batch, err);
+}
 
 static void house_open(struct house *house, int64_t now_us)
 {
@@ -31,12 +49,17 @@ static void house_open(struct house *house, int64_t now_us)
         enum vn_rc rc = vn_edge_new(NULL, 1, &s->edge, &err);
         if (rc == VN_OK)
                 rc = vn_record_start(s, &err);
+        if (rc == VN_OK)
+                rc = store_tenants(s, &err);
+        if (rc == VN_OK)
+                rc = vn_tenants_start(s, &err);
         if (rc != VN_OK)
                 test_fail(__FILE__, __LINE__, "%s", err.msg);
 }
 
 static void house_close(struct house *house)
 {
+        vn_tenants_stop(&house->server);
         vn_record_stop(&house->server);
         house->server.edge = vn_edge_free(house->server.edge);
 }

@@ -5,6 +5,7 @@
 #include "server/rounds/rounds.h"
 #include "server/routing/internal.h"
 #include "server/state.h"
+#include "server/tenants.h"
 #include "server/tuning/pauses.h"
 #include "tests/test.h"
 #include "vane/state/state.pb-c.h"
@@ -46,6 +47,8 @@ static void house_open(struct house *house)
         if (rc == VN_OK)
                 rc = vn_record_start(s, &err);
         if (rc == VN_OK)
+                rc = vn_tenants_start(s, &err);
+        if (rc == VN_OK)
                 rc = vn_registry_start(s, &err);
         if (rc == VN_OK)
                 rc = vn_hub_start(s, &err);
@@ -82,6 +85,7 @@ static void house_close(struct house *house)
         vn_hub_stop(s);
         s->edge = vn_edge_free(s->edge);
         vn_registry_stop(s);
+        vn_tenants_stop(s);
         vn_record_stop(s);
         s->control = vn_loop_free(s->control);
 }

@@ -33,7 +33,7 @@ WHO = {
                    Proposals_RejectProposal""",
     "admin": """Accounts_RevokeAccount People_CreatePerson People_ListPeople People_CreateToken
                 People_RevokePerson""",
-    "installation": "Tenants_CreateTenant Tenants_ListTenants",
+    "installation": "Tenants_CreateTenant Tenants_ListTenants Backups_CreateBackup Backups_ListBackups",
     "agent": """Agents_Renew Agents_ReportInventory Agents_ReportWindows Agents_ReportPrices Agents_ReportCommand
                 Agents_Watch Agents_FetchModel Agents_SubmitUpdate""",
     "join token": "Agents_Enroll",

@@ -22,7 +22,7 @@ from lib.crash import Line
 # Endless streams are read for a while instead; see watch().
 STREAMS = {"Decisions_WatchDecisions"}
 # For the installation's own people only, which "default" is and "beta" is not.
-INSTALLATION = {"Tenants_ListTenants"}
+INSTALLATION = {"Tenants_ListTenants", "Backups_ListBackups"}
 # Methods in whose answers a tenant must find its own canary, or the search for the other's would prove nothing.
 TELLING = {"Accounts_ListAccounts", "Accounts_GetAccount", "Policies_ListPolicies", "Policies_GetPolicy",
            "Decisions_ListDecisions", "Decisions_GetDecision", "Decisions_ReplayDecision", "Proposals_ListPauses",
