@@ -7,7 +7,8 @@ import random
 import time
 
 from lib.crash import Line, Load, check_changes, log_size, pages, unique_ids, verify_log
-from lib.load import Drive
+from lib.invoke import history
+from lib.load import take_clock
 
 KILLS = int(os.environ.get("VANE_CRASH_INSTANTS", "50"))
 ROUND_S = 30  # of waiting for a round after the last kill
@@ -29,6 +30,17 @@ def start_round(world):
     return world.api.get("/v1/rounds?pageSize=1")["rounds"][0]["round"]
 
 
+def learners(world):
+    """Two agents that have something to learn from, and no others: a round waits for all that are online."""
+    take_clock(world, speed=10)
+    workloads = [f["workload"] for f in world.api.get("/v1/functions?pageSize=500")["functions"]]
+    for name in ("aws-a", "aws-b"):
+        history(world, name, workloads[:4], 120, minutes=20)
+    for name in world.accounts:
+        if not name.startswith("aws-"):
+            world.kill9("agent-" + name)
+
+
 def check_rounds(world, open_at_kill):
     """Every round that was open at a kill is taken up again and finishes: its updates are averaged and judged."""
     def ended():
@@ -41,9 +53,9 @@ def check_rounds(world, open_at_kill):
 
 
 def run(world):
-    world.settings.update(round_interval_s=31622400, round_deadline_s=86400)  # a round waits for all that are online
+    world.settings.update(round_interval_s=31622400, round_deadline_s=86400, round_quorum=2)
     world.start()
-    Drive(world, 5).end(speed=10)  # something to learn from
+    learners(world)
     pick = random.Random(world.seed)
     load = Load(world)
     size = log_size(world)
