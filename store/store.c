@@ -237,6 +237,14 @@ static void wake_waiter(void *arg, enum vn_rc rc)
         pthread_mutex_unlock(&w->mutex);
 }
 
+/* The writer found the disk full, or failed, after the change was taken: what it says of itself is the reason. */
+static void say_why(struct vn_store *store, enum vn_rc rc, struct vn_err *err)
+{
+        struct vn_store_stats stats;
+        vn_store_stats(store, &stats);
+        VN_IGNORE(vn_fail(err, rc, "%s", stats.why[0] ? stats.why : "the store did not commit the change"));
+}
+
 enum vn_rc vn_store_commit(struct vn_store *store, struct vn_batch *batch, struct vn_err *err)
 {
         struct waiter w = {.done = false};
@@ -254,7 +262,7 @@ enum vn_rc vn_store_commit(struct vn_store *store, struct vn_batch *batch, struc
                 else if (rc == VN_ABORTED)
                         VN_IGNORE(vn_fail(err, rc, "changed meanwhile"));
                 else if (rc != VN_OK)
-                        VN_IGNORE(vn_fail(err, rc, "the store did not commit the change"));
+                        say_why(store, rc, err);
         }
         pthread_mutex_destroy(&w.mutex);
         pthread_cond_destroy(&w.cond);

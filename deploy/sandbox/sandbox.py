@@ -208,7 +208,10 @@ class Sandbox:
         return api.get(path) if body is None else api.post(path, body)
 
     def stop(self):
-        stop_processes(list(reversed(list(self.processes.values()))))
+        # Servers last: an agent in the middle of a call waits ten seconds for one that is gone.
+        servers = [self.processes.pop(name) for name in ("vaned", "sim", "clock") if name in self.processes]
+        stop_processes(list(self.processes.values()))
+        stop_processes(servers)
         self.processes.clear()
         pids = self.path("pids.json")
         if os.path.exists(pids):

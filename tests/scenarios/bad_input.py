@@ -287,10 +287,11 @@ def check_cloud(world, judge):
 def check_disk(world, judge):
     """The budget is spent: changes are refused and say why, reads and stop signs work, routes too; a larger one heals."""
     from client import ApiError
-    filler = "# " + "x" * 30000
+    filler = "# " + "x" * 60000
     for n in range(1500):
         try:
-            world.approver.post("/v1/policies", {"document": f"policy: big\nscope: {{workloads: 'nothing'}}\n{filler}{n}\n"})
+            world.approver.post("/v1/policies",
+                                {"document": f"policy: big\nscope: {{workloads: 'nothing'}}\n{filler}{n}\n"})
         except ApiError as e:
             world.check(e.status == 429 and "budget" in str(e), f"a change on a full disk: {e}")
             break
@@ -306,8 +307,7 @@ def check_disk(world, judge):
     state.check(world, "a refused change", but=("log",))
     world.api.post("/v1/pauses", {"scope": "global", "paused": True, "reason": "full"})
     world.check(world.api.get("/v1/pauses")["pauses"], "a stop sign must stand on a full disk")
-    world.processes.pop("vaned").terminate()
-    time.sleep(3)
+    world.stop_server()
     with open(world.path("vaned.yaml"), encoding="utf-8") as f:
         text = f.read().replace(f"disk_budget_bytes: {BUDGET}", f"disk_budget_bytes: {8 * BUDGET}")
     with open(world.path("vaned.yaml"), "w", encoding="utf-8") as f:

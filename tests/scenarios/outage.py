@@ -26,16 +26,10 @@ def made(world):
     return {name: a["invocations"] for name, a in world.control("/control/ledger")["accounts"].items()}
 
 
-def stop_orderly(world):
-    process = world.processes.pop("vaned")
-    process.terminate()
-    world.check(process.wait(20) == 0, f"an orderly stop ended with {process.returncode}")
-
-
 def away(world, pick, orderly):
     time.sleep(pick.uniform(2.0, 3.0))
     if orderly:
-        stop_orderly(world)
+        world.stop_server()
     else:
         world.kill9("vaned")
     time.sleep(pick.uniform(1.5, 2.5))
@@ -56,7 +50,7 @@ def check_windows(world):
         time.sleep(0.2)
     time.sleep(1)
     world.check(told(world) == real, f"told {told(world)}, made {real}")
-    stop_orderly(world)
+    world.stop_server()
     world.restart_server()
     world.check(told(world) == real, f"after one more start: told {told(world)}, made {real}")
     return driven, real

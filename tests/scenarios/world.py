@@ -87,6 +87,12 @@ def make_world(seed=7):
             p.kill()
             p.wait()
 
+        def stop_server(self):
+            """An orderly stop of vaned."""
+            p = self.processes.pop("vaned")
+            p.terminate()
+            self.check(p.wait(30) == 0, f"an orderly stop of vaned ended with {p.returncode}")
+
         def restart_server(self):
             ready = self.path("vaned", "ready.json")
             if os.path.exists(ready):

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import http.client
 import ssl
+import time
 import urllib.parse
 
 PATH = "/2015-03-31/functions/{}/invocations"
@@ -47,13 +48,18 @@ class Aws:
         return answer.status
 
 
-def history(world, account, functions, calls=60):
-    """That many calls of each function, and the windows of them in vaned: enough for tuning to have an opinion."""
+def history(world, account, functions, calls, minutes=1):
+    """That many calls of each function, spread over minutes, and the windows of them in vaned: enough for tuning to have
+    an opinion (calls), or for an agent to learn from (minutes)."""
     aws = Aws(world, account, world.moving.now_us)
     for n in range(calls):
+        if n and n % (calls // minutes) == 0:
+            world.moving.leap(1)
+            time.sleep(0.02)
         for f in functions:
             status = aws.invoke(f)
             world.check(status == 200, f"{f} in {account} answers {status}")
+    world.moving.leap(3)  # the last minute ends, and the log's lag
     for f in functions:
         def told(name=f):
             return sum(e["account"] == account and int(e["calls"]) >= calls
