@@ -73,7 +73,10 @@ static void fetch_load(struct vn_task *task)
         VN_AUTO(vn_buf)
         entry = VN_BUF_INIT(VN_VALUE_MAX_BYTES);
         vn_key_u64(vn_key_text(vn_key_init(&key, VN_STR(VN_TENANT_DEFAULT)), VN_STR("duration")), f->version);
-        f->rc = vn_store_get(f->server->store, VN_TABLE_models, &key, &entry, &f->err);
+        if (vn_call_over(f->call))
+                f->rc = vn_fail(&f->err, VN_CANCELLED, "the agent has gone");
+        else
+                f->rc = vn_store_get(f->server->store, VN_TABLE_models, &key, &entry, &f->err);
         if (f->rc == VN_NOT_FOUND)
                 vn_fail(&f->err, VN_NOT_FOUND, "version: no model %llu", (unsigned long long)f->version);
         if (f->rc == VN_OK) {
