@@ -32,6 +32,7 @@ function(vane_module name)
   if(VANE_TESTS AND tests)
     add_executable(${name}-test ${tests} ${CMAKE_SOURCE_DIR}/tests/test_main.c)
     target_link_libraries(${name}-test PRIVATE vane_${name} vane_base)
+    target_link_options(${name}-test PRIVATE -Wl,--wrap=json_loadb) # see tests/test_main.c
     foreach(t ${tests})
       get_filename_component(stem ${t} NAME_WE)
       add_test(NAME unit.${name}.${stem} COMMAND ${name}-test --file ${stem}.c)

@@ -181,7 +181,8 @@ void edge_call_header(struct vn_call *call, struct vn_str name, struct vn_str va
                 return;
         }
         memcpy(copy, name.ptr, name.len);
-        memcpy(copy + name.len, value.ptr, value.len);
+        if (value.len)
+                memcpy(copy + name.len, value.ptr, value.len);
         value.ptr = copy + name.len;
         name.ptr = copy;
         if (name.ptr[0] == ':') {
@@ -379,6 +380,8 @@ void edge_call_submit(struct vn_call *call, const nghttp2_nv *nv, size_t count, 
 
 void edge_call_resume(struct vn_call *call)
 {
+        if (!call->conn) /* writing the head just now may have ended the connection: no memory for it */
+                return;
         if (call->stream_id)
                 edge_h2_resume(call);
         else
