@@ -1,9 +1,12 @@
 /* vane-agent - runs beside one cloud account. See agents/README.md; agent.c is the loop. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "agents/agent.h"
 #include "base/fault.h"
 #include "base/log.h"
+
+#define STOP_PATIENCE_S 5
 
 static volatile sig_atomic_t stopping;
 
@@ -11,6 +14,15 @@ static void on_signal(int number)
 {
         (void)number;
         stopping = 1;
+        alarm(STOP_PATIENCE_S);
+}
+
+/* A call to a server or cloud that has gone may wait longer than whoever stops us. What lies on disk is whole at every
+ * instant, so there is nothing to wait for. */
+static void on_alarm(int number)
+{
+        (void)number;
+        _exit(0);
 }
 
 int main(int argc, char **argv)
@@ -30,6 +42,8 @@ int main(int argc, char **argv)
         struct sigaction action = {.sa_handler = on_signal};
         sigaction(SIGINT, &action, NULL);
         sigaction(SIGTERM, &action, NULL);
+        struct sigaction enough = {.sa_handler = on_alarm};
+        sigaction(SIGALRM, &enough, NULL);
         signal(SIGPIPE, SIG_IGN);
         if (vn_agent_run(&options, &stopping, &err) != VN_OK) {
                 VN_LOG(FATAL, "%s", err.msg);

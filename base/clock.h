@@ -31,8 +31,8 @@ static inline int64_t vn_mono_us(const struct vn_clock *clock)
 const struct vn_clock *vn_clock_real(void);
 
 struct vn_clock_fake {
-        struct vn_clock clock; /* pass &fake.clock */
-        int64_t time_us;       /* both clocks show this; move it by hand */
+        struct vn_clock clock;   /* pass &fake.clock */
+        _Atomic int64_t time_us; /* both clocks show this; move it by hand, also while other threads read it */
 };
 void vn_clock_fake_init(struct vn_clock_fake *fake, int64_t start_us);
 

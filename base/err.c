@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum vn_rc vn_fail(struct vn_err *err, enum vn_rc rc, const char *format, ...)
+enum vn_rc(vn_fail)(struct vn_err *err, enum vn_rc rc, const char *format, ...)
 {
         VN_ASSERT(rc != VN_OK);
         if (!err)
@@ -19,7 +19,7 @@ enum vn_rc vn_fail(struct vn_err *err, enum vn_rc rc, const char *format, ...)
         return rc;
 }
 
-enum vn_rc vn_err_prefix(struct vn_err *err, enum vn_rc rc, const char *format, ...)
+enum vn_rc(vn_err_prefix)(struct vn_err *err, enum vn_rc rc, const char *format, ...)
 {
         if (!err)
                 return rc;

@@ -45,6 +45,20 @@ struct vn_err {
 enum vn_rc vn_fail(struct vn_err *err, enum vn_rc rc, const char *format, ...) VN_PRINTF(3, 4);
 /* Puts "prefix: " before the message that err already holds; returns err's rc. */
 enum vn_rc vn_err_prefix(struct vn_err *err, enum vn_rc rc, const char *format, ...) VN_PRINTF(3, 4);
+#ifdef __clang_analyzer__
+/* The static analyser reads one file at a time. Without this it believes that a failure may come out as VN_OK, and
+ * follows paths that do not exist. */
+#define VN_NEVER_OK(code, function, ...)                                                                             \
+        ({                                                                                                           \
+                enum vn_rc vn_never_ok_ = (code);                                                                    \
+                if (vn_never_ok_ == VN_OK)                                                                           \
+                        __builtin_unreachable();                                                                     \
+                (void)(function)(__VA_ARGS__);                                                                       \
+                vn_never_ok_;                                                                                        \
+        })
+#define vn_fail(err, rc, ...) VN_NEVER_OK(rc, vn_fail, err, rc, __VA_ARGS__)
+#define vn_err_prefix(err, rc, ...) VN_NEVER_OK(rc, vn_err_prefix, err, rc, __VA_ARGS__)
+#endif
 /* "INVALID_ARGUMENT" and the like; "UNKNOWN" for a number out of range. */
 const char *vn_rc_name(enum vn_rc rc);
 /* The HTTP status for a code (google.rpc.Code's mapping), and the nearest code for a status. */

@@ -125,11 +125,22 @@ enum vn_rc vn_json_array(const json_t *object, const char *key, json_t **ret, st
         return member(object, key, "an array", is_array, ret, err);
 }
 
+/* "-0" alone would be read as an integer, which has no sign to its zero. */
+static bool is_minus_zero(double value, char ret[VN_NUMBER_TEXT_BYTES])
+{
+        if (value != 0 || !signbit(value))
+                return false;
+        snprintf(ret, VN_NUMBER_TEXT_BYTES, "-0.0");
+        return true;
+}
+
 bool vn_json_number(double value, char ret[VN_NUMBER_TEXT_BYTES])
 {
         ret[0] = '\0';
         if (!isfinite(value))
                 return false;
+        if (is_minus_zero(value, ret))
+                return true;
         for (int digits = 15; digits <= 17; digits++) {
                 snprintf(ret, VN_NUMBER_TEXT_BYTES, "%.*g", digits, value);
                 if (strtod(ret, NULL) == value)
@@ -143,6 +154,8 @@ bool vn_json_number_f32(float value, char ret[VN_NUMBER_TEXT_BYTES])
         ret[0] = '\0';
         if (!isfinite(value))
                 return false;
+        if (is_minus_zero((double)value, ret))
+                return true;
         for (int digits = 6; digits <= 9; digits++) {
                 snprintf(ret, VN_NUMBER_TEXT_BYTES, "%.*g", digits, (double)value);
                 if (strtof(ret, NULL) == value)

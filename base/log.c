@@ -114,12 +114,12 @@ static void add_members(struct vn_buf *line, const char *text)
         other = VN_BUF_INIT(LINE_BYTES);
 
         while (rest.ptr && rest.len) {
-                struct vn_str word = rest, key, value;
+                struct vn_str key, value;
                 const char *equals = memchr(rest.ptr, '=', rest.len), *blank = memchr(rest.ptr, ' ', rest.len);
                 bool pair = equals && (!blank || equals < blank) &&
                             is_key(vn_str_n(rest.ptr, (size_t)(equals - rest.ptr)));
                 if (!pair) {
-                        word = vn_str_cut(&rest, ' ');
+                        struct vn_str word = vn_str_cut(&rest, ' ');
                         if (other.len)
                                 vn_buf_char(&other, ' ');
                         vn_buf_str(&other, word);

@@ -172,7 +172,7 @@ static enum vn_rc call(const struct cli_input *in, struct vn_arena *arena, enum 
                                         false};
         VN_AUTO(vn_grpc_channel)
         channel = NULL;
-        ProtobufCMessage *request, *reply;
+        ProtobufCMessage *request = NULL, *reply = NULL;
 
         VN_TRY(build_request(in, arena, &request, err));
         VN_TRY(cli_connect(in, &channel, err));

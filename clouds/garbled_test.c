@@ -148,6 +148,8 @@ static enum vn_rc answer(const struct garbled *g, const char *body)
                 steps[count++] = (struct wire_step){NULL, 200, NULL, "{\"value\":[]}"};
         wire_init(&wire, steps, count);
         cloud = g->open(&wire);
+        if (!cloud) /* only where allocations fail */
+                return VN_RESOURCE_EXHAUSTED;
         rc = g->run(cloud);
         vn_cloud_free(cloud);
         return rc;
@@ -190,4 +192,22 @@ TEST(garbled_answers_end_somehow)
                 VN_IGNORE(answer(g, body)); /* only memory and time matter here */
                 vn_free(body);
         }
+}
+
+static const struct garbled *at_hand;
+
+static enum vn_rc ask_once(void)
+{
+        return answer(at_hand, at_hand->body);
+}
+
+TEST(reading_survives_each_failed_allocation)
+{
+        VN_IGNORE(!wire_gcp_key());
+        wire_may_fail = true;
+        for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+                at_hand = &cases[c];
+                TEST_ALLOC_LOOP(ask_once);
+        }
+        wire_may_fail = false;
 }

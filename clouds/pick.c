@@ -12,6 +12,8 @@ enum vn_rc vn_json_load(struct vn_str text, json_t **ret, struct vn_err *err)
         *ret = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_ALLOW_NUL, &error);
         if (*ret)
                 return VN_OK;
+        if (json_error_code(&error) == json_error_out_of_memory)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory reading an answer");
         return vn_fail(err, VN_DATA_LOSS, "answer is not JSON: line %d column %d", error.line, error.column);
 }
 

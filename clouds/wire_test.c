@@ -8,6 +8,7 @@
 #define NOON INT64_C(1795521600000000) /* 2026-11-24T12:00:00Z */
 
 struct vn_clock_fake wire_clock;
+bool wire_may_fail;
 
 static void keep(struct wire *wire, const struct vn_cloud_request *request)
 {
@@ -79,7 +80,7 @@ static struct vn_cloud *open_one(struct wire *wire, const struct vn_cloud_config
         struct vn_cloud *cloud = NULL;
         struct vn_err err = {0};
 
-        if (vn_cloud_open(config, &wire_clock.clock, &wire->transport, &cloud, &err) != VN_OK)
+        if (vn_cloud_open(config, &wire_clock.clock, &wire->transport, &cloud, &err) != VN_OK && !wire_may_fail)
                 test_fail(__FILE__, __LINE__, "%s", err.msg);
         return cloud;
 }

@@ -23,6 +23,7 @@ void wire_init(struct wire *wire, const struct wire_step *steps, size_t count);
 #define WIRE_INIT(wire, steps) wire_init(wire, steps, sizeof(steps) / sizeof((steps)[0]))
 /* Handles on a fake clock at 2026-11-24T12:00:00Z. */
 extern struct vn_clock_fake wire_clock;
+extern bool wire_may_fail; /* opening may give NULL: allocations fail */
 struct vn_cloud *wire_aws(struct wire *wire);
 struct vn_cloud *wire_azure(struct wire *wire);
 struct vn_cloud *wire_gcp(struct wire *wire);

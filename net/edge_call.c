@@ -33,17 +33,19 @@ static struct vn_call *fresh(struct edge_loop *loop)
                         return NULL;
                 vn_arena_init(&call->arena, CALL_ARENA_BYTES);
                 vn_arena_init(&call->message_arena, CALL_ARENA_BYTES);
+                vn_arena_init(&call->head_arena, CALL_ARENA_BYTES);
                 call->body = VN_BUF_INIT(MAX_OUT_BYTES);
                 call->out = VN_BUF_INIT(MAX_OUT_BYTES);
                 return call;
         }
         loop->pool = call->next;
         loop->pool_count--;
-        struct vn_arena arena = call->arena, message_arena = call->message_arena;
+        struct vn_arena arena = call->arena, message_arena = call->message_arena, head_arena = call->head_arena;
         struct vn_buf body = call->body, out = call->out;
         memset(call, 0, offsetof(struct vn_call, header_store));
         call->arena = arena;
         call->message_arena = message_arena;
+        call->head_arena = head_arena;
         call->body = body;
         call->out = out;
         return call;
@@ -97,6 +99,7 @@ struct vn_call *vn_call_unref(struct vn_call *call)
         struct edge_loop *loop = call->loop;
         vn_arena_reset(&call->arena);
         vn_arena_reset(&call->message_arena);
+        vn_arena_reset(&call->head_arena);
         keep_small(&call->body);
         keep_small(&call->out);
         vn_buf_done(&call->stash);
@@ -108,6 +111,7 @@ struct vn_call *vn_call_unref(struct vn_call *call)
         }
         vn_arena_done(&call->arena);
         vn_arena_done(&call->message_arena);
+        vn_arena_done(&call->head_arena);
         vn_buf_done(&call->body);
         vn_buf_done(&call->out);
         vn_free(call);
@@ -178,7 +182,8 @@ void edge_call_header(struct vn_call *call, struct vn_str name, struct vn_str va
                 return;
         }
         memcpy(copy, name.ptr, name.len);
-        memcpy(copy + name.len, value.ptr, value.len);
+        if (value.len)
+                memcpy(copy + name.len, value.ptr, value.len);
         value.ptr = copy + name.len;
         name.ptr = copy;
         if (name.ptr[0] == ':') {
@@ -386,6 +391,8 @@ void edge_call_submit(struct vn_call *call, const nghttp2_nv *nv, size_t count, 
 
 void edge_call_resume(struct vn_call *call)
 {
+        if (!call->conn) /* writing the head just now may have ended the connection: no memory for it */
+                return;
         if (call->stream_id)
                 edge_h2_resume(call);
         else
@@ -444,7 +451,7 @@ bool edge_call_finish_once(struct vn_call *call)
         if (call->over || !call->conn)
                 return false;
         disarm(call);
-        call->over = true;
+        atomic_store_explicit(&call->over, true, memory_order_relaxed); /* on each call's way: no fence */
         return true;
 }
 

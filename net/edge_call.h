@@ -6,6 +6,7 @@
 
 #include <event2/event_struct.h>
 #include <nghttp2/nghttp2.h>
+#include <stdatomic.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -48,6 +49,8 @@ struct vn_call {
 
         struct vn_arena arena, message_arena; /* message_arena: of one streamed message at a time */
         struct vn_arena *arena_now;           /* which of them the allocator fills */
+        struct vn_arena head_arena;           /* of the answer's head: a deadline may end the call on its loop while
+                                                 another thread still fills `arena` */
         ProtobufCAllocator allocator;
         bool arena_full;
 
@@ -57,7 +60,8 @@ struct vn_call {
         struct call_header *headers;
         bool head_too_large, headers_broken;
 
-        bool head_done, request_ended, started, discard, finished, over, aborted, waking, want_writable;
+        bool head_done, request_ended, started, discard, finished, aborted, waking, want_writable;
+        atomic_bool over; /* set on the loop; whoever works for the call elsewhere may look */
         bool read_paused, is_head, sse;
         int64_t body_deadline_us; /* 0: none */
         int64_t deadline_us;

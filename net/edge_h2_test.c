@@ -15,7 +15,8 @@
 
 /* --- the server's methods --- */
 
-static int cancelled_count, full_count;
+static int cancelled_count, full_count, busy_done;
+static char big_text[65536];
 
 static void answer(struct vn_call *call, const ProtobufCMessage *message)
 {
@@ -58,6 +59,40 @@ static void defer(struct vn_call *call, const ProtobufCMessage *message)
         pthread_detach(thread);
 }
 
+/* What an operation does on another loop: it fills the call's arena until it sees that nobody waits any more. */
+static void busy_end(struct vn_task *task)
+{
+        struct later *later = (struct later *)task;
+        vn_call_unref(later->call);
+        free(later);
+        __atomic_add_fetch(&busy_done, 1, __ATOMIC_SEQ_CST);
+}
+
+static void *work_in_arena(void *arg)
+{
+        struct later *later = arg;
+        for (int i = 0; i < 2000 && !vn_call_over(later->call); i++) {
+                char *piece = vn_arena_strndup(vn_call_arena(later->call), big_text, 64);
+                usleep(100);
+                VN_ASSERT(!piece || !memcmp(piece, big_text, 64));
+        }
+        VN_ASSERT(vn_arena_strndup(vn_call_arena(later->call), big_text, 3000));
+        later->task.run = busy_end;
+        vn_loop_post(vn_call_loop(later->call), &later->task);
+        return NULL;
+}
+
+static void busy(struct vn_call *call, const ProtobufCMessage *message)
+{
+        struct later *later = calloc(1, sizeof *later);
+        pthread_t thread;
+        (void)message;
+        VN_ASSERT(later);
+        later->call = vn_call_ref(call);
+        VN_ASSERT(!pthread_create(&thread, NULL, work_in_arena, later));
+        pthread_detach(thread);
+}
+
 static void park(struct vn_call *call, const ProtobufCMessage *message)
 {
         (void)call, (void)message;
@@ -70,7 +105,6 @@ static void count_cancelled(struct vn_call *call)
 }
 
 /* Fills the outbox, then goes on from `writable` until 64 messages of 64 KiB are sent. */
-static char big_text[65536];
 
 static void pour(struct vn_call *call)
 {
@@ -114,6 +148,7 @@ static void bidi_half_close(struct vn_call *call)
 static const struct vn_method rows[] = {
         {ROW("Echo", VN_UNARY, VN_ACCESS_PUBLIC), .start = answer, .max_request_bytes = 1000},
         {ROW("Defer", VN_UNARY, VN_ACCESS_PUBLIC), .start = defer},
+        {ROW("Busy", VN_UNARY, VN_ACCESS_PUBLIC), .start = busy},
         {ROW("Park", VN_UNARY, VN_ACCESS_PUBLIC), .start = park, .cancelled = count_cancelled},
         {ROW("AgentPark", VN_UNARY, VN_ACCESS_AGENT), .start = park, .cancelled = count_cancelled},
         {ROW("Pour", VN_SERVER_STREAM, VN_ACCESS_PUBLIC), .start = pour_start, .writable = pour},
@@ -138,7 +173,7 @@ static enum vn_rc start_edge(void)
 {
         struct vn_err err;
         memset(big_text, 'b', sizeof big_text - 1);
-        cancelled_count = full_count = 0;
+        cancelled_count = full_count = busy_done = 0;
         VN_TRY(vn_edge_new(NULL, 1, &edge, &err));
         VN_TRY(vn_edge_add_methods(edge, rows, sizeof rows / sizeof *rows, NULL, &err));
         vn_edge_set_authenticator(edge, authenticate, NULL);
@@ -369,6 +404,28 @@ TEST(grpc_deadline_cancel_and_revocation)
                 vn_edge_end_account(edge, id);
         vn_edge_stats(edge, &stats);
         CHECK(stats.deadlines == 1 && stats.revoked == 1 && stats.cancelled == 3);
+        client_close(&client);
+        edge = vn_edge_free(edge);
+}
+
+TEST(grpc_deadline_may_pass_while_another_thread_works_for_the_call)
+{
+        struct client client;
+        struct stream streams[16];
+        CHECK_OK(start_edge());
+        client_open(&client);
+        for (int i = 0; i < 16; i++) {
+                char timeout[8];
+                snprintf(timeout, sizeof timeout, "%dm", 5 + i);
+                streams[i] = (struct stream){.out = HI};
+                begin(&client, &streams[i], "/t.T/Busy", "grpc-timeout", timeout);
+        }
+        for (int i = 0; i < 16; i++) {
+                RUN(&client, streams[i].closed);
+                CHECK_TEXT("4", streams[i].status);
+                CHECK_TEXT("deadline exceeded", streams[i].message);
+        }
+        RUN(&client, __atomic_load_n(&busy_done, __ATOMIC_SEQ_CST) == 16);
         client_close(&client);
         edge = vn_edge_free(edge);
 }

@@ -13,7 +13,7 @@
 
 static const char *status_digits(struct vn_call *call, int status)
 {
-        char *text = vn_arena_alloc(&call->arena, 4);
+        char *text = vn_arena_alloc(&call->head_arena, 4);
         if (!text || status < 100 || status > 999)
                 return "500";
         snprintf(text, 4, "%d", status);
@@ -368,7 +368,7 @@ void edge_json_finish(struct vn_call *call, enum vn_rc rc, const char *message)
 static size_t reply_header(struct vn_call *call, const struct vn_http_header *header, nghttp2_nv *nv)
 {
         size_t len = strlen(header->name), value_len = strlen(header->value);
-        char *name = vn_arena_strndup(&call->arena, header->name, len);
+        char *name = vn_arena_strndup(&call->head_arena, header->name, len);
         for (size_t i = 0; i < value_len; i++)
                 if ((unsigned char)header->value[i] < 0x20 || header->value[i] == 0x7f)
                         return 0;

@@ -171,6 +171,7 @@ struct edge_loop *edge_loop_free(struct edge_loop *loop)
                 loop->pool = call->next;
                 vn_arena_done(&call->arena);
                 vn_arena_done(&call->message_arena);
+                vn_arena_done(&call->head_arena);
                 vn_buf_done(&call->body);
                 vn_buf_done(&call->out);
                 vn_free(call);

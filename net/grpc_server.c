@@ -313,7 +313,7 @@ static struct vn_str encode_message(struct vn_call *call, const char *message)
         size_t len = message ? strlen(message) : 0, n = 0;
         if (len > MAX_STATUS_MESSAGE)
                 len = MAX_STATUS_MESSAGE;
-        char *to = len ? vn_arena_alloc(&call->arena, 3 * len) : NULL;
+        char *to = len ? vn_arena_alloc(&call->head_arena, 3 * len) : NULL;
         for (size_t i = 0; to && i < len; i++) {
                 unsigned char c = (unsigned char)message[i];
                 if (c >= 0x20 && c <= 0x7e && c != '%') {

@@ -2,7 +2,8 @@
  * Purpose: what a handler sees. The edge (edge.h) speaks HTTP/2, HTTP/1.1, gRPC and JSON below it; a handler sees
  *   unpacked protobuf-c messages and a call, and cannot tell which of them carried it.
  * Threads: every function here runs on the call's loop, and so do the handler's callbacks. Work elsewhere holds a
- *   reference (vn_call_ref) and comes back with vn_loop_post(vn_call_loop(call), ...).
+ *   reference, taken with vn_call_ref and given back on the loop, and comes back with vn_loop_post(vn_call_loop(call),
+ *   ...); until then it may ask vn_call_over, read identity, method, context and headers, and fill the call's arena.
  * Ownership: a call is reference-counted: the edge holds one until it is over, the handler takes its own for
  *   whatever completes later. Request messages live in the call's arena: unary and server-stream requests until the
  *   call is freed, streamed ones until on_message returns.

@@ -26,11 +26,17 @@ struct publish {
 static void publish_run(struct vn_task *task)
 {
         struct publish *p = (struct publish *)task;
-        p->server->config = p->config;
+        /* What holds from the start stays untouched: other threads read it without asking. */
+        for (size_t i = 0; i < vn_settings_row_count; i++) {
+                const struct vn_config_row *row = &vn_settings_rows[i];
+                if (row->when == VN_CONFIG_RELOAD)
+                        memcpy((char *)&p->server->config + row->offset, (const char *)&p->config + row->offset,
+                               row->bytes);
+        }
         vn_free(p);
 }
 
-bool vn_settings_reload(const char *path, struct vn_server *server)
+bool vn_settings_reload(const char *path, struct vn_server_config *last, struct vn_server *server)
 {
         struct vn_err err;
         struct publish *p = vn_alloc(sizeof *p);
@@ -38,12 +44,11 @@ bool vn_settings_reload(const char *path, struct vn_server *server)
                 return true;
         p->task.run = publish_run;
         p->server = server;
-        p->config = server->config; /* only the control loop writes it, and only through here */
-        if (vn_config_reload(vn_settings_rows, vn_settings_row_count, path, &p->config, sizeof p->config, &err) !=
-            VN_OK) {
+        if (vn_config_reload(vn_settings_rows, vn_settings_row_count, path, last, sizeof *last, &err) != VN_OK) {
                 VN_LOG(CONFIG_REFUSED, "%s", err.msg);
                 vn_free(p);
         } else {
+                p->config = *last;
                 vn_loop_post(server->control, &p->task);
                 VN_LOG(CONFIG_RELOADED, "file=%s", path);
         }

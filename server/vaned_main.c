@@ -139,8 +139,8 @@ static void stop(struct vn_server *server, bool was_ready)
         vn_telemetry_stop(server);
         vn_policy_table_stop(server);
         vn_pauses_stop(server);
-        vn_hub_stop(server);
         server->edge = vn_edge_free(server->edge);
+        vn_hub_stop(server); /* the ends of the last streams, in the line above, still look for it */
         vn_ui_stop(server);
         vn_people_stop(server);
         vn_registry_stop(server);
@@ -183,6 +183,7 @@ int main(int argc, char **argv)
         enum vn_rc rc = vn_settings_load(argv[2], &server.config, &err);
         if (rc == VN_OK)
                 rc = vn_clock_from_environment(&server.clock, &err);
+        struct vn_server_config last = server.config;
         server.wall = vn_clock_real();
         if (rc == VN_OK) {
                 server.settings_file = argv[2];
@@ -196,7 +197,7 @@ int main(int argc, char **argv)
                 int signal_number = 0;
                 do
                         sigwait(&signals, &signal_number);
-                while (signal_number == SIGHUP && vn_settings_reload(argv[2], &server));
+                while (signal_number == SIGHUP && vn_settings_reload(argv[2], &last, &server));
         } else {
                 VN_LOG(FATAL, "%s", err.msg);
         }

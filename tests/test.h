@@ -2,7 +2,8 @@
  * A file's tests run with `X-test --file x_test.c`; `--list` and `--only NAME` help at the desk.
  * CHECK stops the test (not the process); CHECK_OK and CHECK_RC print the code they got.
  * TEST_ALLOC_LOOP(fn): calls fn() again and again, failing allocation 1, 2, 3, ... until one run passes untouched;
- *   fn returns the rc of the operation under test and must leak nothing on failure (ASan looks).
+ *   fn returns the rc of the operation under test and must leak nothing on failure (ASan looks). Allocations of jansson
+ *   and libevent count like our own; the counter is the thread's.
  * Random tests use test_seed(): printed, and repeated with VANE_TEST_SEED. */
 #ifndef VANE_TESTS_TEST_H
 #define VANE_TESTS_TEST_H

@@ -182,7 +182,7 @@ static enum vn_rc whole_export(struct raw *r)
         bool more = true;
         VN_TRY(vn_export_new(r->server, vn_call_identity(r->call)->tenant, r->from_us, r->to_us, &export, &r->err));
         enum vn_rc rc = VN_OK;
-        while (more && rc == VN_OK)
+        while (more && rc == VN_OK && !vn_call_over(r->call))
                 rc = vn_export_next(export, &r->body, &more, &r->err);
         vn_export_free(export);
         return rc;

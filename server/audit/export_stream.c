@@ -77,7 +77,8 @@ static void make_lines(struct vn_task *task)
         struct stream *s = (struct stream *)task;
         s->count = s->sent = 0;
         s->more = true;
-        while (s->more && s->rc == VN_OK && s->count < LINES_A_TURN) {
+        /* Many may ask and hang up: nothing is made for those who have gone. */
+        while (s->more && s->rc == VN_OK && s->count < LINES_A_TURN && !vn_call_over(s->call)) {
                 struct vn_buf *line = &s->lines[s->count];
                 vn_buf_reset(line);
                 s->rc = vn_export_next(s->export, line, &s->more, &s->err);

@@ -12,9 +12,12 @@
 
 #define MAX_STREAMS 20000
 
+/* A call's reference count belongs to its loop, so another thread holds on to the stream instead. Both the list's
+ * reference and a delivery's are given back on the loop. */
 struct stream {
         struct stream *next;
-        struct vn_call *call; /* one reference while attached */
+        struct vn_call *call; /* one reference while the stream lives */
+        unsigned refs;        /* under the hub's mutex */
         bool agent;
         uint64_t account_id;
         char tenant[VN_MAX_TENANT_BYTES];
@@ -23,7 +26,7 @@ struct stream {
 
 struct vn_hub {
         struct vn_server *server;
-        pthread_mutex_t mutex; /* of the list only; nothing is sent under it */
+        pthread_mutex_t mutex; /* of the list and the streams' counts; nothing is sent under it */
         struct stream *streams;
         size_t count;
         _Atomic uint64_t dropped;
@@ -33,7 +36,7 @@ struct vn_hub {
 struct delivery {
         struct vn_task task;
         struct vn_hub *hub;
-        struct vn_call *call;
+        struct stream *stream;
         const ProtobufCMessageDescriptor *descriptor;
         size_t n;
         uint8_t bytes[];
@@ -54,12 +57,7 @@ void vn_hub_stop(struct vn_server *server)
         struct vn_hub *hub = server->hub;
         if (!hub)
                 return;
-        while (hub->streams) {
-                struct stream *stream = hub->streams;
-                hub->streams = stream->next;
-                vn_call_unref(stream->call);
-                vn_free(stream);
-        }
+        VN_ASSERT(!hub->streams); /* the edge is gone, and each call's end took its stream out */
         pthread_mutex_destroy(&hub->mutex);
         vn_free(hub);
         server->hub = NULL;
@@ -108,6 +106,7 @@ static bool attach(struct vn_hub *hub, struct vn_call *call, bool agent, const c
         bool room = hub->count < MAX_STREAMS;
         if (room) {
                 stream->call = vn_call_ref(call);
+                stream->refs = 1;
                 stream->next = hub->streams;
                 hub->streams = stream;
                 hub->count++;
@@ -116,6 +115,18 @@ static bool attach(struct vn_hub *hub, struct vn_call *call, bool agent, const c
         if (!room)
                 vn_free(stream);
         return room;
+}
+
+/* On the call's loop. */
+static void let_go(struct vn_hub *hub, struct stream *stream)
+{
+        pthread_mutex_lock(&hub->mutex);
+        bool last = --stream->refs == 0;
+        pthread_mutex_unlock(&hub->mutex);
+        if (last) {
+                vn_call_unref(stream->call);
+                vn_free(stream);
+        }
 }
 
 static void detach(struct vn_hub *hub, struct vn_call *call)
@@ -130,23 +141,22 @@ static void detach(struct vn_hub *hub, struct vn_call *call)
                         break;
                 }
         pthread_mutex_unlock(&hub->mutex);
-        if (found) {
-                vn_call_unref(found->call);
-                vn_free(found);
-        }
+        if (found)
+                let_go(hub, found);
 }
 
 static void deliver(struct vn_task *task)
 {
         struct delivery *d = (struct delivery *)task;
-        if (!vn_call_over(d->call)) {
+        struct vn_call *call = d->stream->call;
+        if (!vn_call_over(call)) {
                 ProtobufCMessage *m = protobuf_c_message_unpack(d->descriptor, NULL, d->n, d->bytes);
-                if (!m || vn_call_send(d->call, m) != VN_OK)
+                if (!m || vn_call_send(call, m) != VN_OK)
                         atomic_fetch_add(&d->hub->dropped, 1);
                 if (m)
                         protobuf_c_message_free_unpacked(m, NULL);
         }
-        vn_call_unref(d->call);
+        let_go(d->hub, d->stream);
         vn_free(d);
 }
 
@@ -161,7 +171,8 @@ static void post(struct vn_hub *hub, struct stream *stream, const ProtobufCMessa
         }
         d->task.run = deliver;
         d->hub = hub;
-        d->call = vn_call_ref(stream->call);
+        d->stream = stream;
+        stream->refs++;
         d->n = n;
         d->descriptor = message->descriptor;
         protobuf_c_message_pack(message, d->bytes);

@@ -73,7 +73,10 @@ static void fetch_load(struct vn_task *task)
         VN_AUTO(vn_buf)
         entry = VN_BUF_INIT(VN_VALUE_MAX_BYTES);
         vn_lineage_key(&key, vn_call_identity(f->call)->tenant, f->version);
-        f->rc = vn_store_get(f->server->store, VN_TABLE_models, &key, &entry, &f->err);
+        if (vn_call_over(f->call))
+                f->rc = vn_fail(&f->err, VN_CANCELLED, "the agent has gone");
+        else
+                f->rc = vn_store_get(f->server->store, VN_TABLE_models, &key, &entry, &f->err);
         if (f->rc == VN_NOT_FOUND)
                 vn_fail(&f->err, VN_NOT_FOUND, "version: no model %llu", (unsigned long long)f->version);
         if (f->rc == VN_OK) {

@@ -82,6 +82,18 @@ def make_world(seed=7):
             with open(self.path("log", name + ".log"), encoding="utf-8", errors="replace") as f:
                 return [line.strip() for line in f if "trouble" in line or "fatal" in line]
 
+        def check_clean(self):
+            """No sanitizer had anything to say, and who was told to stop did so without complaint."""
+            found = sorted(n for n in os.listdir(self.path("log")) if n.startswith("sanitizer"))
+            self.check(not found, f"sanitizer reports: {', '.join(found)}")
+            bad = {name: code for name, code in self.ended.items() if code}
+            self.check(not bad, f"exit codes: {bad}")
+
+        def stop(self):
+            stopping = dict(self.processes)
+            super().stop()
+            self.ended.update((name, p.returncode) for name, p in stopping.items())
+
         def kill9(self, name):
             p = self.processes.pop(name)
             p.kill()
@@ -100,7 +112,9 @@ def make_world(seed=7):
             self.spawn("vaned", ["vaned", "--config", self.path("vaned.yaml")])
             self.eventually(lambda: self.alive_and(os.path.exists, "vaned", ready), 30, "vaned after a restart")
 
-    return World(seed, state)
+    world = World(seed, state)
+    world.ended = {}  # name -> exit code of what was stopped
+    return world
 
 
 def main():
@@ -110,9 +124,16 @@ def main():
     spec.loader.exec_module(scenario)
     world = make_world(int(os.environ.get("VANE_TEST_SEED", "7")))
     print(f"scenario {os.path.basename(path)}, seed {world.seed} (VANE_TEST_SEED), state {world.state}", flush=True)
+
+    print(f"scenario {os.path.basename(path)}, state {world.state}", flush=True)
+    # Sanitizers write their reports to files, so that one counts whichever process it came from.
+    for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"):
+        os.environ[name] = f"{os.environ.get(name, '')}:log_path={world.path('log', 'sanitizer')}"
     failed = True
     try:
         scenario.run(world)
+        world.stop()
+        world.check_clean()
         failed = False
     except Skip as e:
         print(f"SKIP {e}")
