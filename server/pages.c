@@ -265,7 +265,8 @@ enum vn_rc op_get_function(struct vn_op *op, const ProtobufCMessage *message, Pr
                         a ? vn_telemetry_find(op->server->telemetry, a->id, e->function, e->region) : NULL;
                 size_t count = f ? vn_tuning_curve(op->server, a, f, s, points, &t) : 0;
                 Vane__V1__FunctionCurve *curve = f ? curve_message(op, a, points, count, &t) : NULL;
-                Vane__V1__Endpoint *endpoint = endpoint_message(op, view, i, s, a && vn_registry_online(op->server, a), t.reason);
+                Vane__V1__Endpoint *endpoint =
+                        endpoint_message(op, view, i, s, a && vn_registry_online(op->server, a), t.reason);
                 if (!endpoint || (f && !curve))
                         return vn_op_no_memory(err);
                 m->endpoints[m->n_endpoints++] = endpoint;

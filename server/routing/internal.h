@@ -114,7 +114,7 @@ struct vn_account_live {
         int64_t last_error_us;
         uint32_t errors_in_row, ill_count;
         uint64_t ill[VN_ILL_ENDPOINTS]; /* endpoints of which the row is; more are not told apart */
-        struct vn_sketch latency; /* as callers saw it */
+        struct vn_sketch latency;       /* as callers saw it */
         double cost_usd;
         double network_us;
         unsigned cloud;

@@ -310,7 +310,8 @@ static void send_command(struct vn_server *server, struct vn_proposal *p, bool r
         command.expected_memory_mb = rollback ? p->to_mb : p->from_mb;
         command.expected_guard = f ? f->guard : vn_state_text("");
         command.rollback = rollback;
-        command.expires_us = p->changed_us + COMMAND_LIFETIME_US; /* however often it is sent: of the decision's time */
+        command.expires_us =
+                p->changed_us + COMMAND_LIFETIME_US; /* however often it is sent: of the decision's time */
         event.event_case = VANE__V1__AGENT_EVENT__EVENT_COMMAND;
         event.command = &command;
         vn_hub_send_agent(server, p->account_id, &event.base);
