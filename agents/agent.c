@@ -23,7 +23,8 @@
 #define LIST_EVERY_US (5 * VN_US_PER_MIN)
 #define PRICES_EVERY_US VN_US_PER_HOUR
 #define READ_OVERLAP_US (60 * VN_US_PER_S)
-#define READ_MOST_US (8 * VN_US_PER_MIN) /* at once: with the lag of a log, fewer minutes than a function has open windows */
+#define READ_MOST_US                                                                                                 \
+        (8 * VN_US_PER_MIN) /* at once: with the lag of a log, fewer minutes than a function has open windows */
 #define RENEW_RETRY_MAX_S 10
 #define JOIN_RETRY_US (2 * VN_US_PER_S)
 #define HEARTBEAT_US (5 * VN_US_PER_S) /* of real time: silence longer than 15 s counts as offline */
@@ -105,9 +106,9 @@ static enum vn_rc join(struct agent *a, struct vn_err *err)
         if (a->identity.cert_pem.len && !expired(a))
                 return VN_OK;
         if (!a->options->join_token_file)
-                return a->identity.cert_pem.len ? say_expired(a, err)
-                                                : vn_fail(err, VN_FAILED_PRECONDITION,
-                                                          "not joined yet: --join-token-file is needed");
+                return a->identity.cert_pem.len
+                               ? say_expired(a, err)
+                               : vn_fail(err, VN_FAILED_PRECONDITION, "not joined yet: --join-token-file is needed");
         vn_buf_reset(&a->identity.cert_pem); /* an expired one would be refused before the token is looked at */
         VN_TRY(vn_agent_token_read(a->options->join_token_file, vn_buf_view(&a->ca_pem), &token_text, &token, err));
         VN_TRY(vn_link_open(a->options->server, vn_buf_view(&a->ca_pem), &a->identity, &a->channel, err));
@@ -393,7 +394,8 @@ static enum vn_rc start(struct agent *a, struct vn_err *err)
         VN_TRY(vn_windower_new(&config, &a->windower, err));
         VN_TRY(vn_learn_new(vn_gather_platform(a->gather), MAX_FUNCTIONS, &a->learn, err));
         vn_outbox_init(&a->outbox, MAX_WAITING_WINDOWS);
-        if (!a->progress.collected_until_us) { /* what was before is not this agent's; what comes now is, killed or not */
+        if (!a->progress
+                     .collected_until_us) { /* what was before is not this agent's; what comes now is, killed or not */
                 a->progress.collected_until_us = vn_now_us(a->clock) - vn_now_us(a->clock) % VN_WINDOW_US;
                 VN_TRY(vn_progress_save(&a->progress, err));
         }

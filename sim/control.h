@@ -1,5 +1,6 @@
 /* sim/control.h - the simulator's own control API, on a listener of its own with a token.
  *   POST /control/outage  {"cloud"|"account", "share": 0..1, "from_s", "seconds"}
+ *                         share 1 of a whole cloud: its other APIs answer 503 as well
  *   POST /control/latency {"cloud"|"account", "factor", "from_s", "seconds"}
  *   POST /control/price   {"cloud"|"account", "factor", "from_s", "seconds"}    from_s counts from now (default 0)
  *   GET  /control/ledger  what was invoked, what it cost and how long it took: in all, by cloud, by account

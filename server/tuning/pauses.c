@@ -129,8 +129,7 @@ static void tell_agent(struct vn_server *server, const struct vn_account_entry *
 /* Everywhere and the account are one to an agent: ending one of the two pauses does not end the other. */
 static bool stands_still(const struct vn_server *server, const struct vn_account_entry *account)
 {
-        return vn_pauses_global(server, account->tenant) ||
-               vn_pauses_account(server, account->tenant, account->name);
+        return vn_pauses_global(server, account->tenant) || vn_pauses_account(server, account->tenant, account->name);
 }
 
 /* Agents in the scope hear of it at once: a command that is on its way is not carried out. */
