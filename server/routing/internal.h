@@ -11,6 +11,7 @@
 #include "server/routing/calibrate.h"
 #include "server/routing/cold.h"
 #include "server/routing/routing.h"
+#include "server/routing/slowdown.h"
 #include "server/routing/view_store.h"
 #include "server/telemetry/telemetry.h"
 #include "vane/v1/routing.pb-c.h"
@@ -27,6 +28,7 @@ struct vn_view_ref {
         uint16_t tenant;          /* its number (tenants.h) */
         char (*urls)[256];
         uint64_t account_ids[VN_VIEW_MAX_ENDPOINTS];
+        float slowdown[VN_VIEW_MAX_ENDPOINTS]; /* that is in the view's durations */
 };
 
 struct vn_route_slot {
@@ -58,11 +60,13 @@ struct vn_pending {
         uint16_t tenant;
         int64_t time_us;
         bool open;
-        bool watched;          /* the rest is filled: vn_outcome_watch */
-        float raw, risk;       /* combined, before and after calibration */
-        float limit_us;        /* a longer latency is the event: vn_risk_limit_us */
-        float warm_us;         /* network and expected run without a start; < 0: the run is not known */
-        float spread_us;       /* of the run */
+        bool watched;    /* the rest is filled: vn_outcome_watch */
+        float raw, risk; /* combined, before and after calibration */
+        float limit_us;  /* a longer latency is the event: vn_risk_limit_us */
+        float warm_us;   /* network and expected run without a start; < 0: the run is not known */
+        float spread_us; /* of the run */
+        float run_us;    /* expected without the slowdown; < 0: likely a cold start */
+        float network_us;
         int64_t price_time_us; /* of the list that decided */
 };
 
@@ -73,6 +77,7 @@ struct vn_lesson {
         float raw, risk;
         int64_t decided_us;
         float excess_us, spread_us; /* over what a warm run takes */
+        float slower;               /* run over what was expected; < 0: not known */
         bool watched, late, run_known;
         bool silent; /* no outcome came in time */
 };
@@ -156,6 +161,7 @@ struct vn_endpoint_live {
         double recent_outcomes, recent_errors, recent_throttles;
         int64_t decayed_us;
         double logged_cold_us; /* what the cloud's log tells of a start */
+        struct vn_slowdown slowdown;
         struct vn_cold cold;
         bool cold_fresh;                 /* not stored yet */
         struct vn_cold_waiting *waiting; /* NULL: none yet */
@@ -199,7 +205,7 @@ struct vn_endpoint_live *vn_endpoint_live_of(struct vn_routing *routing, uint64_
 struct vn_account_live *vn_account_live_of(struct vn_routing *routing, uint64_t account_id);
 
 /* lessons.c: what outcomes teach */
-void vn_outcome_watch(struct vn_route_loop *loop, const struct vn_view *view, const struct vn_question *question,
+void vn_outcome_watch(struct vn_route_loop *loop, const struct vn_view_ref *ref, const struct vn_question *question,
                       const struct vn_decision *decision); /* after the decision has its pending slot */
 struct vn_lesson vn_lesson_of(const struct vn_pending *pending, uint64_t latency_us);
 void vn_outcomes_overdue(struct vn_route_loop *loop); /* edge loop, each tick: looks through a part of the slots */

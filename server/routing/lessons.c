@@ -17,9 +17,10 @@ static const double unknown_cold_us[VN_CLOUD_COUNT] = {[VN_AWS] = 400e3, [VN_AZU
 
 /* --- edge loop --- */
 
-void vn_outcome_watch(struct vn_route_loop *loop, const struct vn_view *view, const struct vn_question *question,
+void vn_outcome_watch(struct vn_route_loop *loop, const struct vn_view_ref *ref, const struct vn_question *question,
                       const struct vn_decision *decision)
 {
+        const struct vn_view *view = ref->view;
         const struct vn_endpoint *e = &view->endpoint[decision->choice];
         const struct vn_features *f = &decision->features;
         struct vn_pending *p = &loop->pending[question->id.sequence & (VN_PENDING_SLOTS - 1)];
@@ -30,21 +31,27 @@ void vn_outcome_watch(struct vn_route_loop *loop, const struct vn_view *view, co
         p->warm_us = e->samples >= KNOWN_RUN_CALLS ? f->network_us + f->mean_ms * 1e3f : -1;
         p->spread_us =
                 (e->duration_us[1][5] - e->duration_us[1][2]) / 1.645f; /* of a normal: .95 quantile less median */
+        /* Also where the expectation is a guess: being far off it matters as much. */
+        bool tells = (double)f->cold_chance <= VN_SLOWDOWN_COLD_CHANCE;
+        p->run_us = tells ? f->mean_ms * 1e3f / ref->slowdown[decision->choice] : -1;
+        p->network_us = f->network_us;
         p->price_time_us = e->price_time_us;
 }
 
 struct vn_lesson vn_lesson_of(const struct vn_pending *pending, uint64_t latency_us)
 {
-        return (struct vn_lesson){.caller = pending->caller,
-                                  .price_time_us = pending->price_time_us,
-                                  .raw = pending->raw,
-                                  .risk = pending->risk,
-                                  .decided_us = pending->time_us,
-                                  .excess_us = (float)latency_us - pending->warm_us,
-                                  .spread_us = pending->spread_us,
-                                  .watched = pending->watched,
-                                  .late = (float)latency_us > pending->limit_us,
-                                  .run_known = pending->warm_us >= 0};
+        return (struct vn_lesson){
+                .caller = pending->caller,
+                .price_time_us = pending->price_time_us,
+                .raw = pending->raw,
+                .risk = pending->risk,
+                .decided_us = pending->time_us,
+                .excess_us = (float)latency_us - pending->warm_us,
+                .spread_us = pending->spread_us,
+                .watched = pending->watched,
+                .late = (float)latency_us > pending->limit_us,
+                .slower = pending->run_us > 0 ? ((float)latency_us - pending->network_us) / pending->run_us : -1,
+                .run_known = pending->warm_us >= 0};
 }
 
 void vn_outcomes_overdue(struct vn_route_loop *loop)
@@ -131,6 +138,8 @@ void vn_lesson_absorb(struct vn_server *server, const struct vn_sample *s, struc
         tenant->fresh = true;
         if (!failed)
                 wait_for_window(l, endpoint, account);
+        if (!failed && l->slower > 0 && account->network_us > 0)
+                vn_slowdown_add(&endpoint->slowdown, (double)l->slower, s->time_us);
 }
 
 void vn_routing_window(struct vn_server *server, const struct vn_account_entry *account,

@@ -307,7 +307,7 @@ void vn_route_finish(struct vn_route_loop *loop, const struct vn_identity *who, 
                 atomic_fetch_add_explicit(&loop->counts[r->ref->tenant].split, 1, memory_order_relaxed);
         note_assignment(loop, r->ref, r->live, &r->question, d->choice, d->cost / 1e6, who);
         if (r->recorded)
-                vn_outcome_watch(loop, r->ref->view, &r->question, d);
+                vn_outcome_watch(loop, r->ref, &r->question, d);
         if (r->has_key && r->recorded)
                 vn_request_ids_answer(loop->server->routing->request_ids, r->key,
                                       &(struct vn_request_answer){.id = r->question.id,

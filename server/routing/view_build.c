@@ -178,6 +178,29 @@ static void fill_head(struct vn_server *server, struct vn_view *view, const char
         view->payload_bytes[3] = mean * 16 + 4;
 }
 
+/* What outcomes say of the last half minute goes into the run times, and with them into cost, latency and risk. */
+static void fill_slowdowns(struct vn_server *server, struct vn_view *view, struct vn_view_ref *ref, int64_t now_us)
+{
+        static const struct vn_slowdown nothing;
+        const struct vn_slowdown *own[VN_VIEW_MAX_ENDPOINTS];
+        double alone[VN_VIEW_MAX_ENDPOINTS];
+        for (uint32_t i = 0; i < view->count; i++) {
+                const struct vn_endpoint_live *live = vn_endpoint_live_of(server->routing, view->endpoint[i].id);
+                own[i] = live ? &live->slowdown : &nothing;
+                alone[i] = vn_slowdown_now(own[i], 1, now_us);
+        }
+        for (uint32_t i = 0; i < view->count; i++) {
+                double like = 1;
+                for (uint32_t k = 0; k < view->count; k++)
+                        if (k != i && view->endpoint[k].provider == view->endpoint[i].provider && alone[k] > like)
+                                like = alone[k];
+                ref->slowdown[i] = (float)vn_slowdown_now(own[i], like, now_us);
+                for (unsigned knot = 0; knot < VN_VIEW_KNOTS; knot++)
+                        for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++)
+                                view->endpoint[i].duration_us[knot][q] *= ref->slowdown[i];
+        }
+}
+
 enum vn_rc vn_view_build(struct vn_server *server, const char *tenant, const char *workload, uint64_t epoch,
                          int64_t now_us, struct vn_view_ref **ret, struct vn_err *err)
 {
@@ -206,6 +229,7 @@ enum vn_rc vn_view_build(struct vn_server *server, const char *tenant, const cha
                         if (!strcmp(a->functions[f].name, workload))
                                 VN_IGNORE(add_endpoint(server, ref->view, ref, a, &a->functions[f], &prior, now_us));
         }
+        fill_slowdowns(server, ref->view, ref, now_us);
         /* Listed, but no account has sent its prices yet: there is nothing to decide by. */
         rc = ref->view->count ? vn_view_seal(ref->view, err) : vn_fail(err, VN_NOT_FOUND, "no endpoint has a price");
         if (rc != VN_OK)
