@@ -143,6 +143,7 @@ void vn_report_start(struct vn_call *call, const ProtobufCMessage *message)
                 vn_call_finish(call, vn_fail(&err, VN_INVALID_ARGUMENT, "outcomes: at most %d", MAX_OUTCOMES), &err);
                 return;
         }
+        uint64_t caller = vn_hash64(who->actor, strlen(who->actor), vn_hash64(who->tenant, strlen(who->tenant), 2));
         struct report *r = vn_arena_alloc(arena, sizeof *r);
         if (r)
                 r->items = vn_arena_alloc(arena, (request->n_outcomes + 1) * sizeof *r->items);
@@ -152,7 +153,7 @@ void vn_report_start(struct vn_call *call, const ProtobufCMessage *message)
                 return;
         }
         r->server = server;
-        r->caller = vn_hash64(who->actor, strlen(who->actor), vn_hash64(who->tenant, strlen(who->tenant), 2));
+        r->caller = caller;
         for (size_t i = 0; i < request->n_outcomes; i++) {
                 const Vane__V1__Outcome *o = request->outcomes[i];
                 struct item *item = &r->items[r->count];

@@ -370,7 +370,7 @@ void vn_routing_stop(struct vn_server *server)
         struct vn_routing *routing = server->routing;
         if (!routing)
                 return;
-        for (uint32_t i = 0; i < routing->loop_count; i++) {
+        for (uint32_t i = 0; routing->loops && i < routing->loop_count; i++) {
                 struct vn_route_loop *loop = &routing->loops[i];
                 vn_route_table_unref(loop->table);
                 for (size_t b = 0; b < 1024; b++)
