@@ -118,11 +118,16 @@ enum vn_rc vn_agent_identity_take(struct vn_agent_identity *identity, const stru
         vn_buf_str(&next.cert_pem, certificate->cert_pem);
         vn_buf_str(&next.ca_pem, certificate->ca_pem);
         next.issued_s = now_s;
-        enum vn_rc rc = vn_pki_cert_not_after(certificate->cert_pem, &next.not_after_s, err);
+        enum vn_rc rc = vn_buf_check(&next.key_pem, err);
+        if (rc == VN_OK)
+                rc = vn_buf_check(&next.cert_pem, err);
+        if (rc == VN_OK)
+                rc = vn_buf_check(&next.ca_pem, err);
+        if (rc == VN_OK)
+                rc = vn_pki_cert_not_after(certificate->cert_pem, &next.not_after_s, err);
         if (rc == VN_OK && (next.not_after_s <= now_s ||
                             !vn_str_copy(next.account_id, sizeof next.account_id, vn_str(certificate->account_id)) ||
-                            !vn_str_copy(next.level, sizeof next.level, vn_str(certificate->level)) ||
-                            next.key_pem.failed || next.cert_pem.failed || next.ca_pem.failed))
+                            !vn_str_copy(next.level, sizeof next.level, vn_str(certificate->level))))
                 rc = vn_fail(err, VN_DATA_LOSS, "the server's certificate is expired, or its answer too long");
         if (rc == VN_OK)
                 rc = vn_agent_identity_save(&next, err);

@@ -148,3 +148,45 @@ TEST(options_are_strict)
         CHECK_OK(parse(2, help, &o));
         CHECK(o.help);
 }
+
+static struct authority alloc_authority;
+static char alloc_dir[600];
+
+static enum vn_rc open_take_open(void)
+{
+        struct vn_agent_identity id;
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        cert = VN_BUF_INIT(16384);
+        VN_AUTO(vn_buf)
+        key = VN_BUF_INIT(16384);
+        const struct vn_pki_leaf leaf = {
+                .uri = "spiffe://vane.local/account/7", .not_before_s = 1700000000, .not_after_s = 1700003600};
+        VN_TRY(vn_agent_identity_open(alloc_dir, &id, NULL));
+        vn_buf_str(&key, vn_buf_view(&id.key_pem));
+        enum vn_rc rc = vn_buf_check(&key, NULL);
+        if (rc == VN_OK)
+                rc = vn_pki_make_csr(vn_buf_view(&key), &csr, NULL);
+        if (rc == VN_OK)
+                rc = vn_pki_sign_csr(vn_buf_view(&alloc_authority.cert), vn_buf_view(&alloc_authority.key),
+                                     vn_buf_view(&csr), &leaf, &cert, NULL);
+        struct vn_agent_certificate certificate = {vn_buf_view(&key), vn_buf_view(&cert),
+                                                   vn_buf_view(&alloc_authority.cert), "7", "observe"};
+        if (rc == VN_OK)
+                rc = vn_agent_identity_take(&id, &certificate, 1700000000, NULL);
+        vn_agent_identity_done(&id);
+        if (rc == VN_OK)
+                rc = vn_agent_identity_open(alloc_dir, &id, NULL);
+        if (rc == VN_OK)
+                vn_agent_identity_done(&id);
+        return rc;
+}
+
+TEST(identity_survives_failing_allocations)
+{
+        snprintf(alloc_dir, sizeof alloc_dir, "%s/agent", test_dir());
+        authority_make(&alloc_authority);
+        TEST_ALLOC_LOOP(open_take_open);
+        authority_done(&alloc_authority);
+}

@@ -42,3 +42,18 @@ TEST(progress_refuses_a_damaged_file)
                 CHECK(vn_progress_open(test_dir(), &progress, NULL) != VN_OK);
         }
 }
+
+static enum vn_rc save_and_open(void)
+{
+        static struct vn_progress progress;
+        struct vn_command_result r = {.done = true, .id = "d-1", .guard = "g", .error = "e"};
+        VN_TRY(vn_progress_open(test_dir(), &progress, NULL));
+        vn_progress_remember(&progress, &r);
+        VN_TRY(vn_progress_save(&progress, NULL));
+        return vn_progress_open(test_dir(), &progress, NULL);
+}
+
+TEST(progress_survives_failing_allocations)
+{
+        TEST_ALLOC_LOOP(save_and_open);
+}

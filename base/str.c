@@ -276,7 +276,8 @@ enum vn_rc vn_file_read(const char *path, struct vn_buf *ret, struct vn_err *err
         enum vn_rc rc = VN_OK;
         for (;;) {
                 if (!vn_buf_reserve(ret, 1)) {
-                        rc = vn_fail(err, VN_RESOURCE_EXHAUSTED, "%s: larger than %zu bytes", path, ret->max_bytes);
+                        rc = vn_fail(err, VN_RESOURCE_EXHAUSTED, "%s: larger than %zu bytes, or out of memory", path,
+                                     ret->max_bytes);
                         break;
                 }
                 size_t room = ret->cap - ret->len - 1;

@@ -250,3 +250,33 @@ TEST(tls_bad_pem)
         CHECK_RC(VN_RESOURCE_EXHAUSTED, vn_pki_make_key(&small, &err));
         pki_done(&p);
 }
+
+static enum vn_rc make_and_sign(void)
+{
+        const struct vn_pki_leaf leaf = {
+                .uri = "spiffe://vane.local/account/1", .not_before_s = 1, .not_after_s = 1000};
+        VN_AUTO(vn_buf)
+        ca_key = VN_BUF_INIT(65536);
+        VN_AUTO(vn_buf)
+        ca = VN_BUF_INIT(65536);
+        VN_AUTO(vn_buf)
+        csr = VN_BUF_INIT(65536);
+        VN_AUTO(vn_buf)
+        cert = VN_BUF_INIT(65536);
+        uint8_t hash[32];
+        struct vn_tls_server *server = NULL;
+        VN_TRY(vn_pki_make_key(&ca_key, NULL));
+        VN_TRY(vn_pki_make_ca(vn_buf_view(&ca_key), "ca", 1, 1000, &ca, NULL));
+        VN_TRY(vn_pki_make_csr(vn_buf_view(&ca_key), &csr, NULL));
+        VN_TRY(vn_pki_csr_key_hash(vn_buf_view(&csr), hash, NULL));
+        VN_TRY(vn_pki_sign_csr(vn_buf_view(&ca), vn_buf_view(&ca_key), vn_buf_view(&csr), &leaf, &cert, NULL));
+        struct vn_str ca_text = vn_buf_view(&ca);
+        VN_TRY(vn_tls_server_new(ca_text, vn_buf_view(&ca_key), &ca_text, &server, NULL));
+        vn_tls_server_free(server);
+        return VN_OK;
+}
+
+TEST(pki_survives_failing_allocations)
+{
+        TEST_ALLOC_LOOP(make_and_sign);
+}

@@ -73,3 +73,26 @@ TEST(output_of_one_message)
                     "cloud: aws\naccounts: 0\nonline: 0\nfunctions: 0\nrouted: 7\ncost-usd: 0.1\np95-ms: 0\n");
         check_print(&status.base, "cloud routed", CLI_TABLE, "aws    7\n");
 }
+
+static const enum cli_format *format_at_hand;
+
+static enum vn_rc print_list(void)
+{
+        Vane__V1__ListPausesResponse r;
+        Vane__V1__Pause pauses[2], *list[2];
+        FILE *out = fopen("/dev/null", "we");
+        CHECK(out);
+        fill(&r, pauses, list);
+        enum vn_rc rc = cli_print(&r.base, "pauses: scope reason paused time_us", *format_at_hand, out, NULL);
+        fclose(out);
+        return rc;
+}
+
+TEST(output_survives_failing_allocations)
+{
+        static const enum cli_format formats[] = {CLI_TABLE, CLI_JSON, CLI_YAML, CLI_JSONL};
+        for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+                format_at_hand = &formats[i];
+                TEST_ALLOC_LOOP(print_list);
+        }
+}

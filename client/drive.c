@@ -46,6 +46,13 @@ static bool before(const struct call *a, const struct call *b)
         return a->due_us != b->due_us ? a->due_us < b->due_us : a->index < b->index;
 }
 
+static void drop(struct drive *d, struct call *call)
+{
+        d->active--;
+        vn_free(call);
+}
+
+/* Takes the call over, also when it fails. */
 static enum vn_rc push(struct drive *d, struct call *call, struct vn_err *err)
 {
         size_t i = d->heap_count;
@@ -54,8 +61,10 @@ static enum vn_rc push(struct drive *d, struct call *call, struct vn_err *err)
                 size_t cap = d->heap_cap ? d->heap_cap * 2 : 64;
                 struct call **bigger = vn_realloc(d->heap, cap * sizeof(struct call *));
 
-                if (!bigger)
+                if (!bigger) {
+                        drop(d, call);
                         return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for events");
+                }
                 d->heap = bigger;
                 d->heap_cap = cap;
         }
@@ -125,12 +134,6 @@ static int64_t trace_due(const struct drive *d)
 
 /* --- one call's events --- */
 
-static void drop(struct drive *d, struct call *call)
-{
-        d->active--;
-        vn_free(call);
-}
-
 static void finish(struct drive *d, struct call *call, bool ok)
 {
         if (!ok) {
@@ -164,13 +167,18 @@ static enum vn_rc report(struct drive *d, const struct call *call, struct vn_err
         return d->ports->report(d->ports->state, &r, err);
 }
 
-/* The end of an attempt: report it, then done, or once more somewhere else if the platform refused it. */
+/* The end of an attempt: report it, then done, or once more somewhere else if the platform refused it. The call is taken
+ * over in any case. */
 static enum vn_rc end_attempt(struct drive *d, struct call *call, struct vn_err *err)
 {
         bool refused = call->job.status == VN_FLEET_THROTTLED || call->job.status == VN_FLEET_UNREACHED;
 
         d->sum->by_status[call->job.status]++;
-        VN_TRY(report(d, call, err));
+        enum vn_rc rc = report(d, call, err);
+        if (rc != VN_OK) {
+                drop(d, call);
+                return rc;
+        }
         if (!refused || call->attempt + 1 >= VN_DRIVE_MAX_ATTEMPTS) {
                 finish(d, call, call->job.status == VN_FLEET_OK);
                 return VN_OK;
@@ -245,23 +253,27 @@ static enum vn_rc route_batch(struct drive *d, int64_t until_us, struct vn_err *
         size_t count = 0;
         enum vn_rc rc;
 
-        while (count < VN_ROUTER_MAX_BATCH) {
+        rc = VN_OK;
+        while (rc == VN_OK && count < VN_ROUTER_MAX_BATCH) {
                 int64_t heap_us = d->heap_count > 0 ? d->heap[0]->due_us : INT64_MAX, trace_us = trace_due(d);
-                bool from_heap = heap_us <= trace_us;
+                bool from_heap = d->heap_count > 0 && heap_us <= trace_us;
 
                 if ((from_heap ? heap_us : trace_us) > until_us || (from_heap && d->heap[0]->running))
                         break;
                 if (from_heap)
                         calls[count] = pop(d);
                 else
-                        VN_TRY(arrive(d, &calls[count], err));
+                        rc = arrive(d, &calls[count], err);
+                if (rc != VN_OK)
+                        break;
                 move_to(d, calls[count]->due_us);
                 if (count == 0 && calls[0]->due_us + d->options->lookahead_us < until_us)
                         until_us = calls[0]->due_us + d->options->lookahead_us;
                 fill_ask(d, calls[count], &asks[count]);
                 count++;
         }
-        rc = d->ports->route(d->ports->state, asks, count, answers, err);
+        if (rc == VN_OK)
+                rc = d->ports->route(d->ports->state, asks, count, answers, err);
         for (size_t i = 0; i < count; i++) {
                 if (rc == VN_OK)
                         dispatch(d, calls[i], &answers[i]);
@@ -298,6 +310,7 @@ static enum vn_rc advance(struct drive *d, bool *ret_progress, struct vn_err *er
 static enum vn_rc collect(struct drive *d, int64_t wait_us, struct vn_err *err)
 {
         struct vn_fleet_job *job = d->ports->take(d->ports->state, wait_us);
+        enum vn_rc rc = VN_OK;
 
         while (job) {
                 struct call *call = (struct call *)job;
@@ -305,9 +318,12 @@ static enum vn_rc collect(struct drive *d, int64_t wait_us, struct vn_err *err)
                 job = job->next;
                 call->due_us = call->job.at_us + call->job.elapsed_us;
                 call->answered = true;
-                VN_TRY(push(d, call, err));
+                if (rc == VN_OK)
+                        rc = push(d, call, err);
+                else
+                        drop(d, call);
         }
-        return VN_OK;
+        return rc;
 }
 
 /* An answered call may still stand in the list of dispatched ones when it is retried or freed: take it out first. */

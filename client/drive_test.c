@@ -218,3 +218,18 @@ TEST(drive_counts_what_has_no_route_and_ends_when_the_server_is_gone)
         make_calls(calls, 1, 0);
         CHECK_RC(VN_UNAVAILABLE, drive(&gone, calls, 1, 1, &sum));
 }
+
+static enum vn_rc drive_ten(void)
+{
+        static struct fake f;
+        struct vn_trace_call calls[10];
+        struct vn_drive_summary sum;
+        f = (struct fake){.elapsed_us = 50000};
+        make_calls(calls, 10, 10000);
+        return drive(&f, calls, 10, 2, &sum);
+}
+
+TEST(drive_survives_failing_allocations)
+{
+        TEST_ALLOC_LOOP(drive_ten);
+}

@@ -147,7 +147,7 @@ static void choice(struct walk *w, struct vn_record *r)
         r->over_budget = flags >> 1 & 1;
         r->has_runner_up = flags >> 2 & 1;
         unsigned mode = (unsigned)w_le(w, r->mode, 1), status = (unsigned)w_le(w, r->status, 1);
-        if (w->in && (flags > 7 || mode > VN_MODE_APPROVED || status > VN_DECIDED_NONE))
+        if (!w->out && (flags > 7 || mode > VN_MODE_APPROVED || status > VN_DECIDED_NONE))
                 w->in->bad = true;
         r->mode = (enum vn_record_mode)mode;
         r->status = (enum vn_decision_status)status;
@@ -179,7 +179,7 @@ static void reasons(struct walk *w, struct vn_record *r)
                 w_f32(w, &r->risk.part[i]);
         w_f32(w, &r->risk.blast_radius);
         r->candidates = (uint8_t)w_le(w, r->candidates, 1);
-        if (w->in && r->candidates > VN_VIEW_MAX_ENDPOINTS) {
+        if (!w->out && r->candidates > VN_VIEW_MAX_ENDPOINTS) {
                 w->in->bad = true;
                 return;
         }

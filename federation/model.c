@@ -190,7 +190,7 @@ void vn_model_duration(const struct vn_model *model, const struct vn_fn_stats *s
 
 double vn_model_cold(const struct vn_model *model, const struct vn_fn_stats *stats, const struct vn_cold_query *query)
 {
-        float x[VN_COLD_FEATURES], logit;
+        float x[VN_COLD_FEATURES], logit = 0;
         vn_cold_features(stats, query, x);
         vn_net_forward(&model->shape.net[VN_NET_COLD],
                        model->parameters + vn_net_parameters(&model->shape.net[VN_NET_DURATION]), x, &logit);

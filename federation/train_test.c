@@ -259,3 +259,21 @@ TEST(training_survives_failing_allocations)
 {
         TEST_ALLOC_LOOP(pass);
 }
+
+static enum vn_rc evaluate_some(void)
+{
+        VN_AUTO(vn_evaluation)
+        e = NULL;
+        VN_TRY(vn_evaluation_new(NULL, 0, 100, &e, NULL));
+        for (int i = 0; i < 40; i++) {
+                struct vn_window window = {.start_us = (i / 10 + 1) * VN_WINDOW_US, .calls = 5};
+                snprintf(window.function, sizeof window.function, "f%d", i % 10);
+                VN_TRY(vn_evaluation_push(e, "a", VN_PLATFORM_AWS, &window, NULL));
+        }
+        return VN_OK;
+}
+
+TEST(evaluation_survives_failing_allocations)
+{
+        TEST_ALLOC_LOOP(evaluate_some);
+}

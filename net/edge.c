@@ -115,12 +115,15 @@ static bool is_loopback(const struct sockaddr *address)
 
 static uint16_t bound_port(int fd)
 {
-        struct sockaddr_storage address;
+        union {
+                struct sockaddr any;
+                struct sockaddr_in v4;
+                struct sockaddr_in6 v6;
+        } address = {.v6 = {.sin6_family = AF_UNSPEC}};
         socklen_t len = sizeof address;
-        if (getsockname(fd, (struct sockaddr *)&address, &len))
+        if (getsockname(fd, &address.any, &len))
                 return 0;
-        return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&address)->sin6_port
-                                                   : ((struct sockaddr_in *)(void *)&address)->sin_port);
+        return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 static enum vn_rc open_listener(const char *host, uint16_t port, bool plain, int *ret_fd, struct vn_err *err)

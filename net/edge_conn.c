@@ -103,7 +103,8 @@ struct vn_buf *edge_conn_out(struct edge_conn *conn)
                 conn->out = conn->loop->spare;
                 conn->loop->spare = VN_BUF_INIT(EDGE_OUT_MAX_BYTES);
         }
-        if (conn->out_at > EDGE_OUT_HIGH_BYTES / 4) { /* a slow reader: move the rest down, or it would only grow */
+        if (conn->out.ptr &&
+            conn->out_at > EDGE_OUT_HIGH_BYTES / 4) { /* a slow reader: move the rest down, or it would only grow */
                 memmove(conn->out.ptr, conn->out.ptr + conn->out_at, conn->out.len - conn->out_at);
                 conn->out.len -= conn->out_at;
                 conn->out_at = 0;

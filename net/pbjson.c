@@ -193,7 +193,7 @@ static enum vn_rc read_enum(struct reader *r, const struct input *in, const Prot
                             int *ret)
 {
         struct reader quiet = *r;
-        int64_t number;
+        int64_t number = 0;
 
         if (!in->json || json_is_string(in->json))
                 for (unsigned i = 0; i < descriptor->n_values; i++)
@@ -228,7 +228,10 @@ static enum vn_rc read_bytes(struct reader *r, const struct input *in, ProtobufC
 
         if (in->json && !json_is_string(in->json))
                 return fail_at(r, "not a base64 string");
-        if (vn_base64_decode(in->text, &bytes) != VN_OK)
+        enum vn_rc rc = vn_base64_decode(in->text, &bytes);
+        if (rc == VN_RESOURCE_EXHAUSTED)
+                return out_of_arena(r);
+        if (rc != VN_OK)
                 return fail_at(r, "not base64");
         ret->len = bytes.len;
         ret->data = NULL;
@@ -356,7 +359,7 @@ static enum vn_rc read_repeated(struct reader *r, const json_t *array, const Pro
         for (size_t i = 0; i < json_array_size(array); i++) {
                 const json_t *item = json_array_get(array, i);
                 struct input in = {.json = item};
-                void *slot;
+                void *slot = NULL;
 
                 frame->index = i;
                 if (json_is_string(item))

@@ -215,6 +215,7 @@ static void answer_error(struct vn_call *call, Grpc__Reflection__V1__ServerRefle
                 GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
         reply->error_response = &error;
         answer(call, reply);
+        reply->error_response = NULL; /* it goes with this frame */
 }
 
 static void answer_file(struct vn_call *call, Grpc__Reflection__V1__ServerReflectionResponse *reply,
@@ -232,6 +233,7 @@ static void answer_file(struct vn_call *call, Grpc__Reflection__V1__ServerReflec
                 GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
         reply->file_descriptor_response = &files;
         answer(call, reply);
+        reply->file_descriptor_response = NULL; /* it goes with this frame */
 }
 
 static void answer_list(struct vn_call *call, Grpc__Reflection__V1__ServerReflectionResponse *reply,
@@ -256,6 +258,7 @@ static void answer_list(struct vn_call *call, Grpc__Reflection__V1__ServerReflec
                 GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
         reply->list_services_response = &list;
         answer(call, reply);
+        reply->list_services_response = NULL; /* it goes with this frame */
 }
 
 static void on_message(struct vn_call *call, const ProtobufCMessage *message)

@@ -175,3 +175,20 @@ TEST(no_cloud_wins_everything_and_routing_with_sizing_pays)
                20 * sum_tuned);
         CHECK(sum_tuned / 5 > 0.15);
 }
+
+static struct world alloc_world;
+
+static enum vn_rc build_demo(void)
+{
+        struct vn_demo *demo = NULL;
+        VN_TRY(vn_demo_build(alloc_world.trace, &alloc_world.prices, &demo, NULL));
+        vn_demo_free(demo);
+        return VN_OK;
+}
+
+TEST(demo_survives_failing_allocations)
+{
+        world_init(&alloc_world, 1);
+        TEST_ALLOC_LOOP(build_demo);
+        world_done(&alloc_world);
+}

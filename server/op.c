@@ -69,11 +69,6 @@ void vn_op_start(struct vn_call *call, const ProtobufCMessage *request)
         vn_op_run(vn_call_context(call), call, vn_api_operation(vn_call_method(call)), request);
 }
 
-enum vn_rc vn_op_no_memory(struct vn_err *err)
-{
-        return vn_fail(err, VN_RESOURCE_EXHAUSTED, "this request needs more memory than one request may use");
-}
-
 char *vn_op_text(struct vn_op *op, const char *text)
 {
         char *copy = vn_arena_strndup(op->arena, text, strlen(text));

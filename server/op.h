@@ -35,7 +35,10 @@ void vn_op_run(struct vn_server *server, struct vn_call *call, vn_op_fn fn, cons
                         init(vn_message_);                                                                           \
                 vn_message_;                                                                                         \
         })
-enum vn_rc vn_op_no_memory(struct vn_err *err);
+static inline enum vn_rc vn_op_no_memory(struct vn_err *err)
+{
+        return vn_fail(err, VN_RESOURCE_EXHAUSTED, "this request needs more memory than one request may use");
+}
 /* Text into the arena; "" when memory is out, so that a reply is never half-built with NULL. */
 char *vn_op_text(struct vn_op *op, const char *text);
 char *vn_op_printf(struct vn_op *op, const char *format, ...) VN_PRINTF(2, 3);

@@ -78,15 +78,23 @@ static struct vn_auth_token *token_append(struct vn_people *people)
         return &grown[people->token_count++];
 }
 
-void vn_people_publish(struct vn_server *server)
+static enum vn_rc publish(struct vn_server *server, struct vn_err *err)
 {
         struct vn_people *people = server->people;
         struct vn_auth_account *accounts = NULL;
-        size_t count = server->registry ? vn_registry_auth_accounts(server->registry, &accounts) : 0;
+        size_t count = 0;
+        if (server->registry)
+                VN_TRY(vn_registry_auth_accounts(server->registry, &accounts, &count, err));
+        enum vn_rc rc = vn_auth_publish(people->auth, people->tokens, people->token_count, accounts, count, err);
+        vn_free(accounts);
+        return rc;
+}
+
+void vn_people_publish(struct vn_server *server)
+{
         struct vn_err err;
         /* An auth table that cannot be rebuilt for want of memory would let a revoked one stay: stop instead. */
-        VN_ASSERT(vn_auth_publish(people->auth, people->tokens, people->token_count, accounts, count, &err) == VN_OK);
-        vn_free(accounts);
+        VN_ASSERT(publish(server, &err) == VN_OK);
 }
 
 static void token_key(struct vn_key *key, const char *tenant, const uint8_t sha256[32])
@@ -163,12 +171,11 @@ static enum vn_rc load_person(void *arg, struct vn_str key, ProtobufCMessage *me
         (void)key;
         Vane__State__Person *p = (Vane__State__Person *)message;
         struct vn_person_entry *person = vn_people_append(arg);
-        enum vn_rc rc = VN_OK;
-        if (!person || !vn_role_parse(p->role, &person->access) ||
-            !vn_str_copy(person->tenant, sizeof person->tenant, vn_str(p->tenant)) ||
-            !vn_str_copy(person->name, sizeof person->name, vn_str(p->name)))
-                rc = vn_fail(err, VN_DATA_LOSS, "people: a stored person is not readable");
-        else {
+        bool good = person && vn_role_parse(p->role, &person->access) &&
+                    vn_str_copy(person->tenant, sizeof person->tenant, vn_str(p->tenant)) &&
+                    vn_str_copy(person->name, sizeof person->name, vn_str(p->name));
+        enum vn_rc rc = vn_state_taken(person, good, "people: a stored person", err);
+        if (rc == VN_OK) {
                 person->created_us = p->created_us;
                 person->revoked = p->revoked;
         }
@@ -182,12 +189,13 @@ static enum vn_rc load_token(void *arg, struct vn_str key, ProtobufCMessage *mes
         struct vn_people *people = arg;
         Vane__State__Token *t = (Vane__State__Token *)message;
         struct vn_person_entry *person = vn_people_find(people, t->tenant, t->person);
-        enum vn_rc rc = VN_OK;
-        struct vn_auth_token *token = person && t->sha256.len == 32 ? token_append(people) : NULL;
-        if (!token || !vn_str_copy(token->tenant, sizeof token->tenant, vn_str(t->tenant)) ||
-            !vn_str_copy(token->person, sizeof token->person, vn_str(t->person)))
-                rc = vn_fail(err, VN_DATA_LOSS, "tokens: a stored token is not readable");
-        else {
+        bool good = person && t->sha256.len == 32;
+        struct vn_auth_token *token = good ? token_append(people) : NULL;
+        good = token && vn_str_copy(token->tenant, sizeof token->tenant, vn_str(t->tenant)) &&
+               vn_str_copy(token->person, sizeof token->person, vn_str(t->person));
+        enum vn_rc rc = vn_state_taken(person && t->sha256.len == 32 ? (void *)token : (void *)t, good,
+                                       "tokens: a stored token", err);
+        if (rc == VN_OK) {
                 memcpy(token->sha256, t->sha256.data, 32);
                 token->kind = (enum vn_token_kind)t->kind;
                 token->access = person->access;
@@ -273,8 +281,7 @@ enum vn_rc vn_people_start(struct vn_server *server, struct vn_err *err)
                              err));
         if (people->person_count == 0)
                 VN_TRY(first_start(server, err));
-        vn_people_publish(server);
-        return VN_OK;
+        return publish(server, err);
 }
 
 void vn_people_stop(struct vn_server *server)

@@ -139,6 +139,9 @@ static void stop(struct vn_server *server, bool was_ready)
         vn_telemetry_stop(server);
         vn_policy_table_stop(server);
         vn_pauses_stop(server);
+        /* What waits for a commit is answered on its edge loop: let the last ones come in while there is one. */
+        if (server->edge && server->store)
+                VN_IGNORE(vn_store_flush(server->store, NULL));
         server->edge = vn_edge_free(server->edge);
         vn_hub_stop(server); /* the ends of the last streams, in the line above, still look for it */
         vn_ui_stop(server);

@@ -305,3 +305,23 @@ TEST(hostile_bodies_are_refused)
         }
         test_sim_done(&t);
 }
+
+static struct vn_sim_data alloc_data;
+static struct vn_clock_fake alloc_clock;
+
+static enum vn_rc make_world(void)
+{
+        struct vn_sim *sim = NULL;
+        VN_TRY(vn_sim_new(&alloc_data.texts, &alloc_clock.clock, 5, &sim, NULL));
+        vn_sim_free(sim);
+        return VN_OK;
+}
+
+TEST(a_world_survives_failing_allocations)
+{
+        const char *carried = getenv("VANE_DATA_DEFAULT");
+        vn_clock_fake_init(&alloc_clock, TEST_START_US);
+        CHECK_OK(vn_sim_data_read(getenv("VANE_DATA"), carried ? carried : "tests/data", &alloc_data, NULL));
+        TEST_ALLOC_LOOP(make_world);
+        vn_sim_data_done(&alloc_data);
+}

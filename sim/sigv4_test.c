@@ -208,3 +208,24 @@ TEST(canonical_requests_of_the_suite)
                 CHECK_TEXT(want.ptr, got.ptr);
         }
 }
+
+static enum vn_rc sign_and_verify(void)
+{
+        static const uint8_t key[32] = {3};
+        VN_AUTO(vn_json)
+        claims = json_pack("{s:s, s:i}", "sub", "x", "exp", 1);
+        VN_AUTO(vn_json)
+        back = NULL;
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(4096);
+        if (!claims)
+                return VN_RESOURCE_EXHAUSTED;
+        VN_TRY(vn_token_sign(key, claims, &token, NULL));
+        /* Without memory a token is refused like a wrong one: never the other way round. */
+        return vn_token_verify(key, vn_buf_view(&token), &back, NULL) == VN_OK ? VN_OK : VN_RESOURCE_EXHAUSTED;
+}
+
+TEST(tokens_survive_failing_allocations)
+{
+        TEST_ALLOC_LOOP(sign_and_verify);
+}

@@ -1,3 +1,4 @@
+#include <ftw.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,6 +26,17 @@ static struct vn_store *open_at(const char *dir)
         if (vn_store_open(&config, &store, &err) != VN_OK)
                 test_fail(__FILE__, __LINE__, "open: %s", err.msg);
         return store;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk)
+{
+        (void)info, (void)type, (void)walk;
+        return remove(path);
+}
+
+static void remove_tree(const char *path)
+{
+        nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static void put_records(struct vn_store *store, uint64_t from, uint64_t count)
@@ -436,4 +448,51 @@ TEST(restore_refuses_what_the_log_does_not_vouch_for)
         char back[512];
         snprintf(back, sizeof back, "%s/other", test_dir());
         CHECK_RC(VN_UNAUTHENTICATED, vn_store_restore(to, back, other, &ops, &report, &err));
+}
+
+static char alloc_from[512], alloc_to[512], alloc_back[512];
+
+static enum vn_rc read_and_back_up(void)
+{
+        struct vn_record_ops ops = testing_ops();
+        struct vn_record_filter filter = {.limit = 20};
+        struct seen seen = {.tenant = 9};
+        struct vn_verify_report report;
+        struct vn_proof proof;
+        struct vn_leaf leaf;
+        uint64_t at;
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(1 << 20);
+        struct vn_store_config config = testing_config(alloc_from, key, 1);
+        struct vn_store *store = NULL;
+        config.clock = &clock_fake.clock;
+        config.segment_us = 100 * VN_US_PER_S;
+        VN_TRY(vn_store_open(&config, &store, NULL));
+        enum vn_rc rc = vn_store_records(store, &filter, see, &seen, &at, NULL);
+        if (rc == VN_OK)
+                rc = vn_store_record(store, 3, &bytes, NULL);
+        if (rc == VN_OK)
+                rc = vn_store_leaf(store, 3, &leaf, NULL);
+        if (rc == VN_OK)
+                rc = vn_store_prove_inclusion(store, 3, vn_store_checkpoint(store).size, &proof, NULL);
+        vn_buf_reset(&bytes);
+        if (rc == VN_OK)
+                rc = vn_store_checkpoint_note(store, &bytes);
+        remove_tree(alloc_to);
+        remove_tree(alloc_back);
+        if (rc == VN_OK)
+                rc = vn_store_backup(store, alloc_to, NULL, NULL);
+        vn_store_free(store);
+        return rc == VN_OK ? vn_store_restore(alloc_to, alloc_back, key, &ops, &report, NULL) : rc;
+}
+
+TEST(reading_backup_and_restore_survive_failing_allocations)
+{
+        snprintf(alloc_from, sizeof alloc_from, "%s/state", test_dir());
+        snprintf(alloc_to, sizeof alloc_to, "%s/backup", test_dir());
+        snprintf(alloc_back, sizeof alloc_back, "%s/restored", test_dir());
+        struct vn_store *store = open_at(alloc_from);
+        put_records(store, 0, 60);
+        vn_store_free(store);
+        TEST_ALLOC_LOOP(read_and_back_up);
 }

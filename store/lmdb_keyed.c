@@ -30,7 +30,7 @@ static enum vn_rc schema_get(struct vn_keyed *keyed, MDB_txn *txn, const char *n
 static enum vn_rc schema_check(struct vn_keyed *keyed, MDB_txn *txn, const char *name, uint64_t known,
                                struct vn_err *err)
 {
-        uint64_t stored;
+        uint64_t stored = 0;
         enum vn_rc rc = schema_get(keyed, txn, name, &stored, err);
         if (rc == VN_NOT_FOUND) /* a table that this version brings */
                 return schema_put(keyed, txn, name, known, err);

@@ -120,13 +120,22 @@ enum vn_rc vn_note_key_load_or_make(const char *path, const char *name, struct v
         return key_new(vn_str(name), pkey, true, ret, err);
 }
 
+/* Too long for the buffer is malformed, like any other wrong text; only memory itself is RESOURCE_EXHAUSTED. */
+static enum vn_rc decode(struct vn_str text, struct vn_buf *ret)
+{
+        return text.len / 4 * 3 > ret->max_bytes ? VN_INVALID_ARGUMENT : vn_base64_decode(text, ret);
+}
+
 enum vn_rc vn_note_key_parse(struct vn_str text, struct vn_note_key **ret, struct vn_err *err)
 {
         struct vn_str rest = text, name = vn_str_cut(&rest, '+'), id = rest.ptr ? vn_str_cut(&rest, '+') : rest;
         uint8_t want_id[4];
         VN_AUTO(vn_buf)
         raw = VN_BUF_INIT(64);
-        if (!rest.ptr || vn_unhex(id, want_id, sizeof want_id) != VN_OK || vn_base64_decode(rest, &raw) != VN_OK ||
+        enum vn_rc rc = decode(rest, &raw);
+        if (rc == VN_RESOURCE_EXHAUSTED)
+                return vn_fail(err, rc, "out of memory for a log key");
+        if (!rest.ptr || vn_unhex(id, want_id, sizeof want_id) != VN_OK || rc != VN_OK ||
             raw.len != 1 + ED25519_BYTES || raw.ptr[0] != ALGORITHM_ED25519)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "log key: want NAME+HASH+BASE64 of an Ed25519 public key");
         EVP_PKEY *pkey =
@@ -142,16 +151,13 @@ enum vn_rc vn_note_key_parse(struct vn_str text, struct vn_note_key **ret, struc
 
 void vn_note_key_text(const struct vn_note_key *key, char ret[VN_NOTE_KEY_TEXT_BYTES])
 {
-        char id[2 * sizeof key->id + 1];
+        char id[2 * sizeof key->id + 1], base64[4 * ((1 + ED25519_BYTES + 2) / 3) + 1];
         uint8_t raw[1 + ED25519_BYTES] = {ALGORITHM_ED25519};
-        struct vn_buf text = VN_BUF_INIT(VN_NOTE_KEY_TEXT_BYTES);
         memcpy(raw + 1, key->public_key, ED25519_BYTES);
         vn_hex(key->id, sizeof key->id, id);
-        vn_buf_printf(&text, "%s+%s+", key->name, id);
-        vn_buf_base64(&text, raw, sizeof raw);
-        if (text.failed || !vn_str_copy(ret, VN_NOTE_KEY_TEXT_BYTES, vn_buf_view(&text)))
-                ret[0] = 0;
-        vn_buf_done(&text);
+        EVP_EncodeBlock((unsigned char *)base64, raw, sizeof raw); /* needs no memory, so it cannot fail */
+        int n = snprintf(ret, VN_NOTE_KEY_TEXT_BYTES, "%s+%s+%s", key->name, id, base64);
+        VN_ASSERT(n > 0 && n < VN_NOTE_KEY_TEXT_BYTES);
 }
 
 /* --- notes --- */
@@ -197,7 +203,10 @@ static enum vn_rc signature_line(const struct vn_note_key *key, struct vn_str li
         struct vn_str name = vn_str_cut(&rest, ' ');
         VN_AUTO(vn_buf)
         raw = VN_BUF_INIT(8192);
-        if (!rest.ptr || !name_is_valid(name) || vn_base64_decode(rest, &raw) != VN_OK || raw.len < 5)
+        enum vn_rc rc = decode(rest, &raw);
+        if (rc == VN_RESOURCE_EXHAUSTED)
+                return vn_fail(err, rc, "out of memory for a note");
+        if (!rest.ptr || !name_is_valid(name) || rc != VN_OK || raw.len < 5)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "note: malformed signature line");
         if (!vn_str_eq(name, vn_str(key->name)) || memcmp(raw.ptr, key->id, sizeof key->id))
                 return VN_NOT_FOUND;
@@ -259,7 +268,10 @@ enum vn_rc vn_checkpoint_parse(struct vn_str text, struct vn_checkpoint *ret, st
                 return vn_fail(err, VN_INVALID_ARGUMENT, "checkpoint: malformed");
         if (vn_str_to_u64(size, &ret->size) != VN_OK || (size.len > 1 && size.ptr[0] == '0'))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "checkpoint: the size is not a number");
-        if (root.len != 44 || vn_base64_decode(root, &raw) != VN_OK || raw.len != VN_HASH_BYTES)
+        enum vn_rc rc = decode(root, &raw);
+        if (rc == VN_RESOURCE_EXHAUSTED)
+                return vn_fail(err, rc, "out of memory for a checkpoint");
+        if (root.len != 44 || rc != VN_OK || raw.len != VN_HASH_BYTES)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "checkpoint: the root is not a hash");
         memcpy(ret->root.b, raw.ptr, VN_HASH_BYTES);
         return VN_OK;

@@ -138,3 +138,26 @@ TEST(key_file_is_private_and_stays)
         CHECK_OK(vn_file_write_atomic(path, VN_STR("not a key"), 0600, NULL));
         CHECK_RC(VN_DATA_LOSS, vn_note_key_load_or_make(path, "log", &c, NULL));
 }
+
+static enum vn_rc sign_and_open(void)
+{
+        struct vn_note_key *key = NULL;
+        struct vn_checkpoint checkpoint = {.size = 7, .origin = "vane.test/log"};
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+        VN_AUTO(vn_buf)
+        note = VN_BUF_INIT(VN_NOTE_MAX_BYTES);
+        VN_TRY(vn_note_key_generate("vane.test/log", &key, NULL));
+        enum vn_rc rc = vn_checkpoint_format(&checkpoint, &text);
+        if (rc == VN_OK)
+                rc = vn_note_sign(key, vn_buf_view(&text), &note, NULL);
+        if (rc == VN_OK)
+                rc = vn_checkpoint_open(key, vn_buf_view(&note), &checkpoint, NULL);
+        vn_note_key_free(key);
+        return rc;
+}
+
+TEST(notes_survive_failing_allocations)
+{
+        TEST_ALLOC_LOOP(sign_and_open);
+}

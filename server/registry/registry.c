@@ -158,8 +158,6 @@ static bool fill_account(struct vn_account_entry *account, const Vane__State__Ac
                 memcpy(account->join_token_hash, a->join_token_sha256.data, 32);
         if (account->has_key)
                 memcpy(account->join_key_hash, a->join_key_sha256.data, 32);
-        if (a->certificate_pem[0] && !(account->certificate_pem = vn_strdup(a->certificate_pem)))
-                return false;
         return vn_str_copy(account->tenant, sizeof account->tenant, vn_str(a->tenant)) &&
                vn_str_copy(account->name, sizeof account->name, vn_str(a->name)) &&
                vn_str_copy(account->region, sizeof account->region, vn_str(a->region)) &&
@@ -173,9 +171,9 @@ static enum vn_rc load_account(void *arg, struct vn_str key, ProtobufCMessage *m
         struct vn_registry *registry = arg;
         Vane__State__Account *a = (Vane__State__Account *)message;
         struct vn_account_entry *account = vn_registry_append(registry);
-        enum vn_rc rc = VN_OK;
-        if (!account || !fill_account(account, a))
-                rc = vn_fail(err, VN_DATA_LOSS, "accounts: a stored account is not readable");
+        bool room = account && (!a->certificate_pem[0] || (account->certificate_pem = vn_strdup(a->certificate_pem)));
+        enum vn_rc rc = vn_state_taken(room ? account : NULL, room && fill_account(account, a),
+                                       "accounts: a stored account", err);
         if (a->id >= registry->next_id)
                 registry->next_id = a->id + 1;
         vane__state__account__free_unpacked(a, NULL);
@@ -205,15 +203,15 @@ static enum vn_rc load_function(void *arg, struct vn_str key, ProtobufCMessage *
         (void)key;
         Vane__State__Function *stored = (Vane__State__Function *)message;
         struct vn_account_entry *account = vn_registry_by_id(arg, stored->account_id);
-        enum vn_rc rc = VN_OK;
         struct vn_function_entry *grown =
                 account ? vn_realloc(account->functions, (account->function_count + 1) * sizeof *grown) : NULL;
         if (grown) {
                 account->functions = grown;
                 memset(&grown[account->function_count], 0, sizeof *grown);
         }
-        if (!grown || !fill_function(&grown[account->function_count++], stored))
-                rc = vn_fail(err, VN_DATA_LOSS, "functions: a stored function is not readable");
+        bool good = grown && fill_function(&grown[account->function_count++], stored);
+        enum vn_rc rc =
+                vn_state_taken(account ? (void *)grown : (void *)stored, good, "functions: a stored function", err);
         vane__state__function__free_unpacked(stored, NULL);
         return rc;
 }
@@ -254,15 +252,18 @@ void vn_registry_heard(struct vn_server *server, struct vn_account_entry *accoun
         account->last_seen_us = vn_now_us(server->clock);
 }
 
-size_t vn_registry_auth_accounts(const struct vn_registry *registry, struct vn_auth_account **ret)
+enum vn_rc vn_registry_auth_accounts(const struct vn_registry *registry, struct vn_auth_account **ret,
+                                     size_t *ret_count, struct vn_err *err)
 {
         struct vn_auth_account *accounts = vn_alloc_array(registry->count + 1, sizeof *accounts);
-        VN_ASSERT(accounts); /* as in vn_people_publish: going on with an old table would keep a revoked one in */
+        if (!accounts)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         for (size_t i = 0; i < registry->count; i++) {
                 accounts[i].id = registry->accounts[i]->id;
                 accounts[i].revoked = registry->accounts[i]->revoked;
                 memcpy(accounts[i].tenant, registry->accounts[i]->tenant, sizeof accounts[i].tenant);
         }
         *ret = accounts;
-        return registry->count;
+        *ret_count = registry->count;
+        return VN_OK;
 }

@@ -76,6 +76,7 @@ void vn_registry_heard(struct vn_server *server, struct vn_account_entry *accoun
 struct vn_op;
 enum vn_rc vn_op_agent_account(struct vn_op *op, struct vn_account_entry **ret, struct vn_err *err) VN_MUST_USE;
 /* For the auth table; the caller frees the array. */
-size_t vn_registry_auth_accounts(const struct vn_registry *registry, struct vn_auth_account **ret);
+enum vn_rc vn_registry_auth_accounts(const struct vn_registry *registry, struct vn_auth_account **ret,
+                                     size_t *ret_count, struct vn_err *err) VN_MUST_USE;
 
 #endif

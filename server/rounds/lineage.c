@@ -124,9 +124,8 @@ static enum vn_rc load_round(void *arg, struct vn_str key, ProtobufCMessage *mes
         bool good = r && m->n_updates <= VN_ROUND_MAX_UPDATES &&
                     vn_str_copy(r->state, sizeof r->state, vn_str(m->state)) &&
                     vn_str_copy(r->note, sizeof r->note, vn_str(m->note));
-        if (good)
-                r->updates = vn_alloc_array(VN_ROUND_MAX_UPDATES, sizeof *r->updates);
-        good = good && r->updates;
+        bool room = r && (r->updates = vn_alloc_array(VN_ROUND_MAX_UPDATES, sizeof *r->updates));
+        good = good && room;
         for (size_t i = 0; good && i < m->n_updates; i++) {
                 good = m->updates[i]->sha256.len == 32;
                 r->updates[i] = (struct vn_round_update){.account_id = m->updates[i]->account_id,
@@ -151,15 +150,18 @@ static enum vn_rc load_round(void *arg, struct vn_str key, ProtobufCMessage *mes
                 lineage->ended += !strcmp(r->state, "promoted") || !strcmp(r->state, "refused");
         }
         vane__state__round__free_unpacked(m, NULL);
-        return good ? VN_OK : vn_fail(err, VN_DATA_LOSS, "rounds: a stored round is not readable");
+        if (!lineage)
+                return vn_fail(err, VN_DATA_LOSS, "rounds: a stored round is of no tenant");
+        return vn_state_taken(room ? r : NULL, good, "rounds: a stored round", err);
 }
 
 static enum vn_rc load_model_entry(void *arg, struct vn_str key, ProtobufCMessage *message, struct vn_err *err)
 {
         struct vn_lineage *lineage = lineage_of_key(arg, key);
         Vane__State__Model *m = (Vane__State__Model *)message;
-        struct vn_model_entry *e = lineage && m->sha256.len == 32 ? vn_lineage_add_model(lineage) : NULL;
-        if (e) {
+        bool good = m->sha256.len == 32;
+        struct vn_model_entry *e = lineage ? vn_lineage_add_model(lineage) : NULL;
+        if (e && good) {
                 memcpy(e->blob.b, m->sha256.data, 32);
                 e->version = m->version;
                 e->round = m->round;
@@ -170,7 +172,9 @@ static enum vn_rc load_model_entry(void *arg, struct vn_str key, ProtobufCMessag
                 VN_IGNORE(vn_str_copy(e->decision_id, sizeof e->decision_id, vn_str(m->decision_id)));
         }
         vane__state__model__free_unpacked(m, NULL);
-        return e ? VN_OK : vn_fail(err, VN_DATA_LOSS, "models: a stored model is not readable");
+        if (!lineage)
+                return vn_fail(err, VN_DATA_LOSS, "models: a stored model is of no tenant");
+        return vn_state_taken(e, good, "models: a stored model", err);
 }
 
 enum vn_rc vn_rounds_load_model(struct vn_store *store, const struct vn_hash *blob, struct vn_model **ret,

@@ -396,7 +396,7 @@ void vn_routing_stop(struct vn_server *server)
         if (!routing)
                 return;
         vn_lessons_keep(server, true);
-        for (uint32_t i = 0; i < routing->loop_count; i++) {
+        for (uint32_t i = 0; routing->loops && i < routing->loop_count; i++) {
                 struct vn_route_loop *loop = &routing->loops[i];
                 vn_route_table_unref(loop->table);
                 for (size_t b = 0; b < 1024; b++)

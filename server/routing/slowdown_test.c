@@ -23,9 +23,9 @@ TEST(slowdown_fades_without_news_and_ends_with_good_news)
         mended = s;
         CHECK(vn_slowdown_now(&s, 1, 60 * VN_US_PER_S) > 1.2); /* two half-lives: five outcomes' weight */
         CHECK_NEAR(1, vn_slowdown_now(&s, 1, 300 * VN_US_PER_S), 0);
-        for (int i = 0; i < 60; i++)
+        for (int i = 0; i < 120; i++)
                 vn_slowdown_add(&mended, 1, VN_US_PER_S + i * 500000);
-        CHECK_NEAR(1, vn_slowdown_now(&mended, 1, 31 * VN_US_PER_S), 0);
+        CHECK_NEAR(1, vn_slowdown_now(&mended, 1, 61 * VN_US_PER_S), 0);
 }
 
 TEST(slowdown_of_its_like_holds_until_own_outcomes_say_otherwise)

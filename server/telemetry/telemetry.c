@@ -322,7 +322,7 @@ static enum vn_rc load_prices(void *arg, struct vn_str key, ProtobufCMessage *me
                 good = fill_tier(&prices->tiers[prices->tier_count++], p->tiers[i]->meter, p->tiers[i]->region,
                                  p->tiers[i]->arch, p->tiers[i]->from_units, p->tiers[i]->usd_per_unit);
         vane__state__prices__free_unpacked(p, NULL);
-        return good ? VN_OK : vn_fail(err, VN_DATA_LOSS, "meters: stored prices are not readable");
+        return vn_state_taken(prices, good, "meters: a stored price list", err);
 }
 
 static enum vn_rc load_window(void *arg, struct vn_str key, ProtobufCMessage *message, struct vn_err *err)

@@ -78,7 +78,7 @@ static enum vn_rc load_pause(void *arg, struct vn_str key, ProtobufCMessage *mes
         bool good = p && vn_key_take_text(&key, &tenant) && vn_str_copy(name, sizeof name, tenant) &&
                     fill(p, name, stored->scope, stored->name, stored->reason, stored->actor, stored->time_us);
         vane__state__pause__free_unpacked(stored, NULL);
-        return good ? VN_OK : vn_fail(err, VN_DATA_LOSS, "pauses: a stored pause is not readable");
+        return vn_state_taken(p, good, "pauses: a stored pause", err);
 }
 
 enum vn_rc vn_pauses_start(struct vn_server *server, struct vn_err *err)

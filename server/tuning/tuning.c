@@ -137,7 +137,7 @@ static enum vn_rc load_proposal(void *arg, struct vn_str key, ProtobufCMessage *
         struct vn_proposal *p = append(tuning);
         bool good = p && fill(p, (Vane__State__Proposal *)message);
         protobuf_c_message_free_unpacked(message, NULL);
-        return good ? VN_OK : vn_fail(err, VN_DATA_LOSS, "proposals: a stored proposal is not readable");
+        return vn_state_taken(p, good, "proposals: a stored proposal", err);
 }
 
 enum vn_rc vn_tuning_start(struct vn_server *server, struct vn_err *err)

@@ -454,7 +454,7 @@ static int boot_id_file(void)
 {
         const char *boot = getenv("VANE_POWERCUT_BOOT");
         int fd = (int)syscall(SYS_memfd_create, "boot_id", 1L);
-        if (fd >= 0 && syscall(SYS_write, fd, boot, strlen(boot)) >= 0)
+        if (boot && fd >= 0 && syscall(SYS_write, fd, boot, strlen(boot)) >= 0)
                 lseek(fd, 0, SEEK_SET);
         return fd;
 }
