@@ -5,8 +5,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        char head[256];
-        uint64_t records = 0;
+        struct cli_export_report found;
         struct vn_err err = {.rc = VN_OK};
         union {
                 const uint8_t *in;
@@ -16,14 +15,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!in)
                 return 0;
         /* A key whose secret half no input can know. */
-        VN_ASSERT(cli_verify_export(in, "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
-                                    &records, head, sizeof head, &err) != VN_OK &&
+        VN_ASSERT(cli_verify_export(in, "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", &found,
+                                    &err) != VN_OK &&
                   err.msg[0]);
+        vn_buf_done(&found.text);
         fclose(in);
         /* With the key that the file brings along it may agree with itself. */
         in = fmemopen(bytes.out, size, "r");
         VN_ASSERT(in);
-        VN_IGNORE(cli_verify_export(in, NULL, &records, head, sizeof head, &err));
+        VN_IGNORE(cli_verify_export(in, NULL, &found, &err));
+        vn_buf_done(&found.text);
         fclose(in);
         return 0;
 }

@@ -75,13 +75,21 @@ static unsigned c_choice(struct codec *c, unsigned v, unsigned count)
         return v;
 }
 
+/* Written only when reading: a sealed view is encoded while others read it. */
+#define C_CHOICE(c, field, type, count)                                                                              \
+        do {                                                                                                         \
+                unsigned choice_ = c_choice(c, (unsigned)(field), count);                                            \
+                if ((c)->in)                                                                                         \
+                        (field) = (type)choice_;                                                                     \
+        } while (0)
+
 static void endpoint_fields(struct codec *c, struct vn_endpoint *e)
 {
         c_i64(c, (int64_t *)&e->id);
         c_text(c, e->account, sizeof e->account);
         c_text(c, e->region, sizeof e->region);
         c_text(c, e->function, sizeof e->function);
-        e->provider = (enum vn_provider)c_choice(c, e->provider, VN_PROVIDER_COUNT);
+        C_CHOICE(c, e->provider, enum vn_provider, VN_PROVIDER_COUNT);
         c_u32(c, &e->memory_mb);
         c_f64(c, &e->need_mb);
         c_f64(c, &e->concurrency_limit);
@@ -142,10 +150,10 @@ static void policy_fields(struct codec *c, struct vn_policy_compiled *p)
         }
         for (uint32_t i = 0; i < p->region_count; i++)
                 c_text(c, p->regions[i], sizeof p->regions[i]);
-        p->routing_mode = (enum vn_routing_mode)c_choice(c, p->routing_mode, 3);
-        p->unrecordable = (enum vn_unrecordable)c_choice(c, p->unrecordable, 2);
-        p->acknowledge = (enum vn_acknowledge)c_choice(c, p->acknowledge, 2);
-        p->tuning_mode = (enum vn_tuning_mode)c_choice(c, p->tuning_mode, 4);
+        C_CHOICE(c, p->routing_mode, enum vn_routing_mode, 3);
+        C_CHOICE(c, p->unrecordable, enum vn_unrecordable, 2);
+        C_CHOICE(c, p->acknowledge, enum vn_acknowledge, 2);
+        C_CHOICE(c, p->tuning_mode, enum vn_tuning_mode, 4);
 }
 
 /* What of the view itself, beside its candidates, belongs to a part. */
@@ -169,7 +177,7 @@ static void head_fields(struct codec *c, struct vn_view *v, enum vn_view_part pa
         case VN_PART_STATE:
                 c_u64(c, &v->epoch);
                 c_i64(c, &v->epoch_us);
-                v->paused = c_choice(c, v->paused, 2);
+                C_CHOICE(c, v->paused, bool, 2);
                 c_f64(c, &v->spent_usd);
                 c_u64(c, &v->calls_per_min);
                 c_f64(c, &v->response_bytes);

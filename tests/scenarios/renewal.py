@@ -81,6 +81,7 @@ def check_sleeper(world, name):
     account = world.eventually(lambda: (lambda a: a if a["state"] == "online" else None)(
         world.api.get(f"/v1/accounts/{name}")), 10, "the agent with its new token")
     world.check(account["level"] == "observe", f"an agent that joined anew may {account['level']}")
+    world.eventually(lambda: world.metrics()["vane_agent_streams"] >= len(world.accounts), 10, "its stream")
 
 
 def run(world):

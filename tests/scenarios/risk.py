@@ -35,13 +35,17 @@ def run(world):
     world.check(status["outcomes"] >= 100 and 0 < status["brierComputed"] < 1, f"scores: {status}")
     world.check(abs(status["brier"] - status["brierComputed"]) < 1e-3, "what was told so far was as computed")
 
-    # From the next view on decisions are told the calibrated chance, and say by what.
+    # From the next view on decisions are told the calibrated chance, and say by what. One straight line through all the
+    # functions' log-odds does not fit each of them: together they come near the half that failed.
     def calibrated():
-        e = explained(route(1)[0])
-        return e if int(e["calibration"]["outcomes"]) >= 100 else None
-    after = world.eventually(calibrated, 5, "a decision with the calibration")
-    world.check(after["risk"] > 0.3 > after["riskComputed"],
-                f"{after['risk']} told, {after['riskComputed']} computed, by {after['calibration']}")
+        all_five = [explained(d) for d in route(5)]
+        return all_five if all(int(e["calibration"]["outcomes"]) >= 100 for e in all_five) else None
+    told = world.eventually(calibrated, 5, "decisions with the calibration")
+    figures = [(e["risk"], e["riskComputed"]) for e in told]
+    world.check(all(risk > computed for risk, computed in figures), f"told, computed: {figures}")
+    world.check(sum(risk for risk, _ in figures) / 5 > 0.3 > sum(computed for _, computed in figures) / 5,
+                f"told, computed: {figures}, by {told[0]['calibration']}")
+    after = told[0]
     replays(early[0])
     replays(after["decision"]["id"])
     request = urllib.request.Request(world.ready["http"] + "/metrics",
@@ -65,5 +69,5 @@ def run(world):
     replays(early[0])
     replays(after["decision"]["id"])
     again = world.eventually(calibrated, 10, "a decision after the restart")
-    world.check(again["risk"] > 0.3, "the calibration is not in force after the restart")
-    replays(again["decision"]["id"])
+    world.check(sum(e["risk"] for e in again) / 5 > 0.3, "the calibration is not in force after the restart")
+    replays(again[0]["decision"]["id"])
