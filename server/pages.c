@@ -30,7 +30,7 @@ static enum vn_rc add_clouds(struct vn_op *op, const struct vn_routing_figures *
                         s->functions += (uint32_t)a->function_count;
                 }
                 s->routed = r->per_cloud[c];
-                s->cost_usd = r->cost_usd[c];
+                s->cost_usd = vn_routing_cost_usd(op->server, c);
                 s->p95_ms = vn_routing_p95_ms(op->server, c);
                 m->accounts += s->accounts;
                 m->agents_online += s->online;

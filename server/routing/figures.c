@@ -17,10 +17,16 @@ void vn_routing_figures(const struct vn_server *server, struct vn_routing_figure
                 for (unsigned c = 0; c < 3; c++)
                         ret->per_cloud[c] += atomic_load(&loop->per_cloud[c]);
         }
-        for (size_t i = 0; i < routing->account_count; i++)
-                if (routing->accounts[i].cloud < 3)
-                        ret->cost_usd[routing->accounts[i].cloud] += routing->accounts[i].cost_usd;
-        ret->workloads = routing->current ? routing->current->count : 0;
+        ret->workloads = (size_t)atomic_load(&routing->workloads);
+}
+
+double vn_routing_cost_usd(const struct vn_server *server, unsigned cloud)
+{
+        double usd = 0;
+        for (size_t i = 0; i < server->routing->account_count; i++)
+                if (server->routing->accounts[i].cloud == cloud)
+                        usd += server->routing->accounts[i].cost_usd;
+        return usd;
 }
 
 double vn_routing_p95_ms(const struct vn_server *server, unsigned cloud)

@@ -87,6 +87,7 @@ struct vn_routing {
         pthread_mutex_t mutex; /* of `current` and its count; taken on publication and when a loop changes over */
         struct vn_route_table *current;
         _Atomic uint64_t epoch;
+        _Atomic uint64_t workloads; /* of the present table, for figures that any thread may ask for */
         struct vn_route_loop *loops;
         uint32_t loop_count;
         /* the control loop's */

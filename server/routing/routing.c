@@ -192,6 +192,7 @@ static enum vn_rc publish(struct vn_server *server, int64_t now_us, struct vn_er
                 /* Submitted before the swap: records that name these views are committed after them. */
                 if (vn_store_submit(server->store, batch, views_stored, batch, NULL) == VN_OK)
                         batch = NULL;
+                atomic_store(&routing->workloads, table->count);
                 swap_table(routing, table);
         } else {
                 vn_route_table_unref(table);

@@ -22,11 +22,12 @@ struct vn_routing_figures {
         uint64_t routed, split, refused, unrecorded;
         uint64_t outcomes, outcomes_refused, failed;
         uint64_t per_cloud[3];
-        double cost_usd[3]; /* expected, summed over what was routed */
         uint64_t epoch;
         size_t workloads;
 };
-void vn_routing_figures(const struct vn_server *server, struct vn_routing_figures *ret);
+void vn_routing_figures(const struct vn_server *server, struct vn_routing_figures *ret); /* any thread */
+/* Expected cost of what was routed to one cloud; control loop. */
+double vn_routing_cost_usd(const struct vn_server *server, unsigned cloud);
 /* Latency quantile over reported outcomes of one cloud, in ms; control loop. */
 double vn_routing_p95_ms(const struct vn_server *server, unsigned cloud);
 /* Slots of the present table, some of them empty (vn_routing_view_at gives NULL).
