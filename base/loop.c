@@ -112,8 +112,8 @@ struct vn_loop *vn_loop_free(struct vn_loop *loop)
         if (!loop)
                 return NULL;
         VN_ASSERT(!loop->started);
-        while (loop->head)
-                run_queued(loop);
+        while (vn_loop_run_left(loop))
+                ;
         if (loop->bell)
                 event_free(loop->bell);
         if (loop->base)
@@ -166,6 +166,14 @@ void vn_loop_join(struct vn_loop *loop)
         VN_ASSERT(current_loop != loop);
         pthread_join(loop->thread, NULL);
         loop->started = false;
+}
+
+bool vn_loop_run_left(struct vn_loop *loop)
+{
+        VN_ASSERT(!loop->started);
+        bool any = loop->head != NULL;
+        run_queued(loop);
+        return any;
 }
 
 void vn_loop_post(struct vn_loop *loop, struct vn_task *task)

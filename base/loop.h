@@ -23,6 +23,8 @@ enum vn_rc vn_loop_start(struct vn_loop *loop, struct vn_err *err) VN_MUST_USE; 
 void vn_loop_run(struct vn_loop *loop);                                         /* on this thread, until stopped */
 void vn_loop_stop(struct vn_loop *loop);                                        /* any thread */
 void vn_loop_join(struct vn_loop *loop);
+/* After vn_loop_join: runs on this thread what is still queued; true if there was anything. */
+bool vn_loop_run_left(struct vn_loop *loop);
 void vn_loop_post(struct vn_loop *loop, struct vn_task *task); /* any thread; runs once, in order of posting */
 struct event_base *vn_loop_base(struct vn_loop *loop);
 bool vn_loop_is_current(const struct vn_loop *loop);

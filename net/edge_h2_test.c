@@ -175,7 +175,8 @@ static enum vn_rc start_edge(void)
 {
         struct vn_err err;
         memset(big_text, 'b', sizeof big_text - 1);
-        cancelled_count = full_count = busy_started = busy_done = 0;
+        cancelled_count = full_count = busy_done = 0;
+        busy_started = 0;
         VN_TRY(vn_edge_new(NULL, 1, &edge, &err));
         VN_TRY(vn_edge_add_methods(edge, rows, sizeof rows / sizeof *rows, NULL, &err));
         vn_edge_set_authenticator(edge, authenticate, NULL);

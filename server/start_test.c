@@ -52,6 +52,9 @@ static void stop(struct vn_server *s)
                         vn_loop_stop(loops[i]);
                         vn_loop_join(loops[i]);
                 }
+        while ((s->control && vn_loop_run_left(s->control)) || (s->reader && vn_loop_run_left(s->reader)))
+                ;
+        s->edge = vn_edge_free(s->edge);
         vn_ticker_stop(s);
         vn_routing_stop(s);
         vn_explain_stop(s);
@@ -60,7 +63,6 @@ static void stop(struct vn_server *s)
         vn_telemetry_stop(s);
         vn_policy_table_stop(s);
         vn_pauses_stop(s);
-        s->edge = vn_edge_free(s->edge);
         vn_hub_stop(s);
         vn_people_stop(s);
         vn_registry_stop(s);

@@ -113,6 +113,27 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         return write_ready(server, err);
 }
 
+/* Tasks go to and fro between loops: those that were under way when the threads ended are carried out here, while all
+ * that they touch still stands. */
+static void run_left(struct vn_server *server)
+{
+        bool any = true;
+        while (any) {
+                any = server->control && vn_loop_run_left(server->control);
+                any |= server->reader && vn_loop_run_left(server->reader);
+                for (unsigned i = 0; server->edge && i < vn_edge_loop_count(server->edge); i++)
+                        any |= vn_loop_run_left(vn_edge_loop(server->edge, i));
+        }
+}
+
+static void end_loop(struct vn_loop *loop)
+{
+        if (loop) {
+                vn_loop_stop(loop);
+                vn_loop_join(loop);
+        }
+}
+
 static void stop(struct vn_server *server, bool was_ready)
 {
         char path[600];
@@ -123,12 +144,17 @@ static void stop(struct vn_server *server, bool was_ready)
         vn_backups_stop(server);
         if (server->edge)
                 vn_edge_drain(server->edge, 2000);
-        struct vn_loop *const loops[] = {server->control, server->reader};
-        for (size_t i = 0; i < 2; i++)
-                if (loops[i]) {
-                        vn_loop_stop(loops[i]);
-                        vn_loop_join(loops[i]);
-                }
+        end_loop(server->control);
+        end_loop(server->reader);
+        for (unsigned i = 0; server->edge && i < vn_edge_loop_count(server->edge); i++)
+                end_loop(vn_edge_loop(server->edge, i));
+        /* What waits for a commit hears of it on its loop. */
+        if (server->store)
+                VN_IGNORE(vn_store_flush(server->store, NULL));
+        run_left(server);
+        server->edge =
+                vn_edge_free(server->edge); /* the last calls end, and their handlers undo what they had begun */
+        run_left(server);
         vn_backups_free(server);
         vn_ticker_stop(server); /* its timer belongs to the loop: after the loop stands still */
         vn_retention_stop(server);
@@ -139,11 +165,7 @@ static void stop(struct vn_server *server, bool was_ready)
         vn_telemetry_stop(server);
         vn_policy_table_stop(server);
         vn_pauses_stop(server);
-        /* What waits for a commit is answered on its edge loop: let the last ones come in while there is one. */
-        if (server->edge && server->store)
-                VN_IGNORE(vn_store_flush(server->store, NULL));
-        server->edge = vn_edge_free(server->edge);
-        vn_hub_stop(server); /* the ends of the last streams, in the line above, still look for it */
+        vn_hub_stop(server);
         vn_ui_stop(server);
         vn_people_stop(server);
         vn_registry_stop(server);

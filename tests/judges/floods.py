@@ -111,7 +111,8 @@ def attack(program, name, limit_bytes, make, goaway_within=None, read=True):
               f"memory +{grown / MB:.1f} MB, good client {good.served}/{good.served + good.failed}")
         # What was sent after the GOAWAY is only read away, so that the GOAWAY arrives.
         check(f"{name}: cut off", opponent.closed and (opponent.goaway or sent < ATTEMPTS))
-        check(f"{name}: memory grew by less than {limit_bytes // MB} MB", grown < limit_bytes, grown)
+        if "TSAN_OPTIONS" not in os.environ:  # whose shadow of each byte touched is several times as large
+            check(f"{name}: memory grew by less than {limit_bytes // MB} MB", grown < limit_bytes, grown)
         check(f"{name}: the good client is served", good.served > 10 and not good.failed, good.failed)
         if goaway_within:
             streams = (opponent.goaway[0] + 1) // 2 if opponent.goaway else ATTEMPTS
