@@ -4,6 +4,7 @@
 Each attack must be cut off, the server's memory may grow by no more than the figure beside it, and a well-behaved
 client is served all the while.
 """
+import os
 import select
 import socket
 import struct

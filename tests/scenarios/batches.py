@@ -36,7 +36,7 @@ def run(world):
         return answers
 
     names = [f["workload"] for f in world.api.get("/v1/functions?pageSize=500")["functions"]]
-    before = world.api.get("/v1/status")
+    records = world.metrics()
     many = [{"workload": names[i % 5], "payloadBytes": 1000 + 37 * i} for i in range(300)]
     many[17] = {"workload": "no-such-workload"}
     mixed, few = stream(many, [{"workload": names[0], "requestId": "b-1"}, {"workload": names[1]},
@@ -47,12 +47,11 @@ def run(world):
     world.check(few[0]["response"]["decisionId"] == few[2]["response"]["decisionId"], "one request id, one decision")
     new_ids = ids + [few[0]["response"]["decisionId"], few[1]["response"]["decisionId"]]
 
-    def recorded():
-        status = world.api.get("/v1/status")
-        return status if int(status["decisions"]) - int(before["decisions"]) >= len(new_ids) else None
-    status = world.eventually(recorded, 5, "all decisions in the store")
-    leaves = int(status["logSize"]) - int(before["logSize"])
-    world.check(leaves < 20, f"{len(new_ids)} decisions of three batches took {leaves} leaves")
+    def grown(name):
+        return world.metrics()[name] - records[name]
+    world.eventually(lambda: grown("vane_store_decisions_total") >= len(new_ids), 5, "all decisions in the store")
+    leaves = grown("vane_store_records_total")
+    world.check(leaves < 20, f"{len(new_ids)} decisions of three batches took {leaves} records")
 
     # Each decision on its own, also in the middle of a record.
     for decision_id in ids[::23] + new_ids[-2:]:
