@@ -217,7 +217,7 @@ static bool list_record(void *arg, uint64_t seq, struct vn_str bytes)
 {
         struct listing *l = arg;
         struct vn_run_reader reader;
-        bool wanted[VN_RUN_MAX];
+        bool wanted[VN_RUN_MAX] = {false};
         uint32_t end = seq == l->part_seq ? l->part_index : VN_RUN_MAX;
         size_t found = matches(l, bytes, end, wanted), room = l->limit - l->reply->n_decisions;
         size_t skip = found > room ? found - room : 0, at = l->reply->n_decisions + found - skip;

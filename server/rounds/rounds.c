@@ -132,6 +132,7 @@ static void model_event(const struct vn_lineage *lineage, Vane__V1__ModelNotice 
 {
         vane__v1__agent_event__init(ret_event);
         vane__v1__model_notice__init(ret);
+        VN_ASSERT(lineage->current); /* a lineage begins with its first model */
         ret->version = lineage->current->version;
         ret->sha256 = (ProtobufCBinaryData){32, lineage->current->hash};
         ret_event->event_case = VANE__V1__AGENT_EVENT__EVENT_MODEL;

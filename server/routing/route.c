@@ -241,6 +241,7 @@ static enum vn_rc decide(struct vn_route_loop *loop, const Vane__V1__RouteReques
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         r->question.id.sequence = vn_ring_next_seq(loop->ring) + (loop->run ? vn_run_count(loop->run) : 0);
         VN_TRY(make_question(request, view, loop->server, &r->question, err));
+        r->decision.status = VN_DECIDED_NONE;
         vn_decide(view, &r->question, &r->live->live, &r->decision);
         if (r->decision.status != VN_DECIDED_NONE && r->decision.choice != VN_NO_CANDIDATE)
                 return VN_OK;
