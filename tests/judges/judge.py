@@ -3,6 +3,8 @@
 A judge is a script `x.py SERVER_PROGRAM`. It prints what it ran and closes with "N passed, N failed"; it exits 0, 1, or
 77 with "SKIP why" when its tool cannot be had. Tools live in $VANE_TOOLS (default .cache/tools in the tree).
 """
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -20,14 +22,27 @@ def skip(why):
     sys.exit(77)
 
 
+@contextlib.contextmanager
+def installing():
+    """Tests run side by side and share the tools: one installs, the others wait and find what it has installed."""
+    os.makedirs(TOOLS, exist_ok=True)
+    with open(os.path.join(TOOLS, "lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def go_tool(name, package, version):
     """A Go program built at that version; the version is in its file name, so that a new pin builds anew."""
+    with installing():
+        return go_tool_made(name, package, version)
+
+
+def go_tool_made(name, package, version):
     path = os.path.join(TOOLS, f"{name}-{version}")
     if os.path.exists(path):
         return path
     if not shutil.which("go"):
         skip(f"{name}: there is no go on this machine")
-    os.makedirs(TOOLS, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=TOOLS) as bin_dir:
         done = subprocess.run(["go", "install", f"{package}@{version}"], env={**os.environ, "GOBIN": bin_dir},
                               capture_output=True, text=True)
@@ -39,6 +54,11 @@ def go_tool(name, package, version):
 
 def python_with(name, *requirements):
     """The interpreter of a virtual environment that has these packages."""
+    with installing():
+        return python_made(name, requirements)
+
+
+def python_made(name, requirements):
     venv = os.path.join(TOOLS, "py-" + name)
     python = os.path.join(venv, "bin", "python")
     stamp = os.path.join(venv, "requirements.txt")
