@@ -57,7 +57,7 @@ static void weights_of(const struct vn_calibrator *c, double ret[VN_WITNESSES])
         double count[VN_WITNESSES];
         for (unsigned i = 0; i < VN_WITNESSES; i++)
                 count[i] = count_of(&c->witness[i]);
-        vn_witness_weights(count, ret);
+        vn_witness_weights(count, VN_WITNESS_FLOOR, ret);
 }
 
 void vn_calibrator_fit(struct vn_calibrator *c, int64_t now_us)

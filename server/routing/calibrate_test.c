@@ -142,7 +142,7 @@ TEST(witness_weights_keep_their_promise)
                         count[i] = vn_rng_below(&rng, 3) ? (double)(uint64_t)(1e6 * u * u * u * u) : 0;
                         heard += count[i] > 0;
                 }
-                vn_witness_weights(count, weight);
+                vn_witness_weights(count, VN_WITNESS_FLOOR, weight);
                 for (unsigned i = 0; i < VN_WITNESSES; i++) {
                         CHECK(weight[i] > 0 && weight[i] <= 1);
                         sum += weight[i] * count[i];

@@ -39,7 +39,7 @@ void vn_cold_estimate(const struct vn_cold *cold, double scale_us, double prior_
         struct vn_cold_sums t = {0, 0, 0, 0, 0, 0};
         for (unsigned i = 0; i < VN_WITNESSES; i++)
                 count[i] = cold->sums[i].w;
-        vn_witness_weights(count, weight);
+        vn_witness_weights(count, VN_WITNESS_FLOOR, weight);
         for (unsigned i = 0; i < VN_WITNESSES; i++) {
                 const struct vn_cold_sums *s = &cold->sums[i];
                 t.starts += weight[i] * s->starts;

@@ -139,7 +139,7 @@ void vn_lesson_absorb(struct vn_server *server, const struct vn_sample *s, struc
         if (!failed)
                 wait_for_window(l, endpoint, account);
         if (!failed && l->slower > 0 && account->network_us > 0)
-                vn_slowdown_add(&endpoint->slowdown, (double)l->slower, s->time_us);
+                vn_slowdown_add(&endpoint->slowdown, l->caller, (double)l->slower, s->time_us);
 }
 
 void vn_routing_window(struct vn_server *server, const struct vn_account_entry *account,

@@ -172,6 +172,8 @@ void vn_route_stream_open(struct vn_call *call)
 void vn_route_stream_half_close(struct vn_call *call)
 {
         struct stream *stream = vn_call_user(call);
+        if (!stream)
+                return; /* open has ended the call for want of memory */
         stream->half_closed = true;
         if (!stream->waiting)
                 vn_call_finish(call, VN_OK, NULL);
@@ -182,6 +184,8 @@ void vn_route_stream_message(struct vn_call *call, const ProtobufCMessage *messa
         const Vane__V1__RouteBatch *asked = (const Vane__V1__RouteBatch *)message;
         struct stream *stream = vn_call_user(call);
         struct vn_err err;
+        if (!stream)
+                return; /* open has ended the call for want of memory */
         bool wait = stream->waiting > 0;
         if (asked->n_requests > MAX_BATCH) {
                 vn_call_finish(call, vn_fail(&err, VN_INVALID_ARGUMENT, "requests: at most %d", MAX_BATCH), &err);

@@ -10,7 +10,7 @@ unsigned vn_witness_place(uint64_t callers[VN_WITNESSES], uint64_t caller)
         return i;
 }
 
-void vn_witness_weights(const double count[VN_WITNESSES], double ret[VN_WITNESSES])
+void vn_witness_weights(const double count[VN_WITNESSES], double floor, double ret[VN_WITNESSES])
 {
         double limit = 0, share;
         unsigned heard = 0;
@@ -26,10 +26,37 @@ void vn_witness_weights(const double count[VN_WITNESSES], double ret[VN_WITNESSE
                 double sum = 0;
                 for (unsigned i = 0; i < VN_WITNESSES; i++)
                         sum += count[i] < limit ? count[i] : limit;
-                if (share * sum >= limit || limit <= VN_WITNESS_FLOOR)
+                if (share * sum >= limit || limit <= floor)
                         break;
-                limit = share * sum > VN_WITNESS_FLOOR ? share * sum : VN_WITNESS_FLOOR;
+                limit = share * sum > floor ? share * sum : floor;
         }
         for (unsigned i = 0; i < VN_WITNESSES; i++)
                 ret[i] = count[i] > limit ? limit / count[i] : 1;
+}
+
+void vn_witness_mean_add(struct vn_witness_mean *mean, uint64_t caller, double value)
+{
+        unsigned place = vn_witness_place(mean->caller, caller);
+        mean->sum[place] += value;
+        mean->count[place] += 1;
+}
+
+void vn_witness_mean_fade(struct vn_witness_mean *mean, double keep)
+{
+        for (unsigned i = 0; i < VN_WITNESSES; i++) {
+                mean->sum[i] *= keep;
+                mean->count[i] *= keep;
+        }
+}
+
+double vn_witness_mean_sum(const struct vn_witness_mean *mean, double floor, double *ret_count)
+{
+        double weight[VN_WITNESSES], sum = 0;
+        vn_witness_weights(mean->count, floor, weight);
+        *ret_count = 0;
+        for (unsigned i = 0; i < VN_WITNESSES; i++) {
+                sum += weight[i] * mean->sum[i];
+                *ret_count += weight[i] * mean->count[i];
+        }
+        return sum;
 }
