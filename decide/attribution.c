@@ -170,8 +170,10 @@ void vn_record_sentence(const struct vn_record *r, char ret[VN_SENTENCE_BYTES])
                          "mostly by %s (%s).",
                          place, r->runner_up.account, -a.margin, vn_group_name(g), detail);
         else
-                snprintf(ret, VN_SENTENCE_BYTES, "%s beats %s by %.3g USD a million, mostly by %s (%s).", place,
-                         r->runner_up.account, a.margin, vn_group_name(g), detail);
+                snprintf(ret, VN_SENTENCE_BYTES, "%s beats %s by %.3g USD a million%s, mostly by %s (%s).", place,
+                         r->runner_up.account, a.margin,
+                         r->over_budget ? " by cost alone, the day's budget being spent" : "", vn_group_name(g),
+                         detail);
 }
 
 void vn_decision_reason(const struct vn_decision *d, char *ret, size_t ret_bytes)
@@ -187,6 +189,7 @@ void vn_decision_reason(const struct vn_decision *d, char *ret, size_t ret_bytes
                 snprintf(ret, ret_bytes, d->count > 1 ? "only feasible place" : "only place");
         } else {
                 vn_attribute(&d->features, &d->runner_up_features, &d->weights, &a);
-                snprintf(ret, ret_bytes, "%s", vn_group_name(loudest(&a, true)));
+                snprintf(ret, ret_bytes, "%s%s", vn_group_name(loudest(&a, true)),
+                         d->over_budget ? "; the day's budget is spent" : "");
         }
 }

@@ -95,7 +95,8 @@ struct vn_view {
         char tenant[64], workload[192];
         uint64_t epoch; /* rises with each view of the workload */
         int64_t epoch_us;
-        uint64_t model_version, price_version, policy_version;
+        uint64_t model_version, policy_version;
+        uint64_t price_version;              /* when the newest of the price lists became what it is */
         bool paused;                         /* the function, or everything: the declared split serves */
         double spent_usd;                    /* today, under this policy's budget */
         uint64_t calls_per_min;              /* of the workload; blast radius */

@@ -5,11 +5,10 @@
 #include "base/hash.h"
 #include "server/record.h"
 #include "server/routing/routing.h"
+#include "server/routing/spend.h"
 #include "server/state.h"
 #include "vane/state/state.pb-c.h"
 #include "vane/v1/control.pb-c.h"
-
-#define MAX_POLICIES 1000
 
 struct vn_policy_table {
         struct vn_policy_entry *entries;
@@ -51,13 +50,26 @@ const struct vn_policy_entry *vn_policy_for(const struct vn_server *server, cons
 
 static struct vn_policy_entry *append(struct vn_policy_table *table)
 {
-        struct vn_policy_entry *grown =
-                table->count < MAX_POLICIES ? vn_realloc(table->entries, (table->count + 1) * sizeof *grown) : NULL;
+        struct vn_policy_entry *grown = table->count < VN_MAX_POLICIES
+                                                ? vn_realloc(table->entries, (table->count + 1) * sizeof *grown)
+                                                : NULL;
         if (!grown)
                 return NULL;
         table->entries = grown;
         memset(&grown[table->count], 0, sizeof *grown);
+        grown[table->count].number = (uint16_t)(table->count + 1);
         return &grown[table->count++];
+}
+
+size_t vn_policy_count(const struct vn_server *server)
+{
+        return server->policies->count;
+}
+
+const struct vn_policy_entry *vn_policy_at(const struct vn_server *server, size_t index)
+{
+        VN_ASSERT(index < server->policies->count);
+        return &server->policies->entries[index];
 }
 
 static enum vn_rc fill(struct vn_policy_entry *entry, const Vane__State__Policy *p, struct vn_err *err)
@@ -83,7 +95,7 @@ static enum vn_rc load_policy(void *arg, struct vn_str key, ProtobufCMessage *me
         (void)key;
         struct vn_policy_entry *entry = append(arg);
         enum vn_rc rc = entry ? fill(entry, (Vane__State__Policy *)message, err)
-                              : vn_fail(err, VN_RESOURCE_EXHAUSTED, "at most %d policies", MAX_POLICIES);
+                              : vn_fail(err, VN_RESOURCE_EXHAUSTED, "at most %d policies", VN_MAX_POLICIES);
         protobuf_c_message_free_unpacked(message, NULL);
         return rc;
 }
@@ -128,6 +140,8 @@ static Vane__V1__Policy *policy_message(struct vn_op *op, const Vane__State__Pol
         m->sha256 = vn_op_text(op, hex);
         m->decision_id = vn_op_text(op, p->decision_id);
         m->scope = vn_op_text(op, compiled->workloads);
+        const struct vn_policy_entry *entry = find(op->server->policies, op->identity->tenant, compiled->name);
+        m->spent_today_usd = entry ? vn_spend_today_usd(op->server, entry) : 0;
         return m;
 }
 

@@ -7,7 +7,11 @@
 #include "policies/policy.h"
 #include "server/server.h"
 
+#define VN_MAX_POLICIES 1000 /* of all tenants together */
+#define VN_POLICY_NUMBERS (VN_MAX_POLICIES + 1)
+
 struct vn_policy_entry {
+        uint16_t number; /* 1..VN_MAX_POLICIES, the same until the server stops; 0: the built-in default */
         char tenant[VN_MAX_TENANT_BYTES];
         uint64_t version;
         char *document;
@@ -21,5 +25,8 @@ enum vn_rc vn_policy_table_start(struct vn_server *server, struct vn_err *err) V
 void vn_policy_table_stop(struct vn_server *server);
 /* Never NULL: the built-in default (version 0) where none matches. */
 const struct vn_policy_entry *vn_policy_for(const struct vn_server *server, const char *tenant, const char *workload);
+/* All tenants' policies in force, the built-in default not among them. */
+size_t vn_policy_count(const struct vn_server *server);
+const struct vn_policy_entry *vn_policy_at(const struct vn_server *server, size_t index);
 
 #endif

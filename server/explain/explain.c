@@ -133,6 +133,10 @@ static enum vn_rc add_policy_and_ages(struct vn_op *op, const struct vn_record *
                         op, "limits.latency_slo_ms: %.0f at quantile %.3g", p->latency_slo_ms, p->slo_quantile);
         if (p->residency || p->region_count || p->clouds != 7)
                 m->policy_rules[m->n_policy_rules++] = vn_op_text(op, "limits on clouds, regions or residency apply");
+        if (p->budget_usd_per_day > 0)
+                m->policy_rules[m->n_policy_rules++] = vn_op_printf(
+                        op, "limits.budget_usd_per_day: $%.4g, of which $%.4g was spent%s", p->budget_usd_per_day,
+                        view->spent_usd, r->over_budget ? ": cost alone decides until 00:00 UTC" : "");
         if (r->explored)
                 m->policy_rules[m->n_policy_rules++] =
                         vn_op_printf(op, "routing.exploration: %.3g of calls are drawn elsewhere, to keep learning",

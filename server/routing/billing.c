@@ -72,7 +72,7 @@ static bool fill_egress(const struct vn_account_prices *prices, enum vn_cloud_id
 bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cloud, const char *region,
                      uint32_t memory_mb, uint32_t peak_mb, struct vn_endpoint *ret)
 {
-        double left = 0, vcpu_left = 0;
+        double left = 0; /* of the memory meter until its next tier */
         bool flex = cloud == VN_AZURE && memory_mb != AZURE_CONSUMPTION_MB; /* Flex sells other sizes than this */
         ret->share = 1;
         if (!prices || !tier_price(prices, flex, "request", region, prices->requests, &ret->request_usd, NULL, NULL))
@@ -86,7 +86,6 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
                 if (!tier_price(prices, flex, "gb_second", region, prices->gb_s, &ret->usd_per_gb_s,
                                 &ret->usd_per_gb_s_next, &left))
                         return false;
-                ret->border_s = left > 0 && ret->billed_gb > 0 ? left / ret->billed_gb : 0;
                 break;
         case VN_AZURE: {
                 /* Consumption bills what was used, rounded up to 128 MB, and 100 ms at least; Flex the instance's memory
@@ -107,12 +106,13 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
                 ret->vcpu = vn_billing_gcp_vcpu(memory_mb);
                 if (!tier_price(prices, false, "gib_second", region, prices->gb_s, &ret->usd_per_gb_s,
                                 &ret->usd_per_gb_s_next, &left) ||
-                    !tier_price(prices, false, "vcpu_second", region, prices->gb_s, &ret->usd_per_vcpu_s,
-                                &ret->usd_per_vcpu_s_next, &vcpu_left))
+                    !tier_price(prices, false, "vcpu_second", region, 0, &ret->usd_per_vcpu_s, NULL, NULL))
                         return false;
+                ret->usd_per_vcpu_s_next = ret->usd_per_vcpu_s; /* it is sold in one paid tier */
                 break;
         case VN_CLOUD_COUNT: return false;
         }
+        ret->border_s = left > 0 && ret->billed_gb > 0 ? left / ret->billed_gb : 0;
         return fill_egress(prices, cloud, region, ret);
 }
 

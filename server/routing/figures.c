@@ -9,8 +9,10 @@ static void add_counts(const struct vn_tenant_counts *counts, struct vn_routing_
         ret->refused += atomic_load(&counts->refused);
         ret->outcomes += atomic_load(&counts->outcomes);
         ret->failed += atomic_load(&counts->failed);
-        for (unsigned c = 0; c < 3; c++)
+        for (unsigned c = 0; c < 3; c++) {
                 ret->per_cloud[c] += atomic_load(&counts->per_cloud[c]);
+                ret->cost_usd[c] += atomic_load(&counts->cost_usd[c]);
+        }
 }
 
 void vn_routing_totals(const struct vn_server *server, struct vn_routing_totals *ret)
@@ -43,7 +45,6 @@ void vn_routing_figures(const struct vn_server *server, const char *tenant, stru
                 const struct vn_account_live *a = &routing->accounts[i];
                 if (a->tenant != number || a->cloud >= 3)
                         continue;
-                ret->cost_usd[a->cloud] += a->cost_usd;
                 vn_sketch_merge(&latency[a->cloud], &a->latency);
         }
         for (unsigned c = 0; c < 3; c++)

@@ -10,8 +10,10 @@
 #include "server/registry/registry.h"
 #include "server/routing/calibrate.h"
 #include "server/routing/cold.h"
+#include "server/routing/request_ids.h"
 #include "server/routing/routing.h"
 #include "server/routing/slowdown.h"
+#include "server/routing/spend.h"
 #include "server/routing/view_store.h"
 #include "server/telemetry/telemetry.h"
 #include "vane/v1/routing.pb-c.h"
@@ -26,6 +28,7 @@ struct vn_view_ref {
         struct vn_view *view;
         struct vn_view_kept kept; /* the control loop's */
         uint16_t tenant;          /* its number (tenants.h) */
+        uint16_t policy;          /* and that of its policy (policy_table.h) */
         char (*urls)[256];
         uint64_t account_ids[VN_VIEW_MAX_ENDPOINTS];
         float slowdown[VN_VIEW_MAX_ENDPOINTS]; /* that is in the view's durations */
@@ -91,13 +94,14 @@ struct vn_sample { /* from a loop to the control loop */
         uint8_t status;      /* Outcome.Status */
         uint8_t cloud;
         uint16_t tenant;
-        float cost_usd;
+        uint32_t response_bytes; /* 0: not told */
         struct vn_lesson lesson; /* of an outcome */
 };
 
 /* What a loop counts for each tenant: written by the loop, read by anybody. */
 struct vn_tenant_counts {
         _Atomic uint64_t routed, split, refused, outcomes, failed, per_cloud[3];
+        _Atomic double cost_usd[3]; /* expected, by cloud */
 };
 
 struct vn_route_loop {
@@ -117,6 +121,7 @@ struct vn_route_loop {
         struct vn_run *run; /* decisions of a streamed batch that stand in no journal yet; NULL before the first */
         uint8_t bytes[VN_RUN_MAX_BYTES];
         struct vn_tenant_counts *counts; /* by the tenant's number */
+        _Atomic double *spent_usd;       /* expected cost of what was decided here, by the policy's number */
         /* counters: written by the loop, read by anybody */
         _Atomic uint64_t journalled; /* sequences below stand in the journal, or never will */
         _Atomic uint64_t unrecorded, outcomes_refused;
@@ -139,6 +144,7 @@ struct vn_routing {
         struct vn_request_ids *request_ids;
         struct vn_view_keeper *keeper;
         struct vn_tenant_lessons *lessons;
+        struct vn_spend spend;
         int64_t kept_wall_us; /* when what was learnt was last stored */
 };
 
@@ -162,6 +168,7 @@ struct vn_endpoint_live {
         int64_t decayed_us;
         double logged_cold_us; /* what the cloud's log tells of a start */
         struct vn_slowdown slowdown;
+        struct vn_witness_mean response_bytes; /* as callers tell them */
         struct vn_cold cold;
         bool cold_fresh;                 /* not stored yet */
         struct vn_cold_waiting *waiting; /* NULL: none yet */
@@ -184,7 +191,6 @@ struct vn_account_live {
         uint32_t errors_in_row, ill_count;
         uint64_t ill[VN_ILL_ENDPOINTS]; /* endpoints of which the row is; more are not told apart */
         struct vn_sketch latency;       /* as callers saw it */
-        double cost_usd;
         double network_us;
         unsigned cloud;
         uint16_t tenant;
@@ -227,34 +233,6 @@ enum vn_rc vn_view_build(struct vn_server *server, const char *tenant, const cha
                          int64_t now_us, struct vn_view_ref **ret, struct vn_err *err) VN_MUST_USE;
 void vn_routing_measure_networks(struct vn_server *server); /* before a publication's views */
 uint64_t vn_endpoint_id_of(uint64_t account_id, const char *region, const char *function);
-
-/* request_ids.c: answers already given. Kept are the newest, at most this many; after a restart those that stand among
- * so many newest decisions. */
-#define VN_REQUEST_IDS 16384
-#define VN_REQUEST_IDS_READ 262144
-#define VN_REQUEST_KEY_BYTES 16
-struct vn_request_answer {
-        struct vn_decision_id id;
-        uint64_t endpoint_id;
-        double cost, latency_us;
-        enum vn_decision_status status;
-};
-enum vn_request_state {
-        VN_REQUEST_NEW,      /* now the caller's to answer or to drop */
-        VN_REQUEST_CLAIMED,  /* another loop decides it this very moment */
-        VN_REQUEST_ANSWERED, /* *ret is filled; it may not be journalled yet */
-};
-/* What counts as the same request: tenant, caller, workload and the id. */
-void vn_request_key(const char *tenant, const char *actor, const char *workload, const char *request_id,
-                    uint8_t ret[VN_REQUEST_KEY_BYTES]);
-struct vn_request_ids *vn_request_ids_new(void);
-struct vn_request_ids *vn_request_ids_free(struct vn_request_ids *ids);
-enum vn_rc vn_request_ids_load(struct vn_request_ids *ids, struct vn_store *store, struct vn_err *err) VN_MUST_USE;
-enum vn_request_state vn_request_ids_claim(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES],
-                                           struct vn_request_answer *ret);
-void vn_request_ids_answer(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES],
-                           const struct vn_request_answer *answer);
-void vn_request_ids_drop(struct vn_request_ids *ids, const uint8_t key[VN_REQUEST_KEY_BYTES]); /* of a claim only */
 
 /* route.c: one call between question and answer */
 struct vn_routed {

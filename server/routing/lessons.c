@@ -129,7 +129,7 @@ void vn_lesson_absorb(struct vn_server *server, const struct vn_sample *s, struc
         if (!tenant)
                 return;
         bool failed = s->status != VANE__V1__OUTCOME__STATUS__STATUS_OK;
-        bool stale = prices && l->price_time_us < prices->changed_us;
+        bool stale = prices && l->price_time_us < prices->since_us;
         vn_calibrator_add(&tenant->risk, &(struct vn_risk_told){.caller = l->caller,
                                                                 .raw = (double)l->raw,
                                                                 .issued = (double)l->risk,

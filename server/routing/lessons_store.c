@@ -115,7 +115,7 @@ static void keep_endpoints(struct vn_server *server, struct vn_batch *batch)
 
 void vn_lessons_keep(struct vn_server *server, bool wait)
 {
-        bool fresh = false;
+        bool fresh = vn_spend_fresh(server);
         for (struct vn_tenant_lessons *t = server->routing->lessons; t; t = t->next)
                 fresh |= t->fresh;
         struct vn_batch *batch = fresh ? vn_batch_new() : NULL;
@@ -129,8 +129,10 @@ void vn_lessons_keep(struct vn_server *server, bool wait)
                 vn_state_put(batch, VN_TABLE_meta, tenant_key(&key, t->tenant), &message->m.base);
                 t->fresh = false;
         }
-        if (message)
+        if (message) {
                 keep_endpoints(server, batch);
+                vn_spend_put(server, batch);
+        }
         if (message && !wait && vn_store_submit(server->store, batch, kept, batch, NULL) == VN_OK)
                 batch = NULL;
         else if (message && wait)

@@ -220,7 +220,7 @@ TEST(lessons_count_each_event_of_the_union)
                 CHECK_NEAR(want += row[i].hits, hits_of(&raw), 1e-9);
         }
         /* All is well with it, but another price list came since. */
-        vn_telemetry_prices(house.server.telemetry, house.account->id)->changed_us = START + 1;
+        vn_telemetry_prices(house.server.telemetry, house.account->id)->since_us = START + 1;
         outcome(&house, 1, 0, VANE__V1__OUTCOME__STATUS__STATUS_OK);
         vn_calibrator_scores(risk, &raw, &told);
         CHECK_NEAR(want + 1, hits_of(&raw), 1e-9);

@@ -90,6 +90,7 @@ static void take_outcome(struct vn_route_loop *loop, struct report *r, const str
                                                   .time_us = now_us,
                                                   .latency_us = (uint32_t)item->latency_us,
                                                   .status = item->status,
+                                                  .response_bytes = item->response_bytes,
                                                   .lesson = vn_lesson_of(p, item->latency_us),
                                                   .tenant = p->tenant});
         record_outcome(loop, r, item, now_us);

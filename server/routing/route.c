@@ -145,11 +145,12 @@ static void note_assignment(struct vn_route_loop *loop, struct vn_view_ref *ref,
                                                   .hash = live->hash,
                                                   .time_us = question->time_us,
                                                   .cloud = (uint8_t)e->provider,
-                                                  .tenant = ref->tenant,
-                                                  .cost_usd = (float)cost_usd});
+                                                  .tenant = ref->tenant});
         struct vn_tenant_counts *counts = &loop->counts[ref->tenant];
         atomic_fetch_add_explicit(&counts->routed, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&counts->per_cloud[e->provider], 1, memory_order_relaxed);
+        vn_count_usd(&counts->cost_usd[e->provider], cost_usd);
+        vn_count_usd(&loop->spent_usd[ref->policy], cost_usd);
 }
 
 static const char *mode_name(const struct vn_decision *d, const struct vn_view *view)
@@ -332,7 +333,13 @@ static enum vn_rc unrecordable(struct vn_route_loop *loop, struct vn_routed *r, 
         vn_ring_lost(loop->ring, 1, r->question.time_us, view->id);
         r->decision.choice = split_choice(view, &r->question.id);
         r->decision.status = VN_DECIDED_SPLIT;
-        return r->decision.choice == VN_NO_CANDIDATE ? vn_fail(err, VN_UNAVAILABLE, "no endpoint can serve") : VN_OK;
+        if (r->decision.choice == VN_NO_CANDIDATE)
+                return vn_fail(err, VN_UNAVAILABLE, "no endpoint can serve");
+        struct vn_features f; /* of where it goes, not of where it would have gone */
+        vn_decide_features(view, &r->question, &r->live->live, r->decision.choice, &f);
+        r->decision.cost = vn_features_cost(&f);
+        r->decision.latency_us = vn_features_latency_us(&f);
+        return VN_OK;
 }
 
 static enum vn_rc journal(struct vn_route_loop *loop, const struct vn_identity *who,

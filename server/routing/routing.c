@@ -11,6 +11,7 @@
 
 #define PUBLISH_EVERY_US (100 * VN_US_PER_MS)
 #define STALE_AFTER_US (2 * VN_US_PER_S) /* idle views are made anew at least this often: online states change */
+#define RESPONSES_REMEMBERED 4000.0      /* of an endpoint: beyond these its past counts half */
 #define MAX_WORKLOADS 100000
 #define REUSE_WITHIN_US VN_US_PER_MIN /* how old an unchanged view may be: how well "agent last heard" is known */
 
@@ -169,6 +170,7 @@ static enum vn_rc publish(struct vn_server *server, int64_t now_us, struct vn_er
         enum vn_rc rc = table_new((uint32_t)count, &table, err);
         vn_view_keeper_begin(routing->keeper, epoch, now_us, server->config.replay_window_s * VN_US_PER_S);
         vn_routing_measure_networks(server);
+        vn_spend_day(server, now_us);
         if (count > 1)
                 qsort(names, count, sizeof *names, by_hash);
         for (size_t i = 0; rc == VN_OK && i < count && i < MAX_WORKLOADS; i++) {
@@ -251,6 +253,17 @@ static void note_ill(struct vn_account_live *a, uint64_t endpoint_id)
                 a->ill[a->ill_count++] = endpoint_id;
 }
 
+static void note_response(struct vn_endpoint_live *e, const struct vn_sample *s)
+{
+        double told;
+        if (!s->response_bytes)
+                return;
+        vn_witness_mean_add(&e->response_bytes, s->lesson.caller, (double)s->response_bytes);
+        vn_witness_mean_sum(&e->response_bytes, VN_WITNESS_FLOOR, &told);
+        if (told > RESPONSES_REMEMBERED)
+                vn_witness_mean_fade(&e->response_bytes, .5);
+}
+
 static void absorb_sample(struct vn_routing *routing, const struct vn_sample *s)
 {
         struct vn_endpoint_live *e = vn_endpoint_live_of(routing, s->endpoint_id);
@@ -261,7 +274,6 @@ static void absorb_sample(struct vn_routing *routing, const struct vn_sample *s)
         if (!s->status) {
                 a->cloud = s->cloud; /* only an assignment knows it */
                 e->routed++;
-                a->cost_usd += s->cost_usd;
                 if (s->time_us > e->last_assigned_us)
                         e->last_assigned_us = s->time_us;
                 return;
@@ -280,6 +292,7 @@ static void absorb_sample(struct vn_routing *routing, const struct vn_sample *s)
         e->recent_outcomes++;
         if (s->status == VANE__V1__OUTCOME__STATUS__STATUS_OK) {
                 vn_sketch_add(&a->latency, s->latency_us, 1);
+                note_response(e, s);
                 e->errors_in_row = a->errors_in_row = a->ill_count = 0;
         } else if (s->status == VANE__V1__OUTCOME__STATUS__STATUS_THROTTLED) {
                 e->recent_throttles++;
@@ -362,8 +375,9 @@ static enum vn_rc loop_init(struct vn_server *server, struct vn_route_loop *loop
         loop->samples = vn_alloc_array(VN_MAX_SAMPLES, sizeof *loop->samples);
         loop->record = vn_alloc(sizeof *loop->record);
         loop->counts = vn_alloc_array(VN_MAX_TENANTS, sizeof *loop->counts);
+        loop->spent_usd = vn_alloc_array(VN_POLICY_NUMBERS, sizeof *loop->spent_usd);
         vn_random_bytes(loop->secret, sizeof loop->secret);
-        if (!loop->pending || !loop->samples || !loop->record || !loop->counts)
+        if (!loop->pending || !loop->samples || !loop->record || !loop->counts || !loop->spent_usd)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         return VN_OK;
 }
@@ -387,6 +401,7 @@ enum vn_rc vn_routing_start(struct vn_server *server, struct vn_err *err)
         for (uint32_t i = 0; i < routing->loop_count; i++)
                 VN_TRY(loop_init(server, &routing->loops[i], i, err));
         VN_TRY(vn_lessons_load(server, err));
+        VN_TRY(vn_spend_load(server, vn_now_us(server->clock), err));
         return publish(server, vn_now_us(server->clock), err);
 }
 
@@ -410,6 +425,7 @@ void vn_routing_stop(struct vn_server *server)
                 vn_free(loop->record);
                 vn_run_free(loop->run);
                 vn_free(loop->counts);
+                vn_free(loop->spent_usd);
         }
         vn_free(routing->loops);
         vn_route_table_unref(routing->current);

@@ -35,7 +35,7 @@ struct vn_routing_figures {
 };
 /* Of one tenant; control loop. */
 void vn_routing_figures(const struct vn_server *server, const char *tenant, struct vn_routing_figures *ret);
-/* Of the whole installation, without cost and latency; any thread. */
+/* Of the whole installation, without latency; any thread. */
 struct vn_routing_totals {
         struct vn_routing_figures all;
         uint64_t unrecorded, outcomes_refused, epoch;

@@ -17,12 +17,15 @@
 #define ILL_ACCOUNT_ROW 10 /* and of several endpoints: one broken function does not condemn its account */
 #define ILL_FOR_US (5 * VN_US_PER_MIN) /* after the last error it is tried again; one more begins this anew */
 
-/* What the workload's other endpoints say, for one that was never called. */
+/* What the workload's other endpoints say, for one that was never called; and of the workload as a whole. */
 struct workload_prior {
         double log_duration_sum, weight, payload_bytes, calls;
+        double logged_response_bytes, logged_calls; /* where the cloud's log tells sizes */
+        double told_response_bytes, told_calls;     /* as callers tell them */
+        double calls_per_min;
 };
 
-static void gather_prior(struct vn_server *server, const char *tenant, const char *workload,
+static void gather_prior(struct vn_server *server, const char *tenant, const char *workload, int64_t now_us,
                          struct workload_prior *ret)
 {
         *ret = (struct workload_prior){0};
@@ -33,10 +36,23 @@ static void gather_prior(struct vn_server *server, const char *tenant, const cha
                 for (size_t f = 0; f < a->function_count; f++) {
                         if (strcmp(a->functions[f].name, workload))
                                 continue;
+                        const char *region = a->functions[f].region;
                         const struct vn_endpoint_stats *s =
-                                vn_telemetry_find(server->telemetry, a->id, workload, a->functions[f].region);
+                                vn_telemetry_find(server->telemetry, a->id, workload, region);
+                        const struct vn_endpoint_live *live =
+                                vn_endpoint_live_of(server->routing, vn_endpoint_id_of(a->id, region, workload));
+                        double told = 0;
+                        if (live)
+                                ret->told_response_bytes +=
+                                        vn_witness_mean_sum(&live->response_bytes, VN_WITNESS_FLOOR, &told);
+                        ret->told_calls += told;
                         if (!s || !s->calls)
                                 continue;
+                        if (s->response_mean_bytes > 0) {
+                                ret->logged_response_bytes += s->response_mean_bytes * (double)s->calls;
+                                ret->logged_calls += (double)s->calls;
+                        }
+                        ret->calls_per_min += vn_endpoint_calls_per_min(s, now_us);
                         ret->log_duration_sum += s->history.stats.mean;
                         ret->weight += 1;
                         ret->payload_bytes += s->payload_mean_bytes * (double)s->calls;
@@ -130,6 +146,7 @@ static bool add_endpoint(struct vn_server *server, struct vn_view *view, struct 
                          const struct workload_prior *prior, int64_t now_us)
 {
         const struct vn_endpoint_stats *s = vn_telemetry_find(server->telemetry, account->id, f->name, f->region);
+        const struct vn_account_prices *prices = vn_telemetry_prices(server->telemetry, account->id);
         struct vn_endpoint *e = &view->endpoint[view->count];
         memset(e, 0, sizeof *e);
         e->id = vn_endpoint_id_of(account->id, f->region, f->name);
@@ -144,9 +161,10 @@ static bool add_endpoint(struct vn_server *server, struct vn_view *view, struct 
                 e->need_mb = e->memory_mb; /* it was measured at a larger size; this one was accepted since */
         e->concurrency_limit =
                 f->max_instances ? (double)f->max_instances * (f->concurrency ? f->concurrency : 1) : 0;
-        if (!vn_billing_fill(vn_telemetry_prices(server->telemetry, account->id), account->cloud, f->region,
-                             e->memory_mb, s ? s->max_memory_mb : 0, e))
+        if (!vn_billing_fill(prices, account->cloud, f->region, e->memory_mb, s ? s->max_memory_mb : 0, e))
                 return false; /* without a price there is no saving to claim */
+        if ((uint64_t)prices->since_us > view->price_version)
+                view->price_version = (uint64_t)prices->since_us;
         fill_model(server, view, s, prior, account->cloud, now_us, e);
         fill_state(server, account, s, now_us, e);
         VN_ASSERT(vn_str_copy(ref->urls[view->count], 256, vn_str(f->url)));
@@ -155,10 +173,19 @@ static bool add_endpoint(struct vn_server *server, struct vn_view *view, struct 
         return true;
 }
 
-static void fill_head(struct vn_server *server, struct vn_view *view, const char *tenant, const char *workload,
+/* Few clouds log sizes; what callers tell stands in, and zero is only for who knows nothing. */
+static double response_bytes_of(const struct workload_prior *prior)
+{
+        if (prior->logged_calls > 0)
+                return prior->logged_response_bytes / prior->logged_calls;
+        return prior->told_calls > 0 ? prior->told_response_bytes / prior->told_calls : 0;
+}
+
+static void fill_head(struct vn_server *server, struct vn_view_ref *ref, const char *tenant, const char *workload,
                       const struct workload_prior *prior, uint64_t epoch, int64_t now_us)
 {
         const struct vn_policy_entry *policy = vn_policy_for(server, tenant, workload);
+        struct vn_view *view = ref->view;
         double mean = prior->calls > 0 ? prior->payload_bytes / prior->calls : 1024;
         VN_ASSERT(vn_str_copy(view->tenant, sizeof view->tenant, vn_str(tenant)));
         VN_ASSERT(vn_str_copy(view->workload, sizeof view->workload, vn_str(workload)));
@@ -167,6 +194,12 @@ static void fill_head(struct vn_server *server, struct vn_view *view, const char
         view->model_version = vn_rounds_model(server, tenant)->version;
         view->policy_version = policy->version;
         view->policy = policy->compiled;
+        ref->policy = policy->number;
+        if (policy->compiled.budget_usd_per_day >
+            0) /* else it decides nothing, and the view need not change with it */
+                view->spent_usd = vn_spend_today_usd(server, policy);
+        view->calls_per_min = (uint64_t)(prior->calls_per_min + .5);
+        view->response_bytes = response_bytes_of(prior);
         const struct vn_tenant_lessons *lessons = vn_lessons_of(server->routing, tenant);
         if (lessons)
                 view->calibration = lessons->risk.calibration;
@@ -219,8 +252,8 @@ enum vn_rc vn_view_build(struct vn_server *server, const char *tenant, const cha
                 vn_view_unref(ref);
                 return rc;
         }
-        gather_prior(server, tenant, workload, &prior);
-        fill_head(server, ref->view, tenant, workload, &prior, epoch, now_us);
+        gather_prior(server, tenant, workload, now_us, &prior);
+        fill_head(server, ref, tenant, workload, &prior, epoch, now_us);
         for (size_t i = 0; i < vn_registry_count(server->registry); i++) {
                 const struct vn_account_entry *a = vn_registry_at(server->registry, i);
                 if (a->revoked || strcmp(a->tenant, tenant))

@@ -104,6 +104,22 @@ static void note_memory(struct vn_endpoint_stats *s, const struct vn_window *w)
                 s->max_memory_mb = w->max_memory_mb;
 }
 
+static double kept_after(int64_t passed_us)
+{
+        return vn_exp(-.6931471805599453 * (double)passed_us / (double)DECAY_HALF_LIFE_US);
+}
+
+/* At a steady rate r a minute the decayed sum tends to r / (1 - k), k being what a minute keeps; after n windows it is
+ * r (1 - k^n) / (1 - k). */
+double vn_endpoint_calls_per_min(const struct vn_endpoint_stats *s, int64_t now_us)
+{
+        int64_t passed_us = now_us - s->last_window_us - VN_WINDOW_US;
+        double minute = kept_after(VN_WINDOW_US), all = kept_after(VN_WINDOW_US * (int64_t)s->windows);
+        if (!s->windows)
+                return 0;
+        return s->recent_calls * kept_after(passed_us > 0 ? passed_us : 0) * (1 - minute) / (1 - all);
+}
+
 static void absorb(struct vn_telemetry *telemetry, struct vn_endpoint_stats *s, const struct vn_window *w)
 {
         if (w->start_us - s->half_started_us > VN_RECENT_US / 2) {
@@ -112,8 +128,7 @@ static void absorb(struct vn_telemetry *telemetry, struct vn_endpoint_stats *s, 
                 s->half_started_us = w->start_us;
         }
         if (s->last_window_us) {
-                double keep = vn_exp(-0.6931471805599453 * (double)(w->start_us - s->last_window_us) /
-                                     (double)DECAY_HALF_LIFE_US);
+                double keep = kept_after(w->start_us - s->last_window_us);
                 s->recent_calls *= keep;
                 s->recent_errors *= keep;
                 s->recent_throttles *= keep;
@@ -289,16 +304,16 @@ enum vn_rc op_report_prices(struct vn_op *op, const ProtobufCMessage *message, P
                 s->usd_per_unit = t->usd_per_unit;
                 stored.tiers[stored.n_tiers++] = s;
         }
+        struct vn_account_prices *prices = prices_of(op->server->telemetry, account->id);
+        if (!prices)
+                return vn_op_no_memory(err);
+        bool same = prices->time_us && prices->tier_count == fresh.tier_count &&
+                    !memcmp(prices->tiers, fresh.tiers, fresh.tier_count * sizeof *fresh.tiers);
+        stored.since_us = fresh.since_us = same ? prices->since_us : op->now_us;
         struct vn_key key;
         vn_key_text(vn_key_u64(vn_key_init(&key, vn_str(account->tenant)), account->id), VN_STR("prices"));
         vn_state_put(batch, VN_TABLE_meters, &key, &stored.base);
         VN_TRY(vn_store_commit(op->server->store, batch, err));
-        struct vn_account_prices *prices = prices_of(op->server->telemetry, account->id);
-        if (!prices)
-                return vn_op_no_memory(err);
-        bool same = prices->tier_count == fresh.tier_count &&
-                    !memcmp(prices->tiers, fresh.tiers, fresh.tier_count * sizeof *fresh.tiers);
-        fresh.changed_us = same || !prices->time_us ? prices->changed_us : op->now_us;
         fresh.gb_s = prices->gb_s;
         fresh.requests = prices->requests;
         *prices = fresh;
@@ -316,6 +331,7 @@ static enum vn_rc load_prices(void *arg, struct vn_str key, ProtobufCMessage *me
                     vn_str_copy(prices->plan, sizeof prices->plan, vn_str(p->plan));
         if (good) {
                 prices->time_us = p->time_us;
+                prices->since_us = p->since_us ? p->since_us : p->time_us;
                 prices->tier_count = 0;
         }
         for (size_t i = 0; good && i < p->n_tiers; i++)

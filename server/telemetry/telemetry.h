@@ -46,7 +46,7 @@ struct vn_price_tier_entry {
 struct vn_account_prices {
         uint64_t account_id;
         int64_t time_us;
-        int64_t changed_us; /* when a list first differed from the one before; 0: not since the start */
+        int64_t since_us; /* when the list became this one */
         char plan[32];
         size_t tier_count;
         struct vn_price_tier_entry tiers[VN_MAX_PRICE_TIERS];
@@ -67,6 +67,9 @@ struct vn_account_prices *vn_telemetry_prices(struct vn_telemetry *telemetry,
 uint64_t vn_telemetry_windows(const struct vn_telemetry *telemetry, const char *tenant);
 /* The two recent halves together. */
 void vn_endpoint_recent(const struct vn_endpoint_stats *stats, struct vn_sketch *ret);
+
+/* Of the last half hour or so, by the cloud's log; fades while nothing comes. */
+double vn_endpoint_calls_per_min(const struct vn_endpoint_stats *stats, int64_t now_us);
 
 /* Checks and converts; INVALID_ARGUMENT names the field. */
 enum vn_rc vn_window_from_proto(const Vane__V1__Window *window, struct vn_window *ret,

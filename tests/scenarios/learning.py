@@ -52,6 +52,14 @@ def run(world):
     world.check(status["windows"] > 100 and status["rounds"] >= 1 and status["applied"] >= 1, f"status: {status}")
     world.check(approver.rejected and approver.approved, "no proposal waited for a person")
 
+    # A decision says how many calls a minute go its way, by the clouds' own logs.
+    radii = []
+    for f in world.api.get("/v1/functions?pageSize=500")["functions"]:
+        made = world.api.post("/v1/route", {"workload": f["workload"]})["decisionId"]
+        e = world.eventually(lambda: world.api.get(f"/v1/decisions/{made}/explanation"), 3, "the record")
+        radii.append(e["blastRadius"])
+    world.check(0 < sum(radii) < driven["invocations"], f"of {driven['invocations']} calls, a minute: {radii}")
+
     # What a person refused was not applied; what one approved says by whom; nothing waits where no one is asked.
     proposals = {p["id"]: p for p in world.api.get("/v1/proposals?pageSize=500")["proposals"]}
     world.check(proposals[approver.rejected]["state"] == "rejected", f"{proposals[approver.rejected]}")

@@ -43,6 +43,14 @@ def run(world):
     world.eventually(lambda: (world.api.get(f"/v1/decisions/{ids[0]}").get("outcome") or {}).get("status") == "ok", 3,
                      "the outcome at the decision")
 
+    # Where a question does not say how large its response will be, those told before count: their egress is paid for.
+    big = world.api.post("/v1/route", {"workload": names[5]})
+    world.check(big["expectedCostUsd"] < 1e-3, f"egress of nothing: {big}")
+    world.api.post("/v1/outcomes", {"outcomes": [{"decisionId": big["decisionId"], "status": "STATUS_OK",
+                                                  "latencyUs": "120000", "responseBytes": 50_000_000}]})
+    world.eventually(lambda: 0.003 < world.api.post("/v1/route", {"workload": names[5]})["expectedCostUsd"] < 0.01, 3,
+                     "the egress of 50 MB at 0.08 to 0.12 USD a GB")
+
     # A pause stops changes and falls back to the declared split within a second; resuming ends it.
     world.api.post("/v1/pauses", {"scope": "global", "paused": True, "reason": "drill"})
     started = time.time()

@@ -42,7 +42,7 @@ export interface PolicyError { line: number; column: number; field: string; mess
 export interface PolicyCheck { ok: boolean; errors: PolicyError[]; name: string; canonicalJson: string }
 export interface Policy {
   name: string; version: Int64; document: string; author: string; timeUs: Int64; sha256: string; decisionId: string;
-  scope: string;
+  scope: string; spentTodayUsd: number;
 }
 export interface PolicyList { policies: Policy[]; nextPageToken: string; total: number }
 export interface PolicyDiff { changes: { field: string; before: string; after: string }[] }

@@ -8,6 +8,7 @@ objective: cost            # or latency, or weights: {cost: 0.7, latency: 0.3}
 limits:
   latency_slo_ms: 800      # calls should end within this time ...
   slo_quantile: 0.95       # ... in this share of cases
+  # budget_usd_per_day: 5  # when so much is spent, cost alone decides until 00:00 UTC
 routing:
   mode: advisory           # shadow, advisory or automatic
   fallback: {aws: 1, azure: 1, gcp: 1}   # the split while changes are paused

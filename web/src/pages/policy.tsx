@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { get, post } from "../api";
-import { count, num, plural } from "../format";
+import { count, money, num, plural } from "../format";
 import { mayAs, useAction, useApp, useLoad } from "../hooks";
 import { Link, navigate } from "../router";
 import type { Policy, PolicyDiff } from "../types";
@@ -49,6 +49,7 @@ function KnownPolicy({ name }: { name: string }) {
           <Facts items={[
             ["Version", count(policy.version)],
             ["Scope", policy.scope || "–"],
+            ["Spent today (expected, UTC)", money(policy.spentTodayUsd)],
             ["Written by", policy.author],
             ["At (UTC)", <When us={policy.timeUs} />],
             ["SHA-256", <code title={policy.sha256}>{policy.sha256.slice(0, 16)}</code>],
