@@ -140,8 +140,6 @@ static Vane__V1__Policy *policy_message(struct vn_op *op, const Vane__State__Pol
         m->sha256 = vn_op_text(op, hex);
         m->decision_id = vn_op_text(op, p->decision_id);
         m->scope = vn_op_text(op, compiled->workloads);
-        const struct vn_policy_entry *entry = find(op->server->policies, op->identity->tenant, compiled->name);
-        m->spent_today_usd = entry ? vn_spend_today_usd(op->server, entry) : 0;
         return m;
 }
 
@@ -333,6 +331,23 @@ enum vn_rc op_get_policy(struct vn_op *op, const ProtobufCMessage *message, Prot
         VN_TRY(rc);
         *ret_reply = reply ? &reply->base : NULL;
         return reply ? VN_OK : vn_op_no_memory(err);
+}
+
+enum vn_rc op_get_policy_spend(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
+                               struct vn_err *err)
+{
+        const Vane__V1__PolicySpendRequest *request = (const Vane__V1__PolicySpendRequest *)message;
+        const struct vn_policy_entry *entry = find(op->server->policies, op->identity->tenant, request->name);
+        if (!entry)
+                return vn_fail(err, VN_NOT_FOUND, "name: no policy \"%.64s\"", request->name);
+        Vane__V1__PolicySpend *m = VN_NEW_MESSAGE(op->arena, Vane__V1__PolicySpend, vane__v1__policy_spend__init);
+        if (!m)
+                return vn_op_no_memory(err);
+        m->name = vn_op_text(op, entry->compiled.name);
+        m->spent_today_usd = vn_spend_today_usd(op->server, entry);
+        m->budget_usd_per_day = entry->compiled.budget_usd_per_day;
+        *ret_reply = &m->base;
+        return VN_OK;
 }
 
 static enum vn_rc compiled_version(struct vn_op *op, const char *name, uint64_t version,

@@ -22,7 +22,7 @@ from judge import python_with
 
 WHO = {
     "viewer": """Accounts_ListAccounts Accounts_GetAccount Functions_ListFunctions Functions_GetFunction
-                 Policies_CheckPolicy Policies_ListPolicies Policies_GetPolicy Policies_DiffPolicy
+                 Policies_CheckPolicy Policies_ListPolicies Policies_GetPolicy Policies_GetPolicySpend Policies_DiffPolicy
                  Decisions_ListDecisions Decisions_GetDecision Decisions_ExplainDecision Decisions_ReplayDecision
                  Decisions_WatchDecisions Proposals_ListProposals Proposals_ListPauses Audit_ExportAudit
                  Audit_GetCheckpoint Audit_ProveInclusion Audit_ProveConsistency Models_ListModels Models_ListRounds

@@ -22,7 +22,7 @@ def run(world):
         return [r for r in explained(answer["decisionId"])["policyRules"] if r.startswith("limits.budget_usd_per_day")]
 
     def spent():
-        return world.api.get("/v1/policies/thrifty")["spentTodayUsd"]
+        return world.api.get("/v1/policies/thrifty/spend")["spentTodayUsd"]
 
     def governed():
         answer = world.api.post("/v1/route", {"workload": name})

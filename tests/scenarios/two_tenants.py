@@ -25,6 +25,7 @@ STREAMS = {"Decisions_WatchDecisions"}
 INSTALLATION = {"Tenants_ListTenants", "Backups_ListBackups"}
 # Methods in whose answers a tenant must find its own canary, or the search for the other's would prove nothing.
 TELLING = {"Accounts_ListAccounts", "Accounts_GetAccount", "Policies_ListPolicies", "Policies_GetPolicy",
+           "Policies_GetPolicySpend",
            "Decisions_ListDecisions", "Decisions_GetDecision", "Decisions_ReplayDecision", "Proposals_ListPauses",
            "Audit_ExportAudit", "People_ListPeople"}
 
@@ -208,6 +209,7 @@ def check_foreign_ids(world, me, other):
         ("POST", "/v1/accounts/{}/level", f"{other.canary}-waits", "nobody", {"level": "observe"}),
         ("GET", "/v1/policies/{}", other.canary, "nobody", None),
         ("GET", "/v1/policies/{}?version=1", other.canary, "nobody", None),
+        ("GET", "/v1/policies/{}/spend", other.canary, "nobody", None),
         ("GET", "/v1/policies/{}/diff?fromVersion=1", other.canary, "nobody", None),
         ("POST", "/v1/policies/{}/rollback", other.canary, "nobody", {"toVersion": "1"}),
         ("POST", "/v1/proposals/{}/approve", proposal, "m-0-0", {"comment": "mine now"}),

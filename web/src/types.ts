@@ -42,8 +42,9 @@ export interface PolicyError { line: number; column: number; field: string; mess
 export interface PolicyCheck { ok: boolean; errors: PolicyError[]; name: string; canonicalJson: string }
 export interface Policy {
   name: string; version: Int64; document: string; author: string; timeUs: Int64; sha256: string; decisionId: string;
-  scope: string; spentTodayUsd: number;
+  scope: string;
 }
+export interface PolicySpend { name: string; spentTodayUsd: number; budgetUsdPerDay: number }
 export interface PolicyList { policies: Policy[]; nextPageToken: string; total: number }
 export interface PolicyDiff { changes: { field: string; before: string; after: string }[] }
 

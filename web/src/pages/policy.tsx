@@ -5,7 +5,7 @@ import { get, post } from "../api";
 import { count, money, num, plural } from "../format";
 import { mayAs, useAction, useApp, useLoad } from "../hooks";
 import { Link, navigate } from "../router";
-import type { Policy, PolicyDiff } from "../types";
+import type { Policy, PolicyDiff, PolicySpend } from "../types";
 import { Card, Dialog, Empty, Facts, Failure, Loading, Page, Table, When } from "../ui";
 import { NEW_POLICY } from "./policies";
 import { PolicyEditor } from "./policy-editor";
@@ -35,10 +35,12 @@ function NewPolicy() {
 function KnownPolicy({ name }: { name: string }) {
   const { session, say } = useApp();
   const load = useLoad<Policy>((signal) => get(["policies", name], {}, signal), [name]);
+  const spend = useLoad<PolicySpend>((signal) => get(["policies", name, "spend"], {}, signal), [name]);
   const policy = load.data;
   const applied = (next: Policy) => {
     say(`${next.name} is in force, version ${next.version}.`);
     load.reload();
+    spend.reload();
   };
   return (
     <Page title={name} lead={<Link to={["policies"]}>All policies</Link>}>
@@ -49,7 +51,7 @@ function KnownPolicy({ name }: { name: string }) {
           <Facts items={[
             ["Version", count(policy.version)],
             ["Scope", policy.scope || "–"],
-            ["Spent today (expected, UTC)", money(policy.spentTodayUsd)],
+            ["Spent today", spend.data ? spentText(spend.data) : "–"],
             ["Written by", policy.author],
             ["At (UTC)", <When us={policy.timeUs} />],
             ["SHA-256", <code title={policy.sha256}>{policy.sha256.slice(0, 16)}</code>],
@@ -64,6 +66,14 @@ function KnownPolicy({ name }: { name: string }) {
       )}
     </Page>
   );
+}
+
+/** Expected cost since 00:00 UTC, which is what a budget is held against. */
+function spentText(spend: PolicySpend): string {
+  const spent = `${money(spend.spentTodayUsd)} expected since 00:00 UTC`;
+  if (!(spend.budgetUsdPerDay > 0)) return spent;
+  const over = spend.spentTodayUsd >= spend.budgetUsdPerDay ? ": cost alone decides" : "";
+  return `${spent}, of a budget of ${money(spend.budgetUsdPerDay)}${over}`;
 }
 
 function HistoryCard({ policy, onChange }: { policy: Policy; onChange: (next: Policy) => void }) {
