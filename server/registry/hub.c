@@ -19,6 +19,7 @@ struct stream {
         struct vn_call *call; /* one reference while the stream lives */
         unsigned refs;        /* under the hub's mutex */
         bool agent;
+        bool greeted; /* an agent's: its level and its pauses go out first, without which it would refuse or do too much */
         uint64_t account_id;
         char tenant[VN_MAX_TENANT_BYTES];
         char kind[24], workload[192];
@@ -184,7 +185,7 @@ void vn_hub_send_agent(struct vn_server *server, uint64_t account_id, const Prot
         struct vn_hub *hub = server->hub;
         pthread_mutex_lock(&hub->mutex);
         for (struct stream *s = hub->streams; s; s = s->next)
-                if (s->agent && s->account_id == account_id)
+                if (s->greeted && s->account_id == account_id)
                         post(hub, s, event);
         pthread_mutex_unlock(&hub->mutex);
 }
@@ -194,7 +195,7 @@ void vn_hub_send_agents(struct vn_server *server, const char *tenant, const Prot
         struct vn_hub *hub = server->hub;
         pthread_mutex_lock(&hub->mutex);
         for (struct stream *s = hub->streams; s; s = s->next)
-                if (s->agent && !strcmp(s->tenant, tenant))
+                if (s->greeted && !strcmp(s->tenant, tenant))
                         post(hub, s, event);
         pthread_mutex_unlock(&hub->mutex);
 }
@@ -219,6 +220,15 @@ struct hello {
         uint64_t account_id;
 };
 
+/* From here on the account's streams are told what happens; the greeting itself comes first. */
+static void open_to_events(struct vn_hub *hub, uint64_t account_id)
+{
+        pthread_mutex_lock(&hub->mutex);
+        for (struct stream *s = hub->streams; s; s = s->next)
+                s->greeted |= s->agent && s->account_id == account_id;
+        pthread_mutex_unlock(&hub->mutex);
+}
+
 /* On the control loop: what an agent missed while it was away. */
 static void hello_run(struct vn_task *task)
 {
@@ -226,6 +236,7 @@ static void hello_run(struct vn_task *task)
         struct vn_account_entry *account = vn_registry_by_id(hello->server->registry, hello->account_id);
         if (account) {
                 vn_registry_heard(hello->server, account);
+                open_to_events(hello->server->hub, account->id);
                 Vane__V1__AgentEvent event = VANE__V1__AGENT_EVENT__INIT;
                 Vane__V1__LevelNotice level = VANE__V1__LEVEL_NOTICE__INIT;
                 union {

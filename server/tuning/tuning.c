@@ -17,8 +17,9 @@
 #include "vane/state/state.pb-c.h"
 #include "vane/v1/agent.pb-c.h"
 
-#define COMMAND_LIFETIME_US (10 * VN_US_PER_MIN)
-#define ANSWER_DEADLINE_US (60 * VN_US_PER_MIN)
+#define COMMAND_LIFETIME_US (10 * VN_US_PER_MIN) /* of a change: what it rests on ages */
+#define ANSWER_DEADLINE_US (60 * VN_US_PER_MIN)  /* and of a roll-back's command: the better size stays the better */
+#define ASK_AGAIN_US (10 * VN_US_PER_MIN)
 #define JUDGE_AFTER_US (5 * VN_US_PER_MIN)
 #define JUDGE_DEADLINE_US (60 * VN_US_PER_MIN)
 #define MAX_NEW_A_TICK 20
@@ -313,8 +314,8 @@ static void send_command(struct vn_server *server, struct vn_proposal *p, bool r
         command.expected_memory_mb = rollback ? p->to_mb : p->from_mb;
         command.expected_guard = f ? f->guard : vn_state_text("");
         command.rollback = rollback;
-        command.expires_us =
-                p->changed_us + COMMAND_LIFETIME_US; /* however often it is sent: of the decision's time */
+        /* however often it is sent: of the decision's time */
+        command.expires_us = p->changed_us + (rollback ? ANSWER_DEADLINE_US : COMMAND_LIFETIME_US);
         event.event_case = VANE__V1__AGENT_EVENT__EVENT_COMMAND;
         event.command = &command;
         vn_hub_send_agent(server, p->account_id, &event.base);
@@ -476,7 +477,7 @@ static void chase(struct vn_server *server, struct vn_proposal *p, int64_t now_u
         const struct vn_account_entry *account = vn_registry_by_id(server->registry, p->account_id);
         int64_t last_us = p->asked_us > p->changed_us ? p->asked_us : p->changed_us;
         struct vn_err err;
-        if (now_us - last_us < COMMAND_LIFETIME_US)
+        if (now_us - last_us < ASK_AGAIN_US)
                 return;
         p->asked_us = now_us;
         if (account && !account->revoked && now_us - p->changed_us < ANSWER_DEADLINE_US)

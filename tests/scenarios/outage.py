@@ -6,7 +6,7 @@ VANE_TEST_SEED sets the sandbox and the instants.
 import random
 import time
 
-from lib.invoke import history
+from lib.invoke import Aws, history
 from lib.load import Drive, ask_before_tuning, waiting
 
 DRIVE_S = 8
@@ -73,6 +73,28 @@ def ends(world, p, state, why):
     world.check(why in now["history"][-1], f"{p['id']}: {now['history']}")
 
 
+def check_roll_back(world, account, p):
+    """A change that proves worse while its agent is dead: half an hour later it is still taken back, unlike a change."""
+    def told():
+        return sum(int(e["calls"]) for e in world.api.get(f"/v1/functions/{p['workload']}")["endpoints"]
+                   if e["account"] == account)
+    world.control("/control/latency", {"account": account, "factor": 6, "from_s": 0, "seconds": 600})
+    aws, before = Aws(world, account, world.moving.now_us), told()
+    for _ in range(60):
+        world.check(aws.invoke(p["workload"]) == 200, "a slow call fails")
+    world.moving.leap(3)  # the minute ends, and the log's lag: less than a judgement waits for
+    world.eventually(lambda: told() >= before + 60, 10, "the slow calls to be told")
+    world.kill9("agent-" + account)
+    world.check(proposal(world, p["id"])["state"] == "verifying", "judged before its agent is dead")
+    world.moving.speed = 60
+    world.moving.leap(3)
+    ends(world, p, "rolling-back", "was promised")
+    world.moving.leap(30)
+    world.start_agent(account)
+    ends(world, p, "rolled-back", "")
+    world.eventually(lambda: memory(world, p) == p["fromMemoryMb"], 8, "the old size")
+
+
 def check_changes(world):
     """An agent that dies between the decision and the change: what becomes of the change."""
     account = "aws-a"
@@ -88,9 +110,11 @@ def check_changes(world):
         world.check(proposal(world, p["id"])["state"] == "applying", "a command is on its way to nobody")
     # Back in time: the change is made, once.
     approve_dead(first)
+    world.moving.speed = 0
     world.start_agent(account)
     ends(world, first, "verifying", "")
     world.eventually(lambda: memory(world, first) == first["toMemoryMb"], 8, "the new size")
+    check_roll_back(world, account, first)
     # Back too late: the decision is too old to act on.
     approve_dead(second)
     world.moving.leap(11)

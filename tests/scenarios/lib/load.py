@@ -15,16 +15,19 @@ class Clock:
     def __init__(self, world, speed):
         with open(world.path("clock"), "r+b") as f:
             self.time = ctypes.c_int64.from_buffer(mmap.mmap(f.fileno(), 0), TIME_AT)  # whole stores: others read it
-        self.speed = speed
+        self.speed = speed  # 0: it stands, but for leaps
         self.leapt_us = 0
         self.going = True
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self):
-        from_us, began = self.time.value, time.monotonic()
+        from_us, passed_us, last = self.time.value, 0.0, time.monotonic()
         while self.going:
-            self.time.value = from_us + self.leapt_us + int((time.monotonic() - began) * 1e6 * self.speed)
+            now = time.monotonic()
+            passed_us += (now - last) * 1e6 * self.speed
+            last = now
+            self.time.value = from_us + self.leapt_us + int(passed_us)
             time.sleep(0.005)
 
     def now_us(self):
