@@ -27,13 +27,22 @@ struct context {
         const float *hot;
         size_t stride;
         const float *mean[2], *rounding[2], *tail[2]; /* rows of the payload's two knots */
-        float share;                                  /* of the way from one to the other */
+        const float *rate_next, *border, *limit, *tokens, *warm;
+        float share; /* of the way from one to the other */
         float response_bytes;
         float since_epoch_s;
         float tail_ramp; /* 1 / (1 - quantile): where a cold start's chance fills the tail */
         float slo_us;    /* 1e30: none */
         struct vn_weights weights;
 };
+
+/* Read in place of a row that binds nobody: it stays in the cache, where the views do not. */
+static const float unbound[VN_VIEW_MAX_ENDPOINTS] = {[0 ... VN_VIEW_MAX_ENDPOINTS - 1] = VN_VIEW_UNBOUND};
+
+static inline const float *bound(const struct vn_view *view, enum vn_hot row)
+{
+        return view->unbound >> row & 1 ? unbound : view->hot + (size_t)row * view->stride;
+}
 
 static void context_init(struct context *c, const struct vn_view *view, const struct vn_question *question,
                          const struct vn_live *live)
@@ -50,10 +59,16 @@ static void context_init(struct context *c, const struct vn_view *view, const st
         c->stride = view->stride;
         c->share = (float)(share < 0 ? 0 : share > 1 ? 1 : share);
         for (unsigned i = 0; i < 2; i++) {
-                c->mean[i] = view->hot + (size_t)(VN_HOT_MEAN + k + i) * view->stride;
-                c->rounding[i] = view->hot + (size_t)(VN_HOT_ROUNDING + k + i) * view->stride;
-                c->tail[i] = view->hot + (size_t)(VN_HOT_TAIL + k + i) * view->stride;
+                const float *knot = view->hot + (size_t)(VN_HOT_KNOT + (k + i) * VN_HOT_KNOT_ROWS) * view->stride;
+                c->mean[i] = knot + VN_HOT_MEAN_MS * view->stride;
+                c->rounding[i] = knot + VN_HOT_ROUNDING_MS * view->stride;
+                c->tail[i] = knot + VN_HOT_TAIL_US * view->stride;
         }
+        c->border = bound(view, VN_HOT_BORDER_MS);
+        c->limit = bound(view, VN_HOT_LIMIT);
+        c->tokens = bound(view, VN_HOT_TOKENS);
+        c->warm = bound(view, VN_HOT_WARM);
+        c->rate_next = view->hot + (size_t)(c->border == unbound ? VN_HOT_RATE : VN_HOT_RATE_NEXT) * view->stride;
         c->response_bytes = question->response_bytes ? (float)question->response_bytes : (float)view->response_bytes;
         double since = (double)(question->time_us - view->epoch_us) / 1e6;
         c->since_epoch_s = (float)(since > 0 ? since : 0);
@@ -65,23 +80,35 @@ static void context_init(struct context *c, const struct vn_view *view, const st
 
 #define CACHE_LINE_BYTES 64
 
-/* A busy server's views do not all stay in the cache: what a pass will read is asked for at once, instead of row after row
- * as the pass comes to it. */
+/* A busy server's views do not all stay in the cache: what the choice will read is asked for before it is needed. */
 static inline void fetch(const void *from, size_t bytes)
 {
         for (size_t at = 0; at < bytes; at += CACHE_LINE_BYTES)
                 __builtin_prefetch((const char *)from + at);
 }
 
+/* Once in the memory's order: of one ascending stream a processor runs ahead, of a pass over twenty rows it does not. */
+static inline void walk(const void *from, size_t bytes)
+{
+        const char *line = from;
+        for (size_t at = 0; at < bytes; at += CACHE_LINE_BYTES) {
+                uint32_t word;
+                memcpy(&word, line + at, sizeof word);
+                __asm__ volatile("" : : "r"(word)); /* or the compiler would drop a read without a use */
+        }
+}
+
+/* What the pass reads of a view: all up to the knots, and the payload's two. */
 static inline void fetch_rows(const struct context *c)
 {
-        size_t row_bytes = c->view->count * sizeof(float);
-        fetch(c->hot, (size_t)VN_HOT_MEAN * c->stride * sizeof(float));
-        for (unsigned i = 0; i < 2; i++) {
-                fetch(c->mean[i], row_bytes);
-                fetch(c->rounding[i], row_bytes);
-                fetch(c->tail[i], row_bytes);
-        }
+        const struct vn_view *view = c->view;
+        size_t head_bytes = (size_t)((const char *)(c->hot + (size_t)VN_HOT_KNOT * c->stride) -
+                                     (const char *)view->excluded),
+               knot_bytes = 2 * VN_HOT_KNOT_ROWS * c->stride * sizeof(float);
+        fetch(view->excluded, head_bytes);
+        fetch(c->mean[0], knot_bytes);
+        walk(view->excluded, head_bytes);
+        walk(c->mean[0], knot_bytes);
 }
 
 /* Piecewise linear over idle times of 1, 2, 4, ... s: the float's own exponent is the knot, its mantissa the share. */
@@ -108,7 +135,7 @@ static inline float cold_at(const struct context *c, uint32_t i)
         uint32_t assigned = c->live->assigned[i];
         float idle = assigned ? c->since_epoch_s : HOT(VN_HOT_IDLE_S) + c->since_epoch_s;
         float chance = cold_chance(c->view->cold + (size_t)i * VN_VIEW_COLD_KNOTS, idle);
-        return (float)c->live->in_flight[i] >= HOT(VN_HOT_WARM) ? 1.f : chance; /* all warm instances are busy */
+        return (float)c->live->in_flight[i] >= c->warm[i] ? 1.f : chance; /* all warm instances are busy */
 }
 
 static inline struct vn_features features_at(const struct context *c, uint32_t i, float cold)
@@ -118,8 +145,8 @@ static inline struct vn_features features_at(const struct context *c, uint32_t i
         f.rounding_ms = between(c->rounding, c->share, i);
         f.tail_us = between(c->tail, c->share, i);
         float used_ms = (float)c->live->assigned[i] * (f.mean_ms + f.rounding_ms);
-        float rate = HOT(VN_HOT_RATE), rate_next = HOT(VN_HOT_RATE_NEXT);
-        f.rate = used_ms < HOT(VN_HOT_BORDER_MS) ? rate : rate_next;
+        float rate = HOT(VN_HOT_RATE), rate_next = c->rate_next[i];
+        f.rate = used_ms < c->border[i] ? rate : rate_next;
         f.request = HOT(VN_HOT_REQUEST);
         f.egress = HOT(VN_HOT_EGRESS) * c->response_bytes;
         f.init = HOT(VN_HOT_INIT);
@@ -127,8 +154,9 @@ static inline struct vn_features features_at(const struct context *c, uint32_t i
         f.cold_chance = cold;
         f.cold_us = HOT(VN_HOT_COLD_US);
         f.error_rate = HOT(VN_HOT_ERROR);
-        float over = 2.f * (((float)c->live->in_flight[i] + 1.f) / HOT(VN_HOT_LIMIT)) - 1.f;
-        f.load = over > 0.f ? over * over : 0.f; /* from half of the limit on, calls start to wait */
+        float over = 2.f * (((float)c->live->in_flight[i] + 1.f) / c->limit[i]) - 1.f;
+        over = over > 0.f ? over : 0.f;
+        f.load = over * over; /* from half of the limit on, calls start to wait */
         return f;
 }
 
@@ -183,8 +211,8 @@ static void score_all(const struct context *context, double score[VN_VIEW_MAX_EN
         for (uint32_t i = 0; i < n; i++) {
                 struct vn_features f = features_at(c, i, cold[i]);
                 score[i] = score_of(&f, &copy.weights);
-                uint32_t full = (uint32_t)((float)c->live->in_flight[i] >= HOT(VN_HOT_LIMIT)) |
-                                (uint32_t)((float)c->live->assigned[i] >= HOT(VN_HOT_TOKENS));
+                uint32_t full = (uint32_t)((float)c->live->in_flight[i] >= c->limit[i]) |
+                                (uint32_t)((float)c->live->assigned[i] >= c->tokens[i]);
                 excluded[i] = fixed[i] | full << VN_EXCLUDED_THROTTLED | (uint32_t)too_slow(c, &f) << VN_EXCLUDED_SLO;
         }
 }

@@ -14,7 +14,6 @@
 static const double point_weight[VN_VIEW_QUANTILES] = {.2, .2, .2, .2, .125, .045, .03};
 static const double point_quantile[VN_VIEW_QUANTILES] = {.1, .3, .5, .7, .9, .95, .99};
 
-#define NO_LIMIT 1e30f
 #define MILLION 1e6
 
 enum vn_rc vn_view_new(uint32_t capacity, struct vn_view **ret, struct vn_err *err)
@@ -30,10 +29,10 @@ enum vn_rc vn_view_new(uint32_t capacity, struct vn_view **ret, struct vn_err *e
         struct vn_view *view = (void *)block;
         view->capacity = capacity;
         view->stride = stride;
-        view->hot = (void *)(block + head);
-        view->cold = (void *)(block + head + hot);
-        view->excluded = (void *)(block + head + hot + cold);
-        size_t at = head + hot + cold + sizeof(uint32_t) * stride;
+        view->excluded = (void *)(block + head);
+        view->cold = (void *)(block + head + sizeof(uint32_t) * stride);
+        view->hot = (void *)(block + head + sizeof(uint32_t) * stride + cold);
+        size_t at = head + sizeof(uint32_t) * stride + cold + hot;
         view->endpoint = (void *)(block + ((at + 15u) & ~(size_t)15));
         vn_policy_default(&view->policy);
         view->calibration.slope = 1;
@@ -190,9 +189,10 @@ static void durations(const struct vn_view *view, const struct vn_endpoint *e, u
                         billed_us += point_weight[q] * (steps * (double)e->rounding_us);
                 }
                 double added = billed_us > mean_us ? billed_us - mean_us : 0;
-                view->hot[(VN_HOT_MEAN + k) * view->stride + i] = (float)(mean_us / 1e3);
-                view->hot[(VN_HOT_ROUNDING + k) * view->stride + i] = (float)(added / 1e3);
-                view->hot[(VN_HOT_TAIL + k) * view->stride + i] =
+                float *knot = view->hot + (size_t)(VN_HOT_KNOT + k * VN_HOT_KNOT_ROWS) * view->stride + i;
+                knot[VN_HOT_MEAN_MS * view->stride] = (float)(mean_us / 1e3);
+                knot[VN_HOT_ROUNDING_MS * view->stride] = (float)(added / 1e3);
+                knot[VN_HOT_TAIL_US * view->stride] =
                         (float)quantile_at(e->duration_us[k], view->policy.slo_quantile);
         }
 }
@@ -212,16 +212,16 @@ static void heat(const struct vn_view *view, uint32_t i)
 
         set(view, VN_HOT_RATE, i, rate);
         set(view, VN_HOT_RATE_NEXT, i, next / e->share * (MILLION / 1e3));
-        set(view, VN_HOT_BORDER_MS, i, e->border_s > 0 ? e->border_s * 1e3 : (double)NO_LIMIT);
+        set(view, VN_HOT_BORDER_MS, i, e->border_s > 0 ? e->border_s * 1e3 : (double)VN_VIEW_UNBOUND);
         set(view, VN_HOT_REQUEST, i, e->request_usd * MILLION);
         set(view, VN_HOT_EGRESS, i, e->egress_usd_per_gb / 1e9 * MILLION);
         set(view, VN_HOT_INIT, i, e->flags & VN_ENDPOINT_INIT_BILLED ? rate * (e->init_us / 1e3) : 0);
         set(view, VN_HOT_COLD_US, i, e->cold_us);
         set(view, VN_HOT_NETWORK_US, i, e->network_us);
         set(view, VN_HOT_ERROR, i, e->error_rate);
-        set(view, VN_HOT_LIMIT, i, e->concurrency_limit > 0 ? e->concurrency_limit : (double)NO_LIMIT);
-        set(view, VN_HOT_TOKENS, i, e->tokens > 0 ? e->tokens : e->tokens < 0 ? 0 : (double)NO_LIMIT);
-        set(view, VN_HOT_WARM, i, e->warm_slots > 0 ? e->warm_slots : (double)NO_LIMIT);
+        set(view, VN_HOT_LIMIT, i, e->concurrency_limit > 0 ? e->concurrency_limit : (double)VN_VIEW_UNBOUND);
+        set(view, VN_HOT_TOKENS, i, e->tokens > 0 ? e->tokens : e->tokens < 0 ? 0 : (double)VN_VIEW_UNBOUND);
+        set(view, VN_HOT_WARM, i, e->warm_slots > 0 ? e->warm_slots : (double)VN_VIEW_UNBOUND);
         set(view, VN_HOT_IDLE_S, i, idle_s > 0 ? idle_s : 0);
         durations(view, e, i);
         for (unsigned k = 0; k < VN_VIEW_COLD_KNOTS; k++)
@@ -229,11 +229,25 @@ static void heat(const struct vn_view *view, uint32_t i)
         view->excluded[i] = static_exclusions(view, e);
 }
 
+static void heat_all(struct vn_view *view)
+{
+        static const enum vn_hot bounds[] = {VN_HOT_BORDER_MS, VN_HOT_LIMIT, VN_HOT_TOKENS, VN_HOT_WARM};
+        for (uint32_t i = 0; i < view->count; i++)
+                heat(view, i);
+        view->unbound = 0;
+        for (size_t b = 0; b < sizeof bounds / sizeof *bounds; b++) {
+                const float *row = view->hot + (size_t)bounds[b] * view->stride;
+                uint32_t i = 0;
+                while (i < view->count && row[i] >= VN_VIEW_UNBOUND)
+                        i++;
+                view->unbound |= (uint32_t)(i == view->count) << bounds[b];
+        }
+}
+
 enum vn_rc vn_view_seal(struct vn_view *view, struct vn_err *err)
 {
         VN_TRY(check(view, err));
-        for (uint32_t i = 0; i < view->count; i++)
-                heat(view, i);
+        heat_all(view);
         VN_TRY(vn_view_name(view, err));
         view->sealed = true;
         return VN_OK;
@@ -244,8 +258,7 @@ enum vn_rc vn_view_reheat(struct vn_view *view, uint32_t candidate, struct vn_er
         const char *fault = endpoint_fault(&view->endpoint[candidate]);
         if (fault)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "candidate %u: %s is out of range", candidate, fault);
-        for (uint32_t i = 0; i < view->count; i++)
-                heat(view, i);
+        heat_all(view);
         view->sealed = true;
         return VN_OK;
 }

@@ -16,7 +16,7 @@
 #define VN_VIEW_KNOTS 4       /* payload sizes at which durations are tabled */
 #define VN_VIEW_QUANTILES 7   /* .1 .3 .5 .7 .9 .95 .99 */
 #define VN_VIEW_COLD_KNOTS 16 /* idle times 1, 2, 4, ... 32768 s */
-#define VN_VIEW_NO_LIMIT 0
+#define VN_VIEW_UNBOUND 1e30f /* a border or a limit in the hot rows that there is none of */
 
 enum vn_endpoint_flag {
         VN_ENDPOINT_OBSERVE_ONLY = 1, /* no grant to invoke there */
@@ -68,27 +68,33 @@ enum vn_view_part { VN_PART_ENDPOINTS, VN_PART_PRICES, VN_PART_MODEL, VN_PART_PO
 #define VN_VIEW_PARTS 5
 #define VN_VIEW_PART_MAX_BYTES 131072
 
-/* One row each of the hot block, `stride` floats long (see view.c for the meaning of each). */
+/* Of one payload knot. */
+enum vn_hot_knot {
+        VN_HOT_MEAN_MS,     /* mean run time */
+        VN_HOT_ROUNDING_MS, /* what minimum and rounding add on average */
+        VN_HOT_TAIL_US,     /* duration at the policy's quantile */
+        VN_HOT_KNOT_ROWS,
+};
+
+/* One row each of the hot block, `stride` floats long (see view.c for the meaning of each). Their order is the memory's: what
+ * every pass reads lies together, then come the payload's knots, of which it reads two, then what binds few views. */
 enum vn_hot {
+        VN_HOT_IDLE_S,
         VN_HOT_RATE,
-        VN_HOT_RATE_NEXT,
-        VN_HOT_BORDER_MS,
         VN_HOT_REQUEST,
         VN_HOT_EGRESS,
         VN_HOT_INIT,
         VN_HOT_COLD_US,
         VN_HOT_NETWORK_US,
         VN_HOT_ERROR,
+        VN_HOT_KNOT, /* VN_VIEW_KNOTS times VN_HOT_KNOT_ROWS */
+        VN_HOT_RATE_NEXT = VN_HOT_KNOT + VN_HOT_KNOT_ROWS * VN_VIEW_KNOTS,
+        VN_HOT_BORDER_MS,
         VN_HOT_LIMIT,
         VN_HOT_TOKENS,
         VN_HOT_WARM,
-        VN_HOT_IDLE_S,
-        VN_HOT_MEAN,                                   /* VN_VIEW_KNOTS rows: mean run time, ms */
-        VN_HOT_ROUNDING = VN_HOT_MEAN + VN_VIEW_KNOTS, /* what minimum and rounding add on average, ms */
-        VN_HOT_TAIL = VN_HOT_ROUNDING + VN_VIEW_KNOTS, /* duration at the policy's quantile, us */
-        VN_HOT_ROWS = VN_HOT_TAIL + VN_VIEW_KNOTS,
+        VN_HOT_ROWS,
 };
-
 struct vn_view {
         uint8_t id[32];
         uint8_t part_id[VN_VIEW_PARTS][32];
@@ -106,11 +112,12 @@ struct vn_view {
         struct vn_calibration calibration; /* part STATE */
         uint32_t count, capacity, stride;
         struct vn_endpoint *endpoint;
-        /* filled by sealing */
+        /* filled by sealing; in memory one after the other */
         bool sealed;
-        float *hot;         /* VN_HOT_ROWS rows */
-        uint16_t *cold;     /* VN_VIEW_COLD_KNOTS a candidate, chance * 65535 */
+        uint32_t unbound;   /* bits of enum vn_hot: borders and limits that no candidate has, not worth reading */
         uint32_t *excluded; /* what is excluded whatever the question: bits of enum vn_exclusion */
+        uint16_t *cold;     /* VN_VIEW_COLD_KNOTS a candidate, chance * 65535 */
+        float *hot;         /* VN_HOT_ROWS rows */
 };
 
 enum vn_rc vn_view_new(uint32_t capacity, struct vn_view **ret, struct vn_err *err) VN_MUST_USE; /* default policy */
