@@ -2,7 +2,9 @@
 
 #include "base/detmath.h"
 
-#define SKETCH_CALLS 30     /* fewer say nothing about a shape */
+/* What the assumed shape weighs, in calls: a spread of ln(run time) from n calls is off by 1/sqrt(2 n), so four tell it
+ * within a third, and a model that has seen little of a place is further off. */
+#define SHAPE_PRIOR_CALLS 4
 #define MAD_TO_SIGMA 1.2533 /* of a normal: sqrt(pi/2) */
 #define DEFAULT_SIGMA 0.4
 #define MAX_US 3.6e9 /* an hour: no platform lets a call run longer */
@@ -44,15 +46,15 @@ static void middle(const struct vn_build_input *in, double payload_log, double m
 static void quantiles_us(const struct vn_build_input *in, double payload_log, double memory_mb,
                          double ret[VN_VIEW_QUANTILES])
 {
-        double mean, sigma, shape_middle = 0;
-        bool shape = in->sketch && in->sketch->total >= SKETCH_CALLS;
+        double mean, sigma, calls = in->sketch ? (double)in->sketch->total : 0;
+        double own_middle = calls > 0 ? vn_sketch_quantile_us(in->sketch, .5) : 0;
+        double own = own_middle > 0 ? calls / (calls + SHAPE_PRIOR_CALLS) : 0;
         middle(in, payload_log, memory_mb, &mean, &sigma);
-        if (shape)
-                shape_middle = vn_sketch_quantile_us(in->sketch, .5);
         for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++) {
-                double us = shape && shape_middle > 0
-                                    ? vn_exp(mean) * (vn_sketch_quantile_us(in->sketch, quantile[q]) / shape_middle)
-                                    : vn_exp(mean + normal_z[q] * sigma);
+                double from_middle = (1 - own) * normal_z[q] * sigma;
+                if (own > 0)
+                        from_middle += own * vn_log(vn_sketch_quantile_us(in->sketch, quantile[q]) / own_middle);
+                double us = vn_exp(mean + from_middle);
                 double least = q ? ret[q - 1] : 1;
                 us = us > least ? us : least; /* also for NaN */
                 ret[q] = us < MAX_US ? us : MAX_US;

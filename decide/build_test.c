@@ -54,11 +54,32 @@ TEST(build_takes_the_shape_of_what_was_seen)
         struct vn_build_input in = {.stats = &stats, .sketch = &sketch, .memory_mb = 512};
         struct vn_endpoint e;
         vn_sketch_init(&sketch);
-        vn_sketch_add(&sketch, 50000, 90);
-        vn_sketch_add(&sketch, 500000, 10); /* one call in ten takes ten times as long */
+        vn_sketch_add(&sketch, 50000, 900);
+        vn_sketch_add(&sketch, 500000, 100); /* one call in ten takes ten times as long */
         vn_build_model_part(&in, knots, &e);
         tables_are_sound(&e);
         CHECK_NEAR(10, (double)(e.duration_us[1][5] / e.duration_us[1][2]), .5);
+}
+
+/* A place that is seldom tried must not keep a tail that nobody has seen there: each call moves it, none makes it jump. */
+TEST(build_weighs_the_shape_by_calls)
+{
+        struct vn_fn_stats stats = stats_of_function();
+        struct vn_sketch sketch;
+        struct vn_build_input in = {.stats = &stats, .sketch = &sketch, .memory_mb = 512};
+        struct vn_endpoint e;
+        double tail = 0, last;
+        stats.within_sd = .6;
+        vn_sketch_init(&sketch);
+        for (unsigned calls = 0; calls <= 60; calls++) { /* all alike: their own spread is none */
+                vn_build_model_part(&in, knots, &e);
+                tables_are_sound(&e);
+                last = tail;
+                tail = (double)(e.duration_us[1][5] / e.duration_us[1][2]);
+                CHECK_NEAR(exp(1.6449 * .6 * 4 / (4. + calls)), tail, .01);
+                CHECK(!calls || (tail < last && tail > last * .8));
+                vn_sketch_add(&sketch, 100000, 1);
+        }
 }
 
 TEST(build_with_a_model_and_without_anything)

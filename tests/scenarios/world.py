@@ -128,7 +128,7 @@ def main():
     print(f"scenario {os.path.basename(path)}, state {world.state}", flush=True)
     # Sanitizers write their reports to files, so that one counts whichever process it came from.
     for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"):
-        os.environ[name] = f"{os.environ.get(name, '')}:log_path={world.path('log', 'sanitizer')}"
+        os.environ[name] = f"{os.environ.get(name, '')}:log_path={world.path('log', 'sanitizer')}:log_exe_name=1"
     failed = True
     try:
         scenario.run(world)
