@@ -9,7 +9,7 @@ const char vn_agent_usage[] =
         "  --ca-file FILE          PEM of the CA that vouches for vaned\n"
         "  --join-token-file FILE  the single-use token of `vanectl account add`; needed once\n"
         "  --state DIR             keeps key, certificate and progress; made if missing\n"
-        "  --cloud-config FILE     JSON object: cloud, region, credentials; see agents/README.md\n"
+        "  --cloud-config FILE     JSON object: cloud, region, credentials; see docs/accounts.md\n"
         "  --shuffle-labels        control experiment: train on permuted labels; nothing must be learnt\n"
         "  --help, --version\n";
 

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "clouds/aws/credentials.h"
+
 #define MAX_ATTEMPTS 5
 #define BACKOFF_BASE_US (200 * VN_US_PER_MS)
 #define BACKOFF_MAX_US (5 * VN_US_PER_S)
@@ -153,6 +155,17 @@ static bool learn_skew(struct vn_cloud *cloud, const struct vn_cloud_response *r
         return true;
 }
 
+/* AWS keys that end early were refused before the call did anything. True if there are others now. */
+static bool keys_ended(struct vn_cloud *cloud, const struct vn_cloud_response *response)
+{
+        char code[64];
+
+        if (cloud->config.kind != VN_CLOUD_AWS || (response->status != 400 && response->status != 403))
+                return false;
+        vn_call_error_code(response, code);
+        return strstr(code, "ExpiredToken") && vn_aws_keys_expired(cloud);
+}
+
 enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
                         struct vn_err *err)
 {
@@ -170,6 +183,10 @@ enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, stru
                     cloud->config.kind != VN_CLOUD_AWS) {
                         token_renewed = true;
                         vn_token_drop(cloud, call->audience ? call->audience : "");
+                        continue;
+                }
+                if (rc == VN_OK && !token_renewed && !call->anonymous && keys_ended(cloud, ret)) {
+                        token_renewed = true;
                         continue;
                 }
                 if (rc == VN_OK && !may_help(ret))

@@ -31,6 +31,7 @@ struct vn_cloud {
         uint64_t *seen; /* open addressing by hash, 0 is free */
         size_t seen_count;
         struct vn_cloud_header invoke_header;      /* borrowed from the caller */
+        struct vn_aws_session *aws;                /* aws/credentials.h; NULL: not asked for yet */
         char *key_email, *key_pem, *key_token_uri; /* gcp, in the arena */
 };
 

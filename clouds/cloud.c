@@ -1,5 +1,6 @@
 #include "clouds/cloud.h"
 
+#include "clouds/aws/credentials.h"
 #include "clouds/call.h"
 
 const char *vn_cloud_kind_name(enum vn_cloud_kind kind)
@@ -40,6 +41,7 @@ static const struct {
         {"access_key_id", offsetof(struct vn_cloud_config, access_key_id)},
         {"secret_access_key", offsetof(struct vn_cloud_config, secret_access_key)},
         {"session_token", offsetof(struct vn_cloud_config, session_token)},
+        {"profile", offsetof(struct vn_cloud_config, profile)},
         {"tenant", offsetof(struct vn_cloud_config, tenant)},
         {"client_id", offsetof(struct vn_cloud_config, client_id)},
         {"client_secret", offsetof(struct vn_cloud_config, client_secret)},
@@ -122,8 +124,9 @@ static enum vn_rc check_config(struct vn_cloud *cloud, struct vn_err *err)
         case VN_CLOUD_AWS:
                 cloud->ops = &vn_aws_ops;
                 VN_TRY(need(c->region, "region", err));
-                VN_TRY(need(c->access_key_id, "access_key_id", err));
-                return need(c->secret_access_key, "secret_access_key", err);
+                if (c->access_key_id.len && c->profile.len)
+                        return vn_fail(err, VN_INVALID_ARGUMENT, "account: either access_key_id or profile");
+                return c->access_key_id.len ? need(c->secret_access_key, "secret_access_key", err) : VN_OK;
         case VN_CLOUD_AZURE:
                 cloud->ops = &vn_azure_ops;
                 VN_TRY(need(c->tenant, "tenant", err));
@@ -166,6 +169,7 @@ struct vn_cloud *vn_cloud_free(struct vn_cloud *cloud)
                 return NULL;
         for (size_t i = 0; i < cloud->token_count; i++)
                 vn_free_secret(cloud->tokens[i].text, cloud->tokens[i].len);
+        vn_aws_session_free(cloud->aws);
         vn_free(cloud->seen);
         vn_arena_done(&cloud->arena);
         vn_free(cloud);

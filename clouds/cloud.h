@@ -31,7 +31,8 @@ bool vn_cloud_kind_parse(struct vn_str name, enum vn_cloud_kind *ret);
 struct vn_cloud_config {
         enum vn_cloud_kind kind;
         struct vn_str region;                                          /* aws: required; others: a filter, or empty */
-        struct vn_str access_key_id, secret_access_key, session_token; /* aws */
+        struct vn_str access_key_id, secret_access_key, session_token; /* aws; empty: aws/credentials.h finds them */
+        struct vn_str profile;                                         /* aws: of the shared files, instead */
         struct vn_str tenant, client_id, client_secret, subscription;  /* azure */
         struct vn_str workspace;          /* azure: Log Analytics workspace whose AppRequests are read; or */
         struct vn_str app_id;             /* azure: the Application Insights app whose requests are read */

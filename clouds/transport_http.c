@@ -51,7 +51,7 @@ static void sleep_real(void *state, int64_t us)
 enum vn_rc vn_cloud_http_new(const char *ca_file, struct vn_cloud_http **ret, struct vn_err *err)
 {
         const struct vn_http_options options = {
-                .ca_file = ca_file, .user_agent = "vane-clouds", .allow_loopback_http = true};
+                .ca_file = ca_file, .user_agent = "vane-clouds", .allow_local_http = true};
         struct vn_cloud_http *self = vn_alloc(sizeof(*self));
         enum vn_rc rc;
 

@@ -94,6 +94,13 @@ struct vn_cloud *wire_aws(struct wire *wire)
                                                         .session_token = VN_STR("TOKEN")});
 }
 
+struct vn_cloud *wire_aws_without_keys(struct wire *wire, const char *profile)
+{
+        return open_one(wire, &(struct vn_cloud_config){.kind = VN_CLOUD_AWS,
+                                                        .region = VN_STR("us-east-1"),
+                                                        .profile = vn_str(profile)});
+}
+
 struct vn_cloud *wire_azure(struct wire *wire)
 {
         return open_one(wire, &(struct vn_cloud_config){.kind = VN_CLOUD_AZURE,

@@ -25,6 +25,7 @@ void wire_init(struct wire *wire, const struct wire_step *steps, size_t count);
 extern struct vn_clock_fake wire_clock;
 extern bool wire_may_fail; /* opening may give NULL: allocations fail */
 struct vn_cloud *wire_aws(struct wire *wire);
+struct vn_cloud *wire_aws_without_keys(struct wire *wire, const char *profile); /* NULL: none named */
 struct vn_cloud *wire_azure(struct wire *wire);
 struct vn_cloud *wire_gcp(struct wire *wire);
 const char *wire_gcp_key(void); /* a fresh RSA key file, made once */

@@ -22,8 +22,8 @@ struct vn_http_options {
         struct vn_str ca_pem;  /* instead of ca_file: exactly these authorities (pinned); copied */
         const char *cert_file; /* client certificate and key, both or neither */
         const char *key_file;
-        const char *user_agent;   /* NULL: "vane" */
-        bool allow_loopback_http; /* http://127.0.0.1, [::1] and localhost only */
+        const char *user_agent; /* NULL: "vane" */
+        bool allow_local_http; /* to this machine, and to the link-local addresses at which clouds hand out credentials */
         bool http1_only;
 };
 

@@ -14,7 +14,7 @@
 struct http_settings {
         char *ca_file, *cert_file, *key_file, *user_agent, *ca_pem;
         size_t ca_pem_bytes;
-        bool allow_loopback_http, http1_only;
+        bool allow_local_http, http1_only;
 };
 
 /* One exchange's own state; must not move while the easy handle uses it. */

@@ -32,7 +32,7 @@ enum vn_rc http_settings_init(struct http_settings *settings, const struct vn_ht
         bool copied;
 
         pthread_once(&once, init_curl);
-        *settings = (struct http_settings){.allow_loopback_http = options->allow_loopback_http,
+        *settings = (struct http_settings){.allow_local_http = options->allow_local_http,
                                            .http1_only = options->http1_only,
                                            .ca_pem_bytes = options->ca_pem.len};
         if (!options->cert_file != !options->key_file)
@@ -145,9 +145,15 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 
 /* --- the request --- */
 
-static bool is_loopback(const char *host)
+/* This machine, and the credential services of EC2, ECS and EKS: link-local, so never beyond the host. */
+static bool is_local(const char *host)
 {
-        return !strcmp(host, "127.0.0.1") || !strcmp(host, "[::1]") || !strcasecmp(host, "localhost");
+        static const char *const local[] = {"127.0.0.1",     "[::1]",          "localhost",       "169.254.169.254",
+                                            "169.254.170.2", "169.254.170.23", "[fd00:ec2::254]", "[fd00:ec2::23]"};
+        for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
+                if (!strcasecmp(host, local[i]))
+                        return true;
+        return false;
 }
 
 static enum vn_rc check_url(struct http_transfer *t, const struct http_settings *settings, const char *url,
@@ -170,7 +176,7 @@ static enum vn_rc check_url(struct http_transfer *t, const struct http_settings 
         else if (!curl_url_get(parsed, CURLUPART_USER, &user, 0))
                 rc = vn_fail(err, VN_INVALID_ARGUMENT, "%s: a URL with a user name in it", t->host);
         else if (strcmp(scheme, "https") &&
-                 !(settings->allow_loopback_http && !strcmp(scheme, "http") && is_loopback(host)))
+                 !(settings->allow_local_http && !strcmp(scheme, "http") && is_local(host)))
                 rc = vn_fail(err, VN_INVALID_ARGUMENT, "%s: only https is allowed", t->host);
         curl_free(scheme);
         curl_free(host);
@@ -264,7 +270,7 @@ static CURLcode set_rules(CURL *e, struct http_transfer *t, const struct http_se
         CURLcode rc = CURLE_OK;
 
         rc |= curl_easy_setopt(e, CURLOPT_URL, ask->url);
-        rc |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, s->allow_loopback_http ? "https,http" : "https");
+        rc |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, s->allow_local_http ? "https,http" : "https");
         rc |= curl_easy_setopt(e, CURLOPT_PROXY, "");
         rc |= curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
         rc |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);

@@ -149,7 +149,7 @@ static const char *url(const struct server *s, const char *path)
         return text;
 }
 
-static const struct vn_http_options plain = {.allow_loopback_http = true};
+static const struct vn_http_options plain = {.allow_local_http = true};
 
 TEST(http_client_keeps_its_connection)
 {

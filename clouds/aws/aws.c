@@ -1,6 +1,7 @@
 /* AWS Lambda's control plane: sign, list, read, change. */
 #include "clouds/aws/aws.h"
 
+#include "clouds/aws/credentials.h"
 #include "clouds/sigv4.h"
 
 #define MAX_PAGES 400
@@ -12,10 +13,10 @@ void vn_aws_host(const struct vn_cloud *cloud, const char *service, char ret[128
         snprintf(ret, 128, "%s.%.*s.amazonaws.com", service, VN_FMT(cloud->config.region));
 }
 
-static enum vn_rc send_signature(struct vn_cloud *cloud, struct vn_cloud_request *request, struct vn_arena *scratch,
-                                 const struct vn_sigv4_result *signature, struct vn_err *err)
+static enum vn_rc send_signature(struct vn_cloud_request *request, struct vn_arena *scratch,
+                                 const struct vn_sigv4_result *signature, struct vn_str token, struct vn_err *err)
 {
-        struct vn_str authorization = vn_buf_view(&signature->authorization), token = cloud->config.session_token;
+        struct vn_str authorization = vn_buf_view(&signature->authorization);
         char *a = vn_arena_strndup(scratch, authorization.ptr, authorization.len);
         char *date = vn_arena_strndup(scratch, signature->date, strlen(signature->date));
         char *hash = vn_arena_strndup(scratch, signature->body_sha256, strlen(signature->body_sha256));
@@ -36,9 +37,11 @@ enum vn_rc vn_aws_authorize(struct vn_cloud *cloud, const struct vn_call *call, 
         struct vn_sigv4_header headers[VN_CLOUD_MAX_HEADERS];
         bool pricing =
                 !strcmp(call->audience, "pricing"); /* its API stands in us-east-1 whatever the account's region */
-        const struct vn_sigv4_key key = {
-                cloud->config.access_key_id, cloud->config.secret_access_key, cloud->config.session_token,
-                pricing ? VN_STR("us-east-1") : cloud->config.region, vn_str(call->audience)};
+        struct vn_aws_keys keys;
+        VN_TRY(vn_aws_keys(cloud, &keys, err));
+        const struct vn_sigv4_key key = {keys.access_key_id, keys.secret_access_key, keys.session_token,
+                                         pricing ? VN_STR("us-east-1") : cloud->config.region,
+                                         vn_str(call->audience)};
         const struct vn_sigv4_options options = {.time_us = vn_now_us(cloud->clock) + cloud->clock_offset_us,
                                                  .sign_body_header = true};
         struct vn_sigv4_request to_sign = {vn_str(call->method), call->path, call->query, headers, 0, call->body};
@@ -53,7 +56,7 @@ enum vn_rc vn_aws_authorize(struct vn_cloud *cloud, const struct vn_call *call, 
         vn_sigv4_result_init(&signature);
         rc = vn_sigv4_sign_headers(&to_sign, &key, &options, &signature, err);
         if (rc == VN_OK)
-                rc = send_signature(cloud, request, scratch, &signature, err);
+                rc = send_signature(request, scratch, &signature, keys.session_token, err);
         vn_sigv4_result_done(&signature);
         return rc;
 }
