@@ -4,30 +4,24 @@
 #include <stdlib.h>
 
 #include "clouds/aws/profile.h"
+#include "clouds/aws/session.h"
+#include "clouds/aws/sts.h"
 
 #define AHEAD_US (5 * VN_US_PER_MIN)
 #define ASK_AGAIN_US VN_US_PER_MIN
-#define TIMEOUT_US VN_US_PER_S /* in a container the metadata service's hop limit leaves requests without an answer */
-#define ATTEMPTS 2
 #define MAX_FILE_BYTES (256u << 10)
-#define MAX_URL_BYTES 512
-
-struct vn_aws_session {
-        char access_key_id[160], secret_access_key[192], session_token[8192];
-        int64_t expires_us;   /* 0: never */
-        int64_t ask_again_us; /* not asked anew before, while the old ones hold */
-        bool fixed;           /* the account's description holds them */
-};
+#define MAX_TOKEN_BYTES (32u << 10)
+#define MAX_ROLES 4 /* one that assumes one that assumes ... */
 
 /* A place that has no keys says NOT_FOUND and why; any other error ends the search. */
 typedef enum vn_rc (*place_fn)(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err);
 
-static struct vn_str environment(const char *name)
+struct vn_str vn_aws_environment(const char *name)
 {
         return vn_str(getenv(name));
 }
 
-static bool is_visible(struct vn_str s)
+bool vn_aws_is_visible(struct vn_str s)
 {
         for (size_t i = 0; i < s.len; i++)
                 if (s.ptr[i] <= ' ' || s.ptr[i] > '~')
@@ -35,11 +29,11 @@ static bool is_visible(struct vn_str s)
         return true;
 }
 
-static enum vn_rc keep(struct vn_aws_session *s, const struct vn_aws_keys *keys, int64_t expires_us,
-                       const char *place, struct vn_err *err)
+enum vn_rc vn_aws_session_keep(struct vn_aws_session *s, const struct vn_aws_keys *keys, int64_t expires_us,
+                               const char *place, struct vn_err *err)
 {
-        if (!is_visible(keys->access_key_id) || !is_visible(keys->secret_access_key) ||
-            !is_visible(keys->session_token))
+        if (!vn_aws_is_visible(keys->access_key_id) || !vn_aws_is_visible(keys->secret_access_key) ||
+            !vn_aws_is_visible(keys->session_token))
                 return vn_fail(err, VN_DATA_LOSS, "%s: a key with blanks or control characters in it", place);
         if (!vn_str_copy(s->access_key_id, sizeof(s->access_key_id), keys->access_key_id) ||
             !vn_str_copy(s->secret_access_key, sizeof(s->secret_access_key), keys->secret_access_key) ||
@@ -49,17 +43,78 @@ static enum vn_rc keep(struct vn_aws_session *s, const struct vn_aws_keys *keys,
         return VN_OK;
 }
 
+void vn_aws_wipe(struct vn_buf *buf)
+{
+        if (buf->ptr)
+                explicit_bzero(buf->ptr, buf->len);
+        vn_buf_done(buf);
+}
+
+/* --- roles --- */
+
+/* Signed with `source`, which is taken; NULL: by the role's token. */
+static enum vn_rc assume(struct vn_cloud *cloud, struct vn_aws_session *source, const struct vn_aws_role *role,
+                         struct vn_aws_session *s, struct vn_err *err)
+{
+        struct vn_cloud_response answer;
+        struct vn_aws_keys keys;
+        int64_t expires_us = 0;
+        vn_cloud_response_init(&answer);
+        VN_ASSERT(!cloud->aws);
+        cloud->aws = source;
+        enum vn_rc rc = vn_aws_sts_assume(cloud, role, &answer, &keys, &expires_us, err);
+        cloud->aws = NULL;
+        if (rc == VN_OK)
+                rc = vn_aws_session_keep(s, &keys, expires_us, "sts", err);
+        vn_aws_wipe(&answer.body);
+        vn_cloud_response_done(&answer);
+        vn_aws_session_free(source);
+        return rc == VN_OK ? VN_OK : vn_err_prefix(err, rc, "role %.*s", VN_FMT(role->arn));
+}
+
+static struct vn_str session_name(struct vn_str configured)
+{
+        struct vn_str set = vn_aws_environment("AWS_ROLE_SESSION_NAME");
+        return configured.len ? configured : set.len ? set : VN_STR("vane-agent");
+}
+
+/* The file is read each time: whoever writes it replaces the token before it ends. */
+static enum vn_rc assume_by_token(struct vn_cloud *cloud, struct vn_str arn, struct vn_str name, struct vn_str file,
+                                  struct vn_aws_session *s, struct vn_err *err)
+{
+        struct vn_buf token = VN_BUF_INIT(MAX_TOKEN_BYTES);
+        char path[1024];
+        if (!arn.len || !vn_str_copy(path, sizeof(path), file))
+                return vn_fail(err, VN_INVALID_ARGUMENT, "web identity: no role, or a path that is too long");
+        enum vn_rc rc = vn_file_read(path, &token, err);
+        if (rc == VN_NOT_FOUND)
+                rc = vn_fail(err, VN_FAILED_PRECONDITION, "web identity: there is no %s", path);
+        struct vn_str text = vn_buf_view(&token);
+        while (text.len && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
+                text.len--;
+        if (rc == VN_OK && (!text.len || !vn_aws_is_visible(text)))
+                rc = vn_fail(err, VN_DATA_LOSS, "web identity: %s holds no token", path);
+        if (rc == VN_OK)
+                rc = assume(cloud, NULL,
+                            &(struct vn_aws_role){
+                                    .arn = arn, .session_name = session_name(name), .web_identity_token = text},
+                            s, err);
+        vn_aws_wipe(&token);
+        return rc;
+}
+
 /* --- environment and shared files --- */
 
 static enum vn_rc from_environment(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err)
 {
-        struct vn_aws_keys keys = {environment("AWS_ACCESS_KEY_ID"), environment("AWS_SECRET_ACCESS_KEY"),
-                                   environment("AWS_SESSION_TOKEN")};
-        (void)cloud;
+        struct vn_aws_keys keys = {vn_aws_environment("AWS_ACCESS_KEY_ID"),
+                                   vn_aws_environment("AWS_SECRET_ACCESS_KEY"),
+                                   vn_aws_environment("AWS_SESSION_TOKEN")};
+        struct vn_str token_file = vn_aws_environment("AWS_WEB_IDENTITY_TOKEN_FILE");
         if (keys.access_key_id.len && keys.secret_access_key.len)
-                return keep(s, &keys, 0, "environment", err);
-        if (environment("AWS_WEB_IDENTITY_TOKEN_FILE").len)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "AWS_WEB_IDENTITY_TOKEN_FILE: not supported");
+                return vn_aws_session_keep(s, &keys, 0, "environment", err);
+        if (token_file.len)
+                return assume_by_token(cloud, vn_aws_environment("AWS_ROLE_ARN"), VN_STR(""), token_file, s, err);
         return vn_fail(err, VN_NOT_FOUND,
                        "environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set");
 }
@@ -67,7 +122,7 @@ static enum vn_rc from_environment(struct vn_cloud *cloud, struct vn_aws_session
 static enum vn_rc read_shared(const char *variable, const char *in_home, struct vn_buf *ret, struct vn_err *err)
 {
         char path[1024];
-        struct vn_str named = environment(variable), home = environment("HOME");
+        struct vn_str named = vn_aws_environment(variable), home = vn_aws_environment("HOME");
         int n = named.len ? snprintf(path, sizeof(path), "%.*s", VN_FMT(named))
                           : snprintf(path, sizeof(path), "%.*s/.aws/%s", VN_FMT(home), in_home);
         if (n < 0 || (size_t)n >= sizeof(path))
@@ -87,201 +142,91 @@ static struct vn_str setting(const struct shared *f, const char *name)
         return value.len ? value : vn_aws_profile_value(vn_buf_view(&f->config), true, f->profile, vn_str(name));
 }
 
-static enum vn_rc keys_of_profile(const struct shared *f, struct vn_aws_session *s, struct vn_err *err)
+static enum vn_rc own_keys(const struct shared *f, struct vn_aws_session *s, struct vn_err *err)
 {
-        /* Each of them means other keys than the profile's own. */
-        static const char *const refused[] = {"role_arn", "credential_process", "sso_session", "sso_start_url"};
         struct vn_aws_keys keys = {setting(f, "aws_access_key_id"), setting(f, "aws_secret_access_key"),
                                    setting(f, "aws_session_token")};
+        if (!keys.access_key_id.len || !keys.secret_access_key.len)
+                return vn_fail(err, VN_NOT_FOUND, "profile \"%.*s\": no keys", VN_FMT(f->profile));
+        return vn_aws_session_keep(s, &keys, 0, "shared files", err);
+}
+
+static enum vn_rc from_environment(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err);
+
+static enum vn_rc from_credential_source(struct vn_cloud *cloud, struct vn_str source, struct vn_aws_session *s,
+                                         struct vn_err *err)
+{
+        if (vn_str_eq(source, VN_STR("Environment")))
+                return from_environment(cloud, s, err);
+        if (vn_str_eq(source, VN_STR("EcsContainer")))
+                return vn_aws_container_keys(cloud, s, err);
+        if (vn_str_eq(source, VN_STR("Ec2InstanceMetadata")))
+                return vn_aws_instance_keys(cloud, s, err);
+        return vn_fail(err, VN_FAILED_PRECONDITION,
+                       "a role without source_profile, credential_source or "
+                       "web_identity_token_file");
+}
+
+/* The keys of a profile's role are asked for with those of its source, which may be a role's in turn. */
+static enum vn_rc keys_of_profile(struct vn_cloud *cloud, const struct shared *f, unsigned roles,
+                                  struct vn_aws_session *s, struct vn_err *err)
+{
+        /* Each of them means other keys than the profile's own. */
+        static const char *const refused[] = {"credential_process", "sso_session", "sso_start_url", "mfa_serial"};
+        struct vn_aws_role role = {.arn = setting(f, "role_arn"),
+                                   .session_name = session_name(setting(f, "role_session_name")),
+                                   .external_id = setting(f, "external_id")};
+        struct vn_str token_file = setting(f, "web_identity_token_file"), source = setting(f, "source_profile");
+        struct shared of_source = {f->credentials, f->config, source};
         for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
                 if (setting(f, refused[i]).len)
                         return vn_fail(err, VN_FAILED_PRECONDITION, "profile \"%.*s\": %s is not supported",
                                        VN_FMT(f->profile), refused[i]);
-        if (!keys.access_key_id.len || !keys.secret_access_key.len)
-                return vn_fail(err, VN_NOT_FOUND, "profile \"%.*s\": no keys", VN_FMT(f->profile));
-        return keep(s, &keys, 0, "shared files", err);
-}
-
-static void wipe(struct vn_buf *buf)
-{
-        if (buf->ptr)
-                explicit_bzero(buf->ptr, buf->len);
-        vn_buf_done(buf);
+        if (!role.arn.len)
+                return own_keys(f, s, err);
+        if (token_file.len)
+                return assume_by_token(cloud, role.arn, setting(f, "role_session_name"), token_file, s, err);
+        if (roles == MAX_ROLES)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "profile \"%.*s\": more than %d roles in a row",
+                               VN_FMT(f->profile), MAX_ROLES);
+        struct vn_aws_session *held = vn_alloc(sizeof(*held));
+        if (!held)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for keys");
+        held->fixed = true; /* an ended one is the profile's to replace, not the call's */
+        enum vn_rc rc = vn_str_eq(source, f->profile) ? own_keys(f, held, err)
+                        : source.len                  ? keys_of_profile(cloud, &of_source, roles + 1, held, err)
+                                     : from_credential_source(cloud, setting(f, "credential_source"), held, err);
+        if (rc == VN_OK)
+                return assume(cloud, held, &role, s, err);
+        vn_aws_session_free(held);
+        /* A role whose source has no keys is a mistake, not a place without keys. */
+        return vn_err_prefix(err, rc == VN_NOT_FOUND ? VN_FAILED_PRECONDITION : rc, "source of profile \"%.*s\"",
+                             VN_FMT(f->profile));
 }
 
 static enum vn_rc from_profile(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err)
 {
         struct shared f = {VN_BUF_INIT(MAX_FILE_BYTES), VN_BUF_INIT(MAX_FILE_BYTES), cloud->config.profile};
         if (!f.profile.len)
-                f.profile = environment("AWS_PROFILE");
+                f.profile = vn_aws_environment("AWS_PROFILE");
         if (!f.profile.len)
                 f.profile = VN_STR("default");
         enum vn_rc rc = read_shared("AWS_SHARED_CREDENTIALS_FILE", "credentials", &f.credentials, err);
         if (rc == VN_OK)
                 rc = read_shared("AWS_CONFIG_FILE", "config", &f.config, err);
         if (rc == VN_OK)
-                rc = keys_of_profile(&f, s, err);
-        wipe(&f.credentials);
-        wipe(&f.config);
+                rc = keys_of_profile(cloud, &f, 0, s, err);
+        vn_aws_wipe(&f.credentials);
+        vn_aws_wipe(&f.config);
         return rc;
-}
-
-/* --- endpoints on this host --- */
-
-static enum vn_rc ask(struct vn_cloud *cloud, struct vn_cloud_request *request, struct vn_cloud_response *ret,
-                      struct vn_err *err)
-{
-        enum vn_rc rc = VN_UNAVAILABLE;
-        request->timeout_us = TIMEOUT_US;
-        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-                if (attempt)
-                        cloud->transport->sleep_us(cloud->transport->state, 200 * VN_US_PER_MS);
-                vn_cloud_response_done(ret);
-                vn_cloud_response_init(ret);
-                cloud->calls++;
-                rc = cloud->transport->send(cloud->transport->state, request, ret, err);
-                if (rc == VN_OK && ret->status == 200)
-                        return VN_OK;
-                if (rc == VN_OK && ret->status < 500)
-                        break;
-        }
-        return rc != VN_OK ? rc : vn_fail(err, VN_UNAVAILABLE, "answered with status %d", ret->status);
-}
-
-/* {AccessKeyId, SecretAccessKey, Token, Expiration}, as both endpoints answer. */
-static enum vn_rc take_answer(struct vn_aws_session *s, const struct vn_cloud_response *response, const char *place,
-                              struct vn_err *err)
-{
-        VN_AUTO(vn_json)
-        root = NULL;
-        int64_t expires_us = 0;
-        if (vn_json_load(vn_buf_view(&response->body), &root, NULL) != VN_OK)
-                return vn_fail(err, VN_DATA_LOSS, "%s: an answer that is no JSON", place);
-        struct vn_aws_keys keys = {vn_json_str(root, "AccessKeyId"), vn_json_str(root, "SecretAccessKey"),
-                                   vn_json_str(root, "Token")};
-        struct vn_str end = vn_json_str(root, "Expiration"), code = vn_json_str(root, "Code");
-        if (code.len && !vn_str_eq(code, VN_STR("Success")))
-                return vn_fail(err, VN_UNAVAILABLE, "%s: %.*s", place, (int)(code.len < 64 ? code.len : 64),
-                               code.ptr);
-        if (!keys.access_key_id.len || !keys.secret_access_key.len ||
-            (end.len && vn_time_parse(end.ptr, end.len, &expires_us) != VN_OK))
-                return vn_fail(err, VN_DATA_LOSS, "%s: an answer without keys, or with an end that is no time",
-                               place);
-        return keep(s, &keys, expires_us, place, err);
-}
-
-static enum vn_rc container_header(struct vn_cloud_request *request, struct vn_buf *token, struct vn_err *err)
-{
-        struct vn_str file = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
-                      text = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
-        if (file.len) { /* read each time: it is replaced before it ends */
-                VN_TRY(vn_file_read(file.ptr, token, err));
-                text = vn_buf_view(token);
-                while (text.len && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
-                        text.len--;
-        }
-        if (!is_visible(text) && !vn_str_starts(text, VN_STR("Basic ")) && !vn_str_starts(text, VN_STR("Bearer ")))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "the authorization token has blanks or control characters");
-        if (text.len)
-                vn_request_header(request, VN_STR("Authorization"), text);
-        return VN_OK;
-}
-
-static enum vn_rc from_container(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err)
-{
-        VN_AUTO(vn_response)
-        response;
-        struct vn_buf token = VN_BUF_INIT(16u << 10);
-        struct vn_str relative = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
-                      full = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-        char url[MAX_URL_BYTES];
-        struct vn_cloud_request request = {.method = "GET", .url = url};
-        vn_cloud_response_init(&response);
-        if (!relative.len && !full.len)
-                return vn_fail(err, VN_NOT_FOUND, "container: no endpoint is set");
-        int n = relative.len ? snprintf(url, sizeof(url), "http://169.254.170.2%.*s", VN_FMT(relative))
-                             : snprintf(url, sizeof(url), "%.*s", VN_FMT(full));
-        if (n < 0 || (size_t)n >= sizeof(url) || (relative.len && relative.ptr[0] != '/'))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "container: the endpoint is too long, or its path relative");
-        enum vn_rc rc = container_header(&request, &token, err);
-        if (rc == VN_OK)
-                rc = ask(cloud, &request, &response, err);
-        if (rc == VN_OK)
-                rc = take_answer(s, &response, "container", err);
-        wipe(&token);
-        wipe(&response.body);
-        return rc == VN_OK ? VN_OK : vn_err_prefix(err, rc, "container");
-}
-
-static bool is_role_name(struct vn_str s)
-{
-        for (size_t i = 0; i < s.len; i++)
-                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+=,.@_-", s.ptr[i]) ||
-                    !s.ptr[i])
-                        return false;
-        return s.len > 0 && s.len <= 128;
-}
-
-static enum vn_rc metadata(struct vn_cloud *cloud, const char *method, const char *path, struct vn_str token,
-                           struct vn_cloud_response *ret, struct vn_err *err)
-{
-        char url[MAX_URL_BYTES];
-        struct vn_str at = environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
-        struct vn_cloud_request request = {.method = method, .url = url};
-        if (!at.len)
-                at = VN_STR("http://169.254.169.254");
-        if (at.ptr[at.len - 1] == '/')
-                at.len--;
-        int n = snprintf(url, sizeof(url), "%.*s/latest/%s", VN_FMT(at), path);
-        if (n < 0 || (size_t)n >= sizeof(url))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "the endpoint is too long");
-        if (token.len)
-                vn_request_header(&request, VN_STR("X-aws-ec2-metadata-token"), token);
-        else
-                vn_request_header(&request, VN_STR("X-aws-ec2-metadata-token-ttl-seconds"), VN_STR("21600"));
-        return ask(cloud, &request, ret, err);
-}
-
-static enum vn_rc instance_keys(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err)
-{
-        VN_AUTO(vn_response)
-        session;
-        VN_AUTO(vn_response)
-        answer;
-        char path[192];
-        vn_cloud_response_init(&session);
-        vn_cloud_response_init(&answer);
-        VN_TRY(metadata(cloud, "PUT", "api/token", VN_STR(""), &session, err));
-        struct vn_str token = vn_buf_view(&session.body);
-        if (!token.len || token.len > 1024 || !is_visible(token))
-                return vn_fail(err, VN_DATA_LOSS, "a session token that is none");
-        VN_TRY(metadata(cloud, "GET", "meta-data/iam/security-credentials/", token, &answer, err));
-        struct vn_str roles = vn_buf_view(&answer.body), role = vn_str_trim(vn_str_cut(&roles, '\n'));
-        if (!is_role_name(role))
-                return vn_fail(err, VN_NOT_FOUND, "no role belongs to the instance");
-        snprintf(path, sizeof(path), "meta-data/iam/security-credentials/%.*s", VN_FMT(role));
-        VN_TRY(metadata(cloud, "GET", path, token, &answer, err));
-        enum vn_rc rc = take_answer(s, &answer, "instance", err);
-        explicit_bzero(answer.body.ptr, answer.body.len);
-        return rc;
-}
-
-/* The last place asked: on machines that are no EC2 instance nothing answers. */
-static enum vn_rc from_instance(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err)
-{
-        if (vn_str_eq_nocase(environment("AWS_EC2_METADATA_DISABLED"), VN_STR("true")))
-                return vn_fail(err, VN_NOT_FOUND, "instance metadata: switched off");
-        enum vn_rc rc = instance_keys(cloud, s, err);
-        if (rc == VN_UNAVAILABLE || rc == VN_DEADLINE_EXCEEDED)
-                rc = VN_NOT_FOUND;
-        return rc == VN_OK ? VN_OK : vn_err_prefix(err, rc, "instance metadata");
 }
 
 /* --- which, and when --- */
 
 static enum vn_rc find_keys(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err)
 {
-        static const place_fn places[] = {from_environment, from_profile, from_container, from_instance};
+        static const place_fn places[] = {from_environment, from_profile, vn_aws_container_keys,
+                                          vn_aws_instance_keys};
         bool named = cloud->config.profile.len > 0;
         VN_AUTO(vn_buf)
         why = VN_BUF_INIT(2048);
@@ -309,7 +254,7 @@ static enum vn_rc session_of(struct vn_cloud *cloud, struct vn_err *err)
         if (!s)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for keys");
         s->fixed = keys.access_key_id.len > 0;
-        rc = s->fixed ? keep(s, &keys, 0, "account", err) : find_keys(cloud, s, err);
+        rc = s->fixed ? vn_aws_session_keep(s, &keys, 0, "account", err) : find_keys(cloud, s, err);
         if (rc == VN_OK)
                 cloud->aws = s;
         else
@@ -339,7 +284,7 @@ enum vn_rc vn_aws_keys(struct vn_cloud *cloud, struct vn_aws_keys *ret, struct v
         int64_t now_us = vn_now_us(cloud->clock) + cloud->clock_offset_us;
         if (!cloud->aws)
                 VN_TRY(session_of(cloud, err));
-        else if (cloud->aws->expires_us && now_us > cloud->aws->expires_us - AHEAD_US) {
+        else if (!cloud->aws->fixed && cloud->aws->expires_us && now_us > cloud->aws->expires_us - AHEAD_US) {
                 enum vn_rc rc = renew(cloud, now_us, err);
                 if (cloud->aws->expires_us && now_us >= cloud->aws->expires_us)
                         return rc != VN_OK ? rc

@@ -2,8 +2,10 @@
  * Purpose: an account whose description holds keys uses those. Else the places are asked in the order of AWS's own clients:
  *   the account's `profile` if it names one; the environment (AWS_ACCESS_KEY_ID, ...); the profile AWS_PROFILE or "default"
  *   of the shared files; a container's endpoint (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI, with
- *   AWS_CONTAINER_AUTHORIZATION_TOKEN or _TOKEN_FILE); the instance metadata service, version 2 only. A profile that assumes
- *   a role, and a web identity, are refused by name rather than passed over: other keys than those meant would be used.
+ *   AWS_CONTAINER_AUTHORIZATION_TOKEN or _TOKEN_FILE); the instance metadata service, version 2 only. A profile's
+ *   role (role_arn with source_profile, credential_source or web_identity_token_file), and the environment's web identity,
+ *   are assumed through STS. A process, a single sign-on and a second factor are refused by name rather than passed over:
+ *   other keys than those meant would be used.
  * Refresh: keys with an end are fetched again five minutes before it, by the handle's clock; while that fails the old ones
  *   serve to their end, with a minute between attempts.
  * Threads: the handle's. Ownership: what is returned is borrowed until the next call; everything is wiped on free.

@@ -21,6 +21,8 @@ static void clean_environment(void)
                                             "AWS_SESSION_TOKEN",
                                             "AWS_PROFILE",
                                             "AWS_WEB_IDENTITY_TOKEN_FILE",
+                                            "AWS_ROLE_ARN",
+                                            "AWS_ROLE_SESSION_NAME",
                                             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
                                             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
                                             "AWS_CONTAINER_AUTHORIZATION_TOKEN",
@@ -208,15 +210,23 @@ TEST(aws_keys_that_are_not_to_be_had_are_said_place_by_place)
         check_refused(NULL, VN_UNAUTHENTICATED, "instance metadata: switched off");
         check_refused("absent", VN_NOT_FOUND, "profile \"absent\": no keys");
         write_file(shared_config, "[profile role]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = default\n"
+                                  "[profile alone]\nrole_arn = arn:aws:iam::1:role/x\n"
+                                  "[profile loop]\nrole_arn = r\nsource_profile = loop2\n"
+                                  "[profile loop2]\nrole_arn = r\nsource_profile = loop\n"
                                   "[profile runs]\ncredential_process = /bin/evil HUSH\n"
                                   "[profile odd]\naws_access_key_id = A\naws_secret_access_key = HUSH\x01\n");
-        check_refused("role", VN_FAILED_PRECONDITION, "role_arn is not supported");
+        check_refused("role", VN_FAILED_PRECONDITION, "profile \"default\": no keys");
+        check_refused("alone", VN_FAILED_PRECONDITION, "without source_profile");
+        check_refused("loop", VN_FAILED_PRECONDITION, "more than 4 roles");
         check_refused("runs", VN_FAILED_PRECONDITION, "credential_process is not supported");
         check_refused("odd", VN_DATA_LOSS, "control characters");
         setenv("AWS_PROFILE", "role", 1);
-        check_refused(NULL, VN_FAILED_PRECONDITION, "role_arn is not supported"); /* not passed over */
-        setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/x", 1);
-        check_refused(NULL, VN_FAILED_PRECONDITION, "AWS_WEB_IDENTITY_TOKEN_FILE");
+        check_refused(NULL, VN_FAILED_PRECONDITION, "profile \"role\""); /* not passed over */
+        setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/absent/token", 1);
+        check_refused(NULL, VN_INVALID_ARGUMENT, "web identity: no role");
+        setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/x", 1);
+        check_refused(NULL, VN_FAILED_PRECONDITION, "there is no /absent/token");
+        unsetenv("AWS_ROLE_ARN");
         clean_environment();
         setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "creds", 1);
         check_refused(NULL, VN_INVALID_ARGUMENT, "container");
@@ -254,4 +264,122 @@ TEST(aws_answers_that_are_no_keys_are_refused)
         check_container_answer(500, "HUSH", VN_UNAVAILABLE);
         check_container_answer(404, "HUSH", VN_UNAVAILABLE);
         check_container_answer(0, NULL, VN_UNAVAILABLE);
+}
+
+#define ASSUMED(id, end)                                                                                             \
+        "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>"    \
+        "<AccessKeyId>" id "</AccessKeyId>\n<SecretAccessKey>s/+=</SecretAccessKey><SessionToken>t-" id              \
+        "</SessionToken><Expiration>" end "</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+
+TEST(aws_roles_are_assumed_with_the_keys_of_their_source)
+{
+        static const struct wire_step steps[] = {
+                {"POST https://sts.us-east-1.amazonaws.com/", 200, NULL, ASSUMED("MIDDLE", "2026-11-24T13:00:00Z")},
+                {"POST https://sts.us-east-1.amazonaws.com/", 200, NULL,
+                 ASSUMED("OUTER", "2026-11-24T13:00:00.000Z")},
+                LIST,
+                /* an hour later: the whole chain anew; the middle role's keys that end at once start no round of their own */
+                {"POST https://sts.", 200, NULL, ASSUMED("MIDDLE2", "2026-11-24T12:57:00Z")},
+                {"POST https://sts.", 200, NULL, ASSUMED("OUTER2", "2026-11-24T14:00:00Z")},
+                LIST};
+        struct wire wire;
+        clean_environment();
+        write_file(shared_credentials, "[base]\naws_access_key_id=BASE\naws_secret_access_key=s\n");
+        write_file(shared_config, "[profile middle]\nrole_arn=arn:aws:iam::1:role/middle\nsource_profile=base\n"
+                                  "[profile outer]\nrole_arn=arn:aws:iam::2:role/outer\nsource_profile=middle\n"
+                                  "external_id=a b&c\nrole_session_name=me\n");
+        WIRE_INIT(&wire, steps);
+        struct vn_cloud *cloud = wire_aws_without_keys(&wire, "outer");
+        list(cloud);
+        wire_clock.time_us += 56 * VN_US_PER_MIN;
+        list(cloud);
+        wire_check_done(&wire);
+        CHECK(strstr(wire.asked[0], "Credential=BASE/") && strstr(wire.asked[0], "/sts/aws4_request"));
+        CHECK(strstr(wire.asked[0],
+                     "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fmiddle"
+                     "&RoleSessionName=vane-agent&DurationSeconds=3600"));
+        CHECK(strstr(wire.asked[1], "Credential=MIDDLE/") &&
+              strstr(wire.asked[1], "X-Amz-Security-Token: t-MIDDLE\n"));
+        CHECK(strstr(wire.asked[1], "RoleSessionName=me&DurationSeconds=3600&ExternalId=a%20b%26c"));
+        CHECK(strstr(wire.asked[2], "Credential=OUTER/") && strstr(wire.asked[5], "Credential=OUTER2/"));
+        vn_cloud_free(cloud);
+}
+
+TEST(aws_web_identity_is_proof_without_a_signature)
+{
+        static const struct wire_step steps[] = {
+                {"POST https://sts.us-east-1.amazonaws.com/", 200, NULL, ASSUMED("WEB", "2026-11-24T13:00:00Z")},
+                LIST};
+        struct wire wire;
+        char path[300];
+        clean_environment();
+        snprintf(path, sizeof(path), "%s/token", test_dir());
+        write_file(path, "eyJ.abc.def\n");
+        setenv("AWS_WEB_IDENTITY_TOKEN_FILE", path, 1);
+        setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/pod", 1);
+        setenv("AWS_ROLE_SESSION_NAME", "pod-1", 1);
+        WIRE_INIT(&wire, steps);
+        struct vn_cloud *cloud = wire_aws_without_keys(&wire, NULL);
+        list(cloud);
+        wire_check_done(&wire);
+        CHECK(!strstr(wire.asked[0], "Credential="));
+        CHECK(strstr(wire.asked[0], "Action=AssumeRoleWithWebIdentity&Version=2011-06-15") &&
+              strstr(wire.asked[0], "RoleSessionName=pod-1") &&
+              strstr(wire.asked[0], "WebIdentityToken=eyJ.abc.def"));
+        CHECK(strstr(wire.asked[1], "Credential=WEB/") && strstr(wire.asked[1], "X-Amz-Security-Token: t-WEB\n"));
+        vn_cloud_free(cloud);
+}
+
+static void check_role_answer(int status, const char *body, enum vn_rc want, const char *part)
+{
+        const struct wire_step step = {NULL, status, NULL, body}, steps[] = {step, step, step, step, step};
+        struct wire wire;
+        struct vn_aws_keys keys;
+        struct vn_err err = {0};
+        WIRE_INIT(&wire, steps);
+        struct vn_cloud *cloud = wire_aws_without_keys(&wire, "role");
+        CHECK_RC(want, vn_aws_keys(cloud, &keys, &err));
+        if (!strstr(err.msg, part) || strstr(err.msg, "HUSH"))
+                test_fail(__FILE__, __LINE__, "\"%s\" is not in, or HUSH is: %s", part, err.msg);
+        vn_cloud_free(cloud);
+}
+
+TEST(aws_refused_roles_say_the_services_code)
+{
+#define REFUSED(code) "<ErrorResponse><Error><Code>" code "</Code><Message>HUSH</Message></Error></ErrorResponse>"
+        clean_environment();
+        write_file(shared_config, "[profile role]\nrole_arn=arn:aws:iam::1:role/x\nsource_profile=role\n"
+                                  "aws_access_key_id=SELF\naws_secret_access_key=HUSH\n");
+        check_role_answer(403, REFUSED("AccessDenied"), VN_PERMISSION_DENIED, "AccessDenied");
+        check_role_answer(403, REFUSED("ExpiredToken"), VN_UNAUTHENTICATED, "ExpiredToken");
+        check_role_answer(403, "<html>HUSH</html>", VN_UNAUTHENTICATED, "no code");
+        check_role_answer(503, "", VN_UNAVAILABLE, "status 503");
+        check_role_answer(0, NULL, VN_UNAVAILABLE, "role arn:aws:iam::1:role/x");
+        check_role_answer(200, "", VN_DATA_LOSS, "without keys");
+        check_role_answer(200, ASSUMED("A", "never"), VN_DATA_LOSS, "without keys");
+        check_role_answer(200, ASSUMED("A&amp;B", "2026-11-24T13:00:00Z"), VN_DATA_LOSS, "without keys");
+        check_role_answer(200, ASSUMED("A B", "2026-11-24T13:00:00Z"), VN_DATA_LOSS, "blanks");
+        check_role_answer(200, "<AccessKeyId>HUSH", VN_DATA_LOSS, "without keys");
+}
+
+static enum vn_rc assume_once(void)
+{
+        static const struct wire_step steps[] = {{NULL, 200, NULL, ASSUMED("A", "2026-11-24T13:00:00Z")}};
+        struct wire wire;
+        struct vn_aws_keys keys;
+        WIRE_INIT(&wire, steps);
+        struct vn_cloud *cloud = wire_aws_without_keys(&wire, "role");
+        enum vn_rc rc = cloud ? vn_aws_keys(cloud, &keys, NULL) : VN_RESOURCE_EXHAUSTED;
+        vn_cloud_free(cloud);
+        return rc;
+}
+
+TEST(aws_keys_survive_each_failed_allocation)
+{
+        clean_environment();
+        write_file(shared_config, "[profile role]\nrole_arn=arn:aws:iam::1:role/x\nsource_profile=role\n"
+                                  "aws_access_key_id=SELF\naws_secret_access_key=s\n");
+        wire_may_fail = true;
+        TEST_ALLOC_LOOP(assume_once);
+        wire_may_fail = false;
 }
