@@ -124,9 +124,12 @@ static enum vn_rc check_config(struct vn_cloud *cloud, struct vn_err *err)
         case VN_CLOUD_AWS:
                 cloud->ops = &vn_aws_ops;
                 VN_TRY(need(c->region, "region", err));
-                if (c->access_key_id.len && c->profile.len)
-                        return vn_fail(err, VN_INVALID_ARGUMENT, "account: either access_key_id or profile");
-                return c->access_key_id.len ? need(c->secret_access_key, "secret_access_key", err) : VN_OK;
+                if (!c->access_key_id.len && !c->secret_access_key.len)
+                        return VN_OK; /* aws/credentials.h looks for keys */
+                if (c->profile.len)
+                        return vn_fail(err, VN_INVALID_ARGUMENT, "account: either keys or a profile");
+                VN_TRY(need(c->access_key_id, "access_key_id", err));
+                return need(c->secret_access_key, "secret_access_key", err);
         case VN_CLOUD_AZURE:
                 cloud->ops = &vn_azure_ops;
                 VN_TRY(need(c->tenant, "tenant", err));

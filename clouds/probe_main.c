@@ -156,7 +156,10 @@ static void check_wrong_secret(json_t *description, const struct vn_clock *clock
         struct vn_cloud_account *account;
         struct vn_cloud_list list;
 
-        json_object_set_new(wrong, "secret_access_key", json_string("wrong"));
+        if (json_object_get(wrong, "profile")) /* one that holds them */
+                json_object_set_new(wrong, "profile", json_string("mistaken"));
+        else
+                json_object_set_new(wrong, "secret_access_key", json_string("wrong"));
         json_object_set_new(wrong, "client_secret", json_string("wrong"));
         if (json_object_get(wrong, "key_json")) { /* a key id that the project does not know */
                 VN_AUTO(vn_json)

@@ -1,4 +1,4 @@
-/* aws.c - AWS's front: signatures, routing by path and target, Lambda's control plane and invocations, STS. */
+/* aws.c - AWS's front: signatures, routing by path and target, Lambda's control plane and invocations. */
 #include "sim/aws.h"
 
 #include <stdarg.h>
@@ -43,20 +43,48 @@ static enum vn_aws_protocol protocol_of(const struct vn_sim_request *request)
         return request->path.len > 1 ? VN_AWS_REST : VN_AWS_QUERY;
 }
 
-static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *request,
-                            struct vn_sim_response *response, uint32_t *ret_account, char ret_service[32])
+/* Temporary keys count only with their token, and only until their end. NULL: an account's own. */
+static bool check_session(const struct vn_sim *sim, const struct vn_sim_session *session,
+                          enum vn_aws_protocol protocol, const struct vn_sim_request *request,
+                          struct vn_sim_response *response)
 {
-        struct vn_sigv4_key keys[VN_SIM_ACCOUNTS];
-        uint32_t account[VN_SIM_ACCOUNTS];
+        if (!session)
+                return true;
+        bool ended = session->expires_us <= vn_now_us(sim->clock);
+        if (!ended && vn_str_eq_secret(vn_sim_header(request, "x-amz-security-token"), vn_str(session->token)))
+                return true;
+        const char *code =
+                ended ? (protocol == VN_AWS_QUERY ? "ExpiredToken" : "ExpiredTokenException")
+                      : (protocol == VN_AWS_QUERY ? "InvalidClientTokenId" : "UnrecognizedClientException");
+        vn_sim_aws_error(response, protocol, 403, code, "The security token included in the request is %s",
+                         ended ? "expired" : "invalid");
+        return false;
+}
+
+static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *request,
+                            struct vn_sim_response *response, uint32_t *ret_account,
+                            const struct vn_sim_session **ret_session, char ret_service[32])
+{
+        struct vn_sigv4_key keys[VN_SIM_ACCOUNTS + VN_SIM_SESSIONS];
+        uint32_t account[VN_SIM_ACCOUNTS + VN_SIM_SESSIONS];
+        const struct vn_sim_session *session[VN_SIM_ACCOUNTS + VN_SIM_SESSIONS] = {0};
         size_t count = 0;
         struct vn_sigv4_result result;
         enum vn_aws_protocol protocol = protocol_of(request);
+        bool anywhere = protocol == VN_AWS_QUERY; /* the token service stands in each region, for all accounts */
         for (uint32_t i = 0; i < VN_SIM_ACCOUNTS; i++) {
                 const struct vn_sim_account *a = &sim->accounts[i];
                 if (a->cloud != VN_PLATFORM_AWS)
                         continue;
                 account[count] = i;
-                keys[count++] = (struct vn_sigv4_key){a->key_id, a->secret, a->region};
+                keys[count++] = (struct vn_sigv4_key){a->key_id, a->secret, anywhere ? NULL : a->region};
+        }
+        for (size_t i = 0; i < VN_SIM_SESSIONS && sim->sessions[i].key_id[0]; i++) {
+                session[count] = &sim->sessions[i];
+                account[count] = sim->sessions[i].account;
+                keys[count++] =
+                        (struct vn_sigv4_key){sim->sessions[i].key_id, sim->sessions[i].secret,
+                                              anywhere ? NULL : sim->accounts[sim->sessions[i].account].region};
         }
         enum vn_sigv4_verdict verdict =
                 vn_sigv4_verify(request, keys, count, vn_now_us(sim->clock), vn_now_us(vn_clock_real()), &result);
@@ -64,8 +92,9 @@ static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *req
         switch (verdict) {
         case VN_SIGV4_OK:
                 *ret_account = account[result.key];
+                *ret_session = session[result.key];
                 memcpy(ret_service, result.service, sizeof result.service);
-                return true;
+                return check_session(sim, session[result.key], protocol, request, response);
         case VN_SIGV4_MISSING:
                 code = protocol == VN_AWS_QUERY ? "MissingAuthenticationToken"
                                                 : "MissingAuthenticationTokenException";
@@ -371,31 +400,12 @@ static void lambda(struct vn_sim *sim, uint32_t account, const struct vn_sim_req
         }
 }
 
-static void sts(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
-                struct vn_sim_response *response)
-{
-        VN_AUTO(vn_buf)
-        action = VN_BUF_INIT(128);
-        const struct vn_sim_account *a = &sim->accounts[account];
-        vn_sim_param(request->body, "Action", &action);
-        if (!vn_str_eq(vn_buf_view(&action), VN_STR("GetCallerIdentity"))) {
-                vn_sim_aws_error(response, VN_AWS_QUERY, 400, "InvalidAction", "Could not find this operation");
-                return;
-        }
-        vn_sim_text(response, 200, "text/xml", "");
-        vn_buf_printf(&response->body,
-                      "<GetCallerIdentityResponse "
-                      "xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>"
-                      "<Arn>arn:aws:iam::%s:user/vane-agent</Arn><UserId>%s</UserId><Account>%s</Account>"
-                      "</GetCallerIdentityResult></GetCallerIdentityResponse>",
-                      a->id, a->key_id, a->id);
-}
-
 void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response)
 {
         uint32_t account;
+        const struct vn_sim_session *session;
         char service[32];
-        if (!check_signature(sim, request, response, &account, service))
+        if (!check_signature(sim, request, response, &account, &session, service))
                 return;
         enum vn_aws_protocol protocol = protocol_of(request);
         static const char *const wanted[][2] = {{"AWSPriceListService.", "pricing"},
@@ -416,6 +426,6 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
         switch (protocol) {
         case VN_AWS_REST: lambda(sim, account, request, response); return;
         case VN_AWS_JSON: vn_sim_aws_target(sim, account, request, response); return;
-        case VN_AWS_QUERY: sts(sim, account, request, response); return;
+        case VN_AWS_QUERY: vn_sim_aws_sts(sim, account, session != NULL, request, response); return;
         }
 }

@@ -14,6 +14,9 @@ void vn_sim_aws_error(struct vn_sim_response *response, enum vn_aws_protocol pro
 /* CloudWatch, Logs and Price List by x-amz-target. */
 void vn_sim_aws_target(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                        struct vn_sim_response *response);
+/* The Security Token Service. by_session: what signs are temporary keys. */
+void vn_sim_aws_sts(struct vn_sim *sim, uint32_t account, bool by_session, const struct vn_sim_request *request,
+                    struct vn_sim_response *response);
 /* The three log lines of an invocation. */
 void vn_sim_aws_report(const struct vn_sim_record *record, struct vn_buf *ret);
 

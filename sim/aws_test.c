@@ -10,11 +10,8 @@ struct aws_call {
         struct vn_sim_response response;
 };
 
-/* Signs with the account's key; service "" leaves the request unsigned. */
-static void sign(const struct test_sim *t, uint32_t account, struct test_request *r, const char *service,
-                 int64_t at_us)
+static void sign_with(const struct vn_sigv4_key *a, struct test_request *r, const char *service, int64_t at_us)
 {
-        const struct vn_sim_account *a = &t->sim->accounts[account];
         VN_AUTO(vn_buf)
         canonical = VN_BUF_INIT(1 << 16);
         uint8_t hash[32], key[32], next[32];
@@ -43,6 +40,15 @@ static void sign(const struct test_sim *t, uint32_t account, struct test_request
                 "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=host;x-amz-date, Signature=%s",
                 a->key_id, amz, a->region, service, hex);
         test_request_header(r, "authorization", text);
+}
+
+/* With the account's own key. */
+static void sign(const struct test_sim *t, uint32_t account, struct test_request *r, const char *service,
+                 int64_t at_us)
+{
+        const struct vn_sim_account *a = &t->sim->accounts[account];
+        const struct vn_sigv4_key key = {a->key_id, a->secret, a->region};
+        sign_with(&key, r, service, at_us);
 }
 
 static void call(struct test_sim *t, struct aws_call *c, const char *service, const char *verb, const char *path,
@@ -275,6 +281,63 @@ TEST(sts_answers_in_xml)
         CHECK_INT(400, c.response.status);
         CHECK(strstr(c.response.body.ptr, "<Code>InvalidAction</Code>"));
         end(&c);
+        test_sim_done(&t);
+}
+
+/* With a session's keys; token NULL: left out. */
+static int session_status(struct test_sim *t, const struct vn_sim_session *s, const char *token, const char *service,
+                          const char *body, const char *part)
+{
+        struct aws_call c;
+        const struct vn_sigv4_key key = {s->key_id, s->secret, t->sim->accounts[s->account].region};
+        bool sts = !strcmp(service, "sts");
+        test_request_init(&c.request, sts ? "POST" : "GET", sts ? "/" : FUNCTIONS, "", body);
+        if (token)
+                test_request_header(&c.request, "x-amz-security-token", token);
+        sign_with(&key, &c.request, service, t->clock.time_us);
+        vn_sim_response_init(&c.response);
+        vn_sim_aws(t->sim, &c.request.wire, &c.response);
+        int status = c.response.status;
+        CHECK(!part || strstr(c.response.body.ptr, part));
+        end(&c);
+        return status;
+}
+
+static int assume(struct test_sim *t, uint32_t account, const char *role, const char *more, const char *part)
+{
+        struct aws_call c;
+        char body[400];
+        snprintf(body, sizeof body, "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::%s:role/%s%s",
+                 t->sim->accounts[account].id, role, more);
+        call(t, &c, "sts", "POST", "/", "", body, NULL, NULL);
+        int status = c.response.status;
+        CHECK(strstr(c.response.body.ptr, part));
+        end(&c);
+        return status;
+}
+
+TEST(sts_gives_keys_for_a_role_until_their_end)
+{
+#define NAME "&RoleSessionName=me"
+        struct test_sim t;
+        test_sim_init(&t);
+        const struct vn_sim_session *s = t.sim->sessions;
+        CHECK_INT(400, assume(&t, 1, "vane-agent", "", "ValidationError"));
+        CHECK_INT(400, assume(&t, 1, "vane-agent", "&RoleSessionName=a%20b", "ValidationError"));
+        CHECK_INT(400, assume(&t, 1, "vane-agent", NAME "&DurationSeconds=60", "ValidationError"));
+        CHECK_INT(403, assume(&t, 1, "admin", NAME, "AccessDenied"));
+        CHECK_INT(403, assume(&t, 1, "vane-agent-by-id", NAME, "AccessDenied"));
+        CHECK(!s->key_id[0]);
+        CHECK_INT(200, assume(&t, 1, "vane-agent-by-id", NAME "&ExternalId=vane-sim&DurationSeconds=900", "ASIA"));
+        CHECK_INT(1, s->account);
+        CHECK_INT(200, session_status(&t, s, s->token, "lambda", "", "fn-00"));
+        CHECK_INT(403, session_status(&t, s, NULL, "lambda", "", "invalid"));
+        CHECK_INT(403, session_status(&t, s, "other", "lambda", "", "invalid"));
+        CHECK_INT(400, session_status(&t, s, s->token, "sts",
+                                      "Action=AssumeRole&RoleArn=x" NAME "&DurationSeconds=7200", "role chaining"));
+        t.clock.time_us += 901 * VN_US_PER_S;
+        CHECK_INT(403, session_status(&t, s, s->token, "lambda", "", "expired"));
+        CHECK_INT(403, session_status(&t, s, s->token, "sts", "Action=GetCallerIdentity", "ExpiredToken<"));
         test_sim_done(&t);
 }
 

@@ -215,7 +215,8 @@ enum vn_sigv4_verdict vn_sigv4_verify(const struct vn_sim_request *request, cons
         if (ret->key == key_count)
                 return say(ret, VN_SIGV4_UNKNOWN_KEY, "The security token included in the request is invalid.");
         /* The price list has one home for all regions. */
-        if (!vn_str_eq(a.region, vn_str(keys[ret->key].region)) && !vn_str_eq(a.service, VN_STR("pricing")))
+        const char *region = keys[ret->key].region;
+        if (region && !vn_str_eq(a.region, vn_str(region)) && !vn_str_eq(a.service, VN_STR("pricing")))
                 return say(ret, VN_SIGV4_SCOPE, "Credential should be scoped to a valid region.");
         if (distance(at_us, now_us) > MAX_SKEW_US && distance(at_us, real_us) > MAX_SKEW_US) {
                 char now[VN_TIME_TEXT_BYTES];

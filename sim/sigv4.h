@@ -16,7 +16,7 @@ enum vn_sigv4_verdict {
         VN_SIGV4_MISMATCH,
 };
 struct vn_sigv4_key {
-        const char *key_id, *secret, *region;
+        const char *key_id, *secret, *region; /* region NULL: any */
 };
 struct vn_sigv4_result {
         size_t key; /* index of the key that signed */

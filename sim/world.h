@@ -25,6 +25,14 @@ struct vn_sim_account {
         char *private_pem, *public_pem;             /* GCP: the service account's key; its id is in `secret` */
 };
 
+/* Temporary keys of an AWS role. */
+struct vn_sim_session {
+        char key_id[24], secret[48], token[64];
+        uint32_t account;
+        int64_t expires_us;
+};
+#define VN_SIM_SESSIONS 64 /* the oldest goes for a new one */
+
 /* One invocation that reached a platform. */
 struct vn_sim_record {
         int64_t at_us, end_us; /* arrival at the endpoint's front, end of the run */
@@ -73,6 +81,8 @@ struct vn_sim {
         size_t injection_count;
         size_t record_total;
         uint64_t next_id;
+        struct vn_sim_session sessions[VN_SIM_SESSIONS];
+        size_t session_next;
         uint16_t port[VN_PLATFORM_CLOUDS]; /* 0 in tests without a server */
 };
 

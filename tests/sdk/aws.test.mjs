@@ -5,6 +5,10 @@ import {
   GetFunctionConfigurationCommand, InvokeCommand, LambdaClient, paginateListFunctions, UpdateFunctionConfigurationCommand,
   waitUntilFunctionUpdatedV2,
 } from '@aws-sdk/client-lambda';
+import { fromIni } from '@aws-sdk/credential-provider-ini';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { control, ready } from './helper.mjs';
 
 const account = ready.aws.accounts[0];
@@ -102,4 +106,28 @@ test('the ledger has counted and priced what was invoked', async () => {
   assert.equal(status, 200);
   assert.ok(body.accounts['aws-a'].invocations >= 3 && body.accounts['aws-a'].cost_usd > 0);
   assert.equal((await control('/control/hidden')).status, 403);
+});
+
+test('a profile assumes a role in another account, and that one a role in turn', async () => {
+  const [own, other] = ready.aws.accounts;
+  const files = mkdtempSync(path.join(tmpdir(), 'vane-sdk-'));
+  const at = (name) => path.join(files, name);
+  const role = (id, name) => `role_arn = arn:aws:iam::${id}:role/${name}`;
+  writeFileSync(at('credentials'),
+    `[base]\naws_access_key_id = ${own.access_key_id}\naws_secret_access_key = ${own.secret_access_key}\n`);
+  writeFileSync(at('config'),
+    `[profile near]\n${role(own.account_id, 'vane-agent')}\nsource_profile = base\n` +
+    `[profile far]\n${role(other.account_id, 'vane-agent-by-id')}\nsource_profile = near\nexternal_id = vane-sim\n` +
+    `[profile denied]\n${role(other.account_id, 'vane-agent-by-id')}\nsource_profile = base\n`);
+  const as = (profile, region) => new LambdaClient({
+    endpoint: ready.aws.endpoint, region, maxAttempts: 1,
+    credentials: fromIni({
+      profile, filepath: at('credentials'), configFilepath: at('config'),
+      clientConfig: { endpoint: ready.aws.endpoint, region: own.region },
+    }),
+  });
+  const one = await as('far', other.region).send(new GetFunctionConfigurationCommand({ FunctionName: 'fn-00' }));
+  assert.ok(one.FunctionArn.includes(other.account_id));
+  await assert.rejects(as('denied', other.region).send(new GetFunctionConfigurationCommand({ FunctionName: 'fn-00' })),
+    { name: 'AccessDenied' });
 });
