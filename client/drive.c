@@ -7,6 +7,8 @@
 #define IDLE_WAIT_US INT64_C(500)
 #define BACKOFF_US (50 * VN_US_PER_MS) /* virtual, before a call is routed anew */
 #define PACE 0.92                      /* of the given time: the rest is slack for catching up */
+#define CATCH_UP 3                     /* times the pace */
+#define STEP_US (50 * VN_US_PER_MS)
 
 /* One call of the trace on its way; attempts follow each other in the same record. */
 struct call {
@@ -30,6 +32,7 @@ struct drive {
         struct vn_drive_summary *sum;
         int64_t start_us, now_us, real_start_us;
         double speed;
+        int64_t looked_us;  /* real time at the last look at the horizon */
         size_t next;        /* of the trace */
         struct call **heap; /* by due_us */
         size_t heap_count, heap_cap;
@@ -107,12 +110,17 @@ static void move_to(struct drive *d, int64_t virtual_us)
         d->ports->set_clock(d->ports->state, virtual_us);
 }
 
-/* As far as virtual time may go now: by the pace, and by the oldest call of which nothing is known yet. */
+/* As far as virtual time may go now: by the pace, and by the oldest call of which nothing is known yet. After a stall it
+ * catches up by going faster, not by a leap: for everybody else an hour would have passed within a moment. */
 static int64_t horizon(struct drive *d)
 {
-        double real = (double)(d->ports->real_us(d->ports->state) - d->real_start_us);
+        int64_t real_us = d->ports->real_us(d->ports->state), step_us = real_us - d->looked_us;
+        double real = (double)(real_us - d->real_start_us);
         int64_t by_pace = d->start_us + (int64_t)(real * d->speed), limit;
 
+        d->looked_us = real_us;
+        limit = d->now_us + (int64_t)((double)(step_us < STEP_US ? step_us : STEP_US) * d->speed * CATCH_UP);
+        by_pace = by_pace < limit ? by_pace : limit;
         while (d->oldest && d->oldest->answered) {
                 struct call *gone = d->oldest;
 
