@@ -42,19 +42,29 @@ static void middle(const struct vn_build_input *in, double payload_log, double m
                 *sigma = own;
 }
 
-/* Run-time quantiles at one payload and memory size; ascending and bounded whatever the model says. */
-static void quantiles_us(const struct vn_build_input *in, double payload_log, double memory_mb,
-                         double ret[VN_VIEW_QUANTILES])
+/* The shape of what was seen: ln of each quantile over the middle, and what it weighs against the assumed one. */
+struct shape {
+        double weight, from_middle[VN_VIEW_QUANTILES];
+};
+
+static void shape_of(const struct vn_sketch *sketch, struct shape *ret)
 {
-        double mean, sigma, calls = in->sketch ? (double)in->sketch->total : 0;
-        double own_middle = calls > 0 ? vn_sketch_quantile_us(in->sketch, .5) : 0;
-        double own = own_middle > 0 ? calls / (calls + SHAPE_PRIOR_CALLS) : 0;
+        double calls = sketch ? (double)sketch->total : 0;
+        double middle_us = calls > 0 ? vn_sketch_quantile_us(sketch, .5) : 0;
+        *ret = (struct shape){.weight = middle_us > 0 ? calls / (calls + SHAPE_PRIOR_CALLS) : 0};
+        for (unsigned q = 0; ret->weight > 0 && q < VN_VIEW_QUANTILES; q++)
+                ret->from_middle[q] = vn_log(vn_sketch_quantile_us(sketch, quantile[q]) / middle_us);
+}
+
+/* Run-time quantiles at one payload and memory size; ascending and bounded whatever the model says. */
+static void quantiles_us(const struct vn_build_input *in, const struct shape *shape, double payload_log,
+                         double memory_mb, double ret[VN_VIEW_QUANTILES])
+{
+        double mean, sigma;
         middle(in, payload_log, memory_mb, &mean, &sigma);
         for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++) {
-                double from_middle = (1 - own) * normal_z[q] * sigma;
-                if (own > 0)
-                        from_middle += own * vn_log(vn_sketch_quantile_us(in->sketch, quantile[q]) / own_middle);
-                double us = vn_exp(mean + from_middle);
+                double us = vn_exp(mean + (1 - shape->weight) * normal_z[q] * sigma +
+                                   shape->weight * shape->from_middle[q]);
                 double least = q ? ret[q - 1] : 1;
                 us = us > least ? us : least; /* also for NaN */
                 ret[q] = us < MAX_US ? us : MAX_US;
@@ -64,9 +74,11 @@ static void quantiles_us(const struct vn_build_input *in, double payload_log, do
 void vn_build_model_part(const struct vn_build_input *in, const double payload_bytes[VN_VIEW_KNOTS],
                          struct vn_endpoint *ret)
 {
+        struct shape shape;
+        shape_of(in->sketch, &shape);
         for (unsigned k = 0; k < VN_VIEW_KNOTS; k++) {
                 double us[VN_VIEW_QUANTILES];
-                quantiles_us(in, vn_log1p(payload_bytes[k]), in->memory_mb, us);
+                quantiles_us(in, &shape, vn_log1p(payload_bytes[k]), in->memory_mb, us);
                 for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++)
                         ret->duration_us[k][q] = (float)us[q];
         }
@@ -87,9 +99,11 @@ size_t vn_build_curve(const struct vn_build_input *in, const struct vn_endpoint 
         static const double weight[VN_VIEW_QUANTILES] = {.2, .2, .2, .2, .125, .045, .03};
         double payload_log = seen(in) ? in->stats->payload_log_mean : 0;
         size_t n = size_count < VN_TUNE_MAX_POINTS ? size_count : VN_TUNE_MAX_POINTS;
+        struct shape shape;
+        shape_of(in->sketch, &shape);
         for (size_t i = 0; i < n; i++) {
                 double us[VN_VIEW_QUANTILES], billed_us = 0;
-                quantiles_us(in, payload_log, (double)sizes[i].memory_mb, us);
+                quantiles_us(in, &shape, payload_log, (double)sizes[i].memory_mb, us);
                 for (unsigned q = 0; q < VN_VIEW_QUANTILES; q++) {
                         double at_least = us[q] > (double)e->minimum_us ? us[q] : (double)e->minimum_us;
                         double steps = (double)(int64_t)(at_least / (double)e->rounding_us);

@@ -3,7 +3,8 @@
  * Threads: any; pure. Ownership: inputs are borrowed during the call.
  * Method: the model (else the function's own running mean and payload slope) gives the middle of ln(run time) at a
  *   payload and memory. Around it stands the shape of what was seen, by the sketch, with a log-normal of the function's
- *   own spread (or the model's doubt, if that is wider) for a prior that weighs as much as four calls. Cold chances come from the model, else from the observed share. */
+ *   own spread (or the model's doubt, if that is wider) for a prior that weighs as much as four calls. Cold chances come
+ *   from the model, else from the observed share. */
 #ifndef VANE_DECIDE_BUILD_H
 #define VANE_DECIDE_BUILD_H
 

@@ -50,6 +50,18 @@ void vn_aws_wipe(struct vn_buf *buf)
         vn_buf_done(buf);
 }
 
+enum vn_rc vn_aws_token_read(struct vn_str path, struct vn_buf *buf, struct vn_str *ret, struct vn_err *err)
+{
+        char name[1024];
+        if (!vn_str_copy(name, sizeof(name), path))
+                return vn_fail(err, VN_INVALID_ARGUMENT, "a token file's path that is too long");
+        VN_TRY(vn_file_read(name, buf, err));
+        *ret = vn_buf_view(buf);
+        while (ret->len && (ret->ptr[ret->len - 1] == '\n' || ret->ptr[ret->len - 1] == '\r'))
+                ret->len--;
+        return VN_OK;
+}
+
 /* --- roles --- */
 
 /* Signed with `source`, which is taken; NULL: by the role's token. */
@@ -78,22 +90,18 @@ static struct vn_str session_name(struct vn_str configured)
         return configured.len ? configured : set.len ? set : VN_STR("vane-agent");
 }
 
-/* The file is read each time: whoever writes it replaces the token before it ends. */
 static enum vn_rc assume_by_token(struct vn_cloud *cloud, struct vn_str arn, struct vn_str name, struct vn_str file,
                                   struct vn_aws_session *s, struct vn_err *err)
 {
         struct vn_buf token = VN_BUF_INIT(MAX_TOKEN_BYTES);
-        char path[1024];
-        if (!arn.len || !vn_str_copy(path, sizeof(path), file))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "web identity: no role, or a path that is too long");
-        enum vn_rc rc = vn_file_read(path, &token, err);
+        struct vn_str text = {0};
+        if (!arn.len)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "web identity: no role");
+        enum vn_rc rc = vn_aws_token_read(file, &token, &text, err);
         if (rc == VN_NOT_FOUND)
-                rc = vn_fail(err, VN_FAILED_PRECONDITION, "web identity: there is no %s", path);
-        struct vn_str text = vn_buf_view(&token);
-        while (text.len && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
-                text.len--;
+                rc = vn_fail(err, VN_FAILED_PRECONDITION, "web identity: there is no %.*s", VN_FMT(file));
         if (rc == VN_OK && (!text.len || !vn_aws_is_visible(text)))
-                rc = vn_fail(err, VN_DATA_LOSS, "web identity: %s holds no token", path);
+                rc = vn_fail(err, VN_DATA_LOSS, "web identity: %.*s holds no token", VN_FMT(file));
         if (rc == VN_OK)
                 rc = assume(cloud, NULL,
                             &(struct vn_aws_role){

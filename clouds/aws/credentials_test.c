@@ -230,6 +230,9 @@ TEST(aws_keys_that_are_not_to_be_had_are_said_place_by_place)
         clean_environment();
         setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "creds", 1);
         check_refused(NULL, VN_INVALID_ARGUMENT, "container");
+        setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/creds", 1);
+        setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/absent/token", 1);
+        check_refused(NULL, VN_FAILED_PRECONDITION, "container"); /* nor is this passed over */
 }
 
 static void check_container_answer(int status, const char *body, enum vn_rc want)

@@ -53,12 +53,8 @@ static enum vn_rc container_header(struct vn_cloud_request *request, struct vn_b
 {
         struct vn_str file = vn_aws_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
                       text = vn_aws_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
-        if (file.len) { /* read each time: it is replaced before it ends */
-                VN_TRY(vn_file_read(file.ptr, token, err));
-                text = vn_buf_view(token);
-                while (text.len && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
-                        text.len--;
-        }
+        if (file.len)
+                VN_TRY(vn_aws_token_read(file, token, &text, err));
         if (!vn_aws_is_visible(text) && !vn_str_starts(text, VN_STR("Basic ")) &&
             !vn_str_starts(text, VN_STR("Bearer ")))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "the authorization token has blanks or control characters");
@@ -90,7 +86,9 @@ enum vn_rc vn_aws_container_keys(struct vn_cloud *cloud, struct vn_aws_session *
                 rc = take_answer(s, &response, "container", err);
         vn_aws_wipe(&token);
         vn_aws_wipe(&response.body);
-        return rc == VN_OK ? VN_OK : vn_err_prefix(err, rc, "container");
+        /* What is set and does not work is a mistake, not a place without keys. */
+        return rc == VN_OK ? VN_OK
+                           : vn_err_prefix(err, rc == VN_NOT_FOUND ? VN_FAILED_PRECONDITION : rc, "container");
 }
 
 static bool is_role_name(struct vn_str s)

@@ -19,6 +19,10 @@ bool vn_aws_is_visible(struct vn_str s); /* nothing that could end a header or s
 enum vn_rc vn_aws_session_keep(struct vn_aws_session *s, const struct vn_aws_keys *keys, int64_t expires_us,
                                const char *place, struct vn_err *err) VN_MUST_USE;
 void vn_aws_wipe(struct vn_buf *buf);
+/* The content of a file that whoever writes it replaces before the token in it ends, without the line's end: read each time.
+ * Points into the buffer, which the caller wipes. */
+enum vn_rc vn_aws_token_read(struct vn_str path, struct vn_buf *buf, struct vn_str *ret,
+                             struct vn_err *err) VN_MUST_USE;
 
 /* NOT_FOUND, and why, where there is no such endpoint. */
 enum vn_rc vn_aws_container_keys(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err) VN_MUST_USE;
