@@ -55,7 +55,8 @@ static enum vn_rc make_account(struct vn_sim *sim, uint32_t i, struct vn_err *er
                 return VN_OK;
         case VN_PLATFORM_GCP:
                 snprintf(a->id, sizeof a->id, "vane-%s-%06x", a->name, (unsigned)(number & 0xffffff));
-                snprintf(a->key_id, sizeof a->key_id, "agent@%s.iam.gserviceaccount.com", a->id);
+                snprintf(a->key_id, sizeof a->key_id, "agent@vane-%s-%06x.iam.gserviceaccount.com", a->name,
+                         (unsigned)(number & 0xffffff));
                 return vn_token_make_key(&a->secret[0], sizeof a->secret, &a->private_pem, &a->public_pem, err);
         }
         return VN_OK;

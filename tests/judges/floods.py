@@ -96,7 +96,7 @@ class GoodClient(threading.Thread):
 
 
 def attack(program, name, limit_bytes, make, goaway_within=None, read=True):
-    with Server(program) as server:
+    with Server(program, quarantine=False) as server:
         good = GoodClient(server.plain)
         good.start()
         time.sleep(0.3)
