@@ -379,7 +379,7 @@ enum vn_rc vn_gather_set(void *state, const char *function, const char *region, 
         (void)region;
         if (strcmp(g->read.name, function))
                 return vn_fail(err, VN_FAILED_PRECONDITION, "the function was not read before");
-        VN_TRY(vn_cloud_set_memory(g->cloud, &g->read, memory_mb, SET_WAIT_US, &after, err));
+        VN_TRY(vn_cloud_change(g->cloud, &g->read, VN_SETTING_MEMORY_MB, memory_mb, SET_WAIT_US, &after, err));
         fill_state(&after, ret);
         return VN_OK;
 }

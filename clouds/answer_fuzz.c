@@ -92,7 +92,7 @@ static void ask(struct vn_cloud *cloud, unsigned what)
                 break;
         case 4:
                 if (vn_cloud_read(cloud, &f, &got, NULL) == VN_OK)
-                        VN_IGNORE(vn_cloud_set_memory(cloud, &got, 512, VN_US_PER_S, &got, NULL));
+                        VN_IGNORE(vn_cloud_change(cloud, &got, VN_SETTING_MEMORY_MB, 512, VN_US_PER_S, &got, NULL));
                 break;
         case 5:
                 if (vn_cloud_invoke(cloud, &f, VN_STR("{}"), &result, NULL) == VN_OK)

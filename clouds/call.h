@@ -51,15 +51,26 @@ struct vn_call {
         int64_t timeout_us; /* 0: 30 s */
 };
 
+/* A cloud is one row of this: a NULL operation is one that it does not have (FAILED_PRECONDITION). */
 struct vn_cloud_ops {
+        const char *name; /* as in cloud.json */
+        /* Checks the configuration and takes from it what the handle keeps; nothing is sent. */
+        enum vn_rc (*open)(struct vn_cloud *cloud, struct vn_err *err);
+        void (*close)(struct vn_cloud *cloud); /* NULL: nothing of its own */
         /* Adds credentials to the request; texts that it makes live in `scratch` until the request is sent. */
         enum vn_rc (*authorize)(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
                                 struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err);
         enum vn_rc (*list)(struct vn_cloud *cloud, struct vn_cloud_list *ret, struct vn_err *err);
         enum vn_rc (*read)(struct vn_cloud *cloud, const struct vn_cloud_function *which,
                            struct vn_cloud_function *ret, struct vn_err *err);
-        enum vn_rc (*set_memory)(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
-                                 int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err);
+        enum vn_rc (*change)(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
+                             enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
+                             struct vn_cloud_function *ret, struct vn_err *err);
+        enum vn_rc (*read_split)(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                                 struct vn_str alias, struct vn_cloud_split *ret, struct vn_err *err);
+        enum vn_rc (*set_split)(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                                const struct vn_cloud_split *wanted, int64_t max_wait_us, struct vn_cloud_split *ret,
+                                struct vn_err *err);
         enum vn_rc (*invoke)(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
                              struct vn_cloud_result *ret, struct vn_err *err);
         enum vn_rc (*logs)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
@@ -71,6 +82,8 @@ struct vn_cloud_ops {
 };
 extern const struct vn_cloud_ops vn_aws_ops, vn_azure_ops, vn_gcp_ops;
 
+/* INVALID_ARGUMENT that names the member of the account which is missing. */
+enum vn_rc vn_account_need(struct vn_str text, const char *what, struct vn_err *err) VN_MUST_USE;
 /* Sends and gives the answer of whatever status; retries unless `once`. */
 enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
                         struct vn_err *err) VN_MUST_USE;

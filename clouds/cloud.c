@@ -1,20 +1,20 @@
 #include "clouds/cloud.h"
 
-#include "clouds/aws/credentials.h"
 #include "clouds/call.h"
+
+static const struct vn_cloud_ops *const clouds[] = {
+        [VN_CLOUD_AWS] = &vn_aws_ops, [VN_CLOUD_AZURE] = &vn_azure_ops, [VN_CLOUD_GCP] = &vn_gcp_ops};
+#define CLOUD_COUNT (sizeof(clouds) / sizeof(clouds[0]))
 
 const char *vn_cloud_kind_name(enum vn_cloud_kind kind)
 {
-        static const char *const names[] = {
-                [VN_CLOUD_AWS] = "aws", [VN_CLOUD_AZURE] = "azure", [VN_CLOUD_GCP] = "gcp"};
-
-        return names[kind];
+        return clouds[kind]->name;
 }
 
 bool vn_cloud_kind_parse(struct vn_str name, enum vn_cloud_kind *ret)
 {
-        for (int kind = VN_CLOUD_AWS; kind <= VN_CLOUD_GCP; kind++) {
-                if (vn_str_eq(name, vn_str(vn_cloud_kind_name((enum vn_cloud_kind)kind)))) {
+        for (size_t kind = 0; kind < CLOUD_COUNT; kind++) {
+                if (vn_str_eq(name, vn_str(clouds[kind]->name))) {
                         *ret = (enum vn_cloud_kind)kind;
                         return true;
                 }
@@ -84,61 +84,9 @@ static enum vn_rc copy_config(struct vn_cloud *cloud, const struct vn_cloud_conf
         return VN_OK;
 }
 
-static enum vn_rc need(struct vn_str text, const char *what, struct vn_err *err)
+enum vn_rc vn_account_need(struct vn_str text, const char *what, struct vn_err *err)
 {
         return text.len > 0 ? VN_OK : vn_fail(err, VN_INVALID_ARGUMENT, "account: %s is missing", what);
-}
-
-static enum vn_rc gcp_key(struct vn_cloud *cloud, struct vn_err *err)
-{
-        VN_AUTO(vn_json)
-        key = NULL;
-        struct vn_str email, pem, uri, project;
-        struct vn_cloud_config *c = &cloud->config;
-
-        VN_TRY(need(c->key_json, "key_json", err));
-        if (vn_json_load(c->key_json, &key, NULL) != VN_OK)
-                return vn_fail(err, VN_INVALID_ARGUMENT, "account: key_json is not a service account's key file");
-        email = vn_json_str(key, "client_email");
-        pem = vn_json_str(key, "private_key");
-        uri = vn_json_str(key, "token_uri");
-        project = vn_json_str(key, "project_id");
-        VN_TRY(need(email, "client_email of the key", err));
-        VN_TRY(need(pem, "private_key of the key", err));
-        uri = uri.len > 0 ? uri : VN_STR("https://oauth2.googleapis.com/token");
-        cloud->key_email = vn_arena_strndup(&cloud->arena, email.ptr, email.len);
-        cloud->key_pem = vn_arena_strndup(&cloud->arena, pem.ptr, pem.len);
-        cloud->key_token_uri = vn_arena_strndup(&cloud->arena, uri.ptr, uri.len);
-        if (c->project.len == 0)
-                c->project = vn_str_n(vn_arena_strndup(&cloud->arena, project.ptr, project.len), project.len);
-        if (!cloud->key_email || !cloud->key_pem || !cloud->key_token_uri || !c->project.ptr)
-                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for an account");
-        return need(c->project, "project", err);
-}
-
-static enum vn_rc check_config(struct vn_cloud *cloud, struct vn_err *err)
-{
-        const struct vn_cloud_config *c = &cloud->config;
-
-        switch (c->kind) {
-        case VN_CLOUD_AWS:
-                cloud->ops = &vn_aws_ops;
-                VN_TRY(need(c->region, "region", err));
-                if (!c->access_key_id.len && !c->secret_access_key.len)
-                        return VN_OK; /* aws/credentials.h looks for keys */
-                if (c->profile.len)
-                        return vn_fail(err, VN_INVALID_ARGUMENT, "account: either keys or a profile");
-                VN_TRY(need(c->access_key_id, "access_key_id", err));
-                return need(c->secret_access_key, "secret_access_key", err);
-        case VN_CLOUD_AZURE:
-                cloud->ops = &vn_azure_ops;
-                VN_TRY(need(c->tenant, "tenant", err));
-                VN_TRY(need(c->client_id, "client_id", err));
-                VN_TRY(need(c->client_secret, "client_secret", err));
-                return need(c->subscription, "subscription", err);
-        case VN_CLOUD_GCP: cloud->ops = &vn_gcp_ops; return gcp_key(cloud, err);
-        }
-        return vn_fail(err, VN_INVALID_ARGUMENT, "account: unknown cloud");
 }
 
 enum vn_rc vn_cloud_open(const struct vn_cloud_config *config, const struct vn_clock *clock,
@@ -156,8 +104,9 @@ enum vn_rc vn_cloud_open(const struct vn_cloud_config *config, const struct vn_c
         vn_random_bytes(&seed, sizeof(seed));
         vn_rng_seed(&cloud->rng, seed);
         rc = copy_config(cloud, config, err);
+        cloud->ops = clouds[config->kind];
         if (rc == VN_OK)
-                rc = check_config(cloud, err);
+                rc = cloud->ops->open(cloud, err);
         if (rc != VN_OK) {
                 vn_cloud_free(cloud);
                 return rc;
@@ -172,7 +121,8 @@ struct vn_cloud *vn_cloud_free(struct vn_cloud *cloud)
                 return NULL;
         for (size_t i = 0; i < cloud->token_count; i++)
                 vn_free_secret(cloud->tokens[i].text, cloud->tokens[i].len);
-        vn_aws_session_free(cloud->aws);
+        if (cloud->ops && cloud->ops->close)
+                cloud->ops->close(cloud);
         vn_free(cloud->seen);
         vn_arena_done(&cloud->arena);
         vn_free(cloud);
@@ -207,48 +157,6 @@ enum vn_rc vn_cloud_read(struct vn_cloud *cloud, const struct vn_cloud_function 
         struct vn_cloud_function got = {0};
 
         VN_TRY(cloud->ops->read(cloud, which, &got, err));
-        *ret = got;
-        return VN_OK;
-}
-
-/* What every cloud would refuse, refused before anything is sent. */
-static enum vn_rc check_memory(const struct vn_cloud_function *f, uint32_t memory_mb, struct vn_err *err)
-{
-        if (!f->memory_tunable)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: its plan has no memory setting", f->name);
-        if (!f->guard[0])
-                return vn_fail(err, VN_INVALID_ARGUMENT, "%s: read the configuration before changing it", f->name);
-        for (size_t i = 0; i < f->memory_choice_count; i++)
-                if (f->memory_choices_mb[i] == memory_mb)
-                        return VN_OK;
-        if (f->memory_choice_count > 0)
-                return vn_fail(err, VN_OUT_OF_RANGE, "%s: the plan has no size of %u MB", f->name, memory_mb);
-        if (memory_mb < f->memory_min_mb || memory_mb > f->memory_max_mb)
-                return vn_fail(err, VN_OUT_OF_RANGE, "%s: %u MB is outside %u to %u", f->name, memory_mb,
-                               f->memory_min_mb, f->memory_max_mb);
-        return VN_OK;
-}
-
-enum vn_rc vn_cloud_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
-                               int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
-{
-        struct vn_cloud_function got = {0}, now = {0};
-        struct vn_err lost;
-        enum vn_rc rc;
-
-        VN_TRY(check_memory(as_read, memory_mb, err));
-        rc = cloud->ops->set_memory(cloud, as_read, memory_mb, max_wait_us, &got, err);
-        if (rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED) {
-                /* The answer may be lost and the change made. The guard tells: as it was, nothing happened and one
-                 * more attempt is safe; otherwise what stands now is the result. */
-                if (cloud->ops->read(cloud, as_read, &now, &lost) != VN_OK)
-                        return rc;
-                if (!strcmp(now.guard, as_read->guard))
-                        rc = cloud->ops->set_memory(cloud, as_read, memory_mb, max_wait_us, &got, err);
-                else if (now.memory_mb == memory_mb && !now.busy)
-                        rc = (got = now, VN_OK);
-        }
-        VN_TRY(rc);
         *ret = got;
         return VN_OK;
 }

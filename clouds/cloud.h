@@ -1,5 +1,5 @@
 /* cloud.h - one interface to functions on AWS Lambda, Azure Functions and GCP Cloud Functions.
- * Purpose: list, read, change memory, invoke, read metrics, logs and prices, with each cloud's own wire API.
+ * Purpose: list, read, change, invoke, read metrics, logs and prices, with each cloud's own wire API.
  * Threads: a handle is used by one thread at a time; open one handle a thread. Calls block.
  * Ownership: the handle copies its configuration. Arrays handed out are released by the matching _done.
  * Errors: an answer other than success becomes the nearest vn_rc with the cloud's own code in the message:
@@ -64,8 +64,9 @@ struct vn_cloud_function {
         char url[VN_CLOUD_URL_BYTES];     /* empty on aws: invoked by API */
         char guard[VN_CLOUD_GUARD_BYTES]; /* RevisionId; hash of the site as read; updateTime. Empty after a list */
         uint32_t memory_mb, timeout_s;
-        uint32_t concurrency;   /* requests an instance takes at once; 0: not known */
-        uint32_t max_instances; /* 0: not known */
+        uint32_t concurrency;    /* requests an instance takes at once; 0: not known */
+        uint32_t max_instances;  /* 0: not known, or no limit of its own */
+        uint32_t warm_instances; /* kept ready and paid for: provisioned, always ready, minimum */
         bool memory_tunable;
         bool busy;                                        /* a change is still being carried out */
         uint32_t memory_choices_mb[VN_CLOUD_MAX_CHOICES]; /* none: any whole MB from min to max */
@@ -85,10 +86,43 @@ void vn_cloud_list_done(struct vn_cloud_list *list);
 /* `which` needs only what a list gave: name, region, resource. */
 enum vn_rc vn_cloud_read(struct vn_cloud *cloud, const struct vn_cloud_function *which, struct vn_cloud_function *ret,
                          struct vn_err *err) VN_MUST_USE;
-/* Changes memory only if the configuration is still as `as_read` (its guard), waits until the cloud has carried it out
- * (at most max_wait_us of real time; DEADLINE_EXCEEDED then), and gives the new configuration with a new guard. */
-enum vn_rc vn_cloud_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
-                               int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
+
+/* What can be changed about a function. A setting that its cloud or plan does not have is FAILED_PRECONDITION. */
+enum vn_cloud_setting {
+        VN_SETTING_MEMORY_MB,
+        VN_SETTING_CONCURRENCY,    /* requests that one instance takes at once */
+        VN_SETTING_MAX_INSTANCES,  /* aws: reserved concurrency; azure: maximumInstanceCount; gcp: maxInstanceCount */
+        VN_SETTING_WARM_INSTANCES, /* aws: provisioned concurrency; azure: always ready; gcp: minInstanceCount */
+};
+const char *vn_cloud_setting_name(enum vn_cloud_setting setting); /* "memory_mb", "concurrency", ... */
+/* Changes one setting only if the configuration is still as `as_read` (its guard), waits until the cloud has carried it
+ * out (at most max_wait_us of real time; DEADLINE_EXCEEDED then), and gives the new configuration with a new guard. Sent
+ * again after a lost answer it changes nothing twice. To undo: the same call with the value of `as_read`; 0 takes a limit or
+ * the warm instances away. */
+enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
+                           enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
+                           struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
+
+/* How calls are divided over a function's versions: an AWS alias, GCP (Cloud Run) revisions, Azure slots. */
+#define VN_CLOUD_MAX_SHARES 8
+struct vn_cloud_share {
+        char version[VN_CLOUD_NAME_BYTES]; /* version number, revision name, slot name ("production") */
+        uint32_t per_mille;
+};
+struct vn_cloud_split {
+        char alias[VN_CLOUD_NAME_BYTES];  /* aws: which alias; elsewhere empty */
+        char guard[VN_CLOUD_GUARD_BYTES]; /* RevisionId of the alias, etag of the service, hash of the slots' rules */
+        struct vn_cloud_share shares[VN_CLOUD_MAX_SHARES]; /* sum 1000 */
+        size_t count;
+};
+/* `alias` empty on AWS: the first alias that has one version or more. FAILED_PRECONDITION where a plan has no versions, and
+ * the message says which plan that is. */
+enum vn_rc vn_cloud_read_split(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str alias,
+                               struct vn_cloud_split *ret, struct vn_err *err) VN_MUST_USE;
+/* Sets the shares of `wanted` (its alias and guard are those of a read); guarded, polled and repeatable as above. */
+enum vn_rc vn_cloud_set_split(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                              const struct vn_cloud_split *wanted, int64_t max_wait_us, struct vn_cloud_split *ret,
+                              struct vn_err *err) VN_MUST_USE;
 
 struct vn_cloud_result {
         int http_status;

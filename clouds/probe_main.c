@@ -74,15 +74,15 @@ static void check_change(struct vn_cloud *cloud, const struct vn_cloud_function 
         EXPECT(before.guard[0], "no guard");
         if (!before.memory_tunable) {
                 EXPECT_RC(VN_FAILED_PRECONDITION,
-                          vn_cloud_set_memory(cloud, &before, 512, VN_US_PER_MIN, &after, &err));
+                          vn_cloud_change(cloud, &before, VN_SETTING_MEMORY_MB, 512, VN_US_PER_MIN, &after, &err));
                 return;
         }
         wanted = before.memory_mb == 512 ? 2048 : 512;
-        EXPECT_RC(VN_OK, vn_cloud_set_memory(cloud, &before, wanted, VN_US_PER_MIN, &after, &err));
+        EXPECT_RC(VN_OK, vn_cloud_change(cloud, &before, VN_SETTING_MEMORY_MB, wanted, VN_US_PER_MIN, &after, &err));
         EXPECT(after.memory_mb == wanted && strcmp(after.guard, before.guard) != 0, "%u MB, guard %s",
                after.memory_mb, after.guard);
-        EXPECT_RC(VN_ABORTED,
-                  vn_cloud_set_memory(cloud, &before, wanted == 512 ? 2048 : 512, VN_US_PER_MIN, &restored, &err));
+        EXPECT_RC(VN_ABORTED, vn_cloud_change(cloud, &before, VN_SETTING_MEMORY_MB, wanted == 512 ? 2048 : 512,
+                                              VN_US_PER_MIN, &restored, &err));
         EXPECT_RC(VN_OK, vn_cloud_read(cloud, listed, &restored, &err));
         EXPECT(restored.memory_mb == wanted, "a stale guard changed the function");
 }

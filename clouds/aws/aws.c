@@ -203,8 +203,8 @@ static enum vn_rc aws_read(struct vn_cloud *cloud, const struct vn_cloud_functio
         return configuration(cloud, which->name, VN_STR(""), ret, err);
 }
 
-static enum vn_rc aws_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
-                                 int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
+static enum vn_rc set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
+                             int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
 {
         VN_AUTO(vn_buf)
         body = VN_BUF_INIT(512);
@@ -227,11 +227,42 @@ static enum vn_rc aws_set_memory(struct vn_cloud *cloud, const struct vn_cloud_f
         return VN_OK;
 }
 
+static enum vn_rc aws_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
+                             enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
+                             struct vn_cloud_function *ret, struct vn_err *err)
+{
+        if (setting != VN_SETTING_MEMORY_MB)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "aws: %s of %s cannot be changed",
+                               vn_cloud_setting_name(setting), as_read->name);
+        return set_memory(cloud, as_read, value, max_wait_us, ret, err);
+}
+
+static enum vn_rc aws_open(struct vn_cloud *cloud, struct vn_err *err)
+{
+        const struct vn_cloud_config *c = &cloud->config;
+
+        VN_TRY(vn_account_need(c->region, "region", err));
+        if (!c->access_key_id.len && !c->secret_access_key.len)
+                return VN_OK; /* aws/credentials.h looks for keys */
+        if (c->profile.len)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "account: either keys or a profile");
+        VN_TRY(vn_account_need(c->access_key_id, "access_key_id", err));
+        return vn_account_need(c->secret_access_key, "secret_access_key", err);
+}
+
+static void aws_close(struct vn_cloud *cloud)
+{
+        vn_aws_session_free(cloud->aws);
+}
+
 const struct vn_cloud_ops vn_aws_ops = {
+        .name = "aws",
+        .open = aws_open,
+        .close = aws_close,
         .authorize = vn_aws_authorize,
         .list = aws_list,
         .read = aws_read,
-        .set_memory = aws_set_memory,
+        .change = aws_change,
         .invoke = vn_aws_invoke,
         .logs = vn_aws_logs,
         .metrics = vn_aws_metrics,

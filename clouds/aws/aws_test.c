@@ -56,7 +56,7 @@ TEST(aws_memory_change_is_guarded_and_waited_for)
         struct vn_cloud *cloud = wire_aws(&wire);
         struct vn_cloud_function f = function_f(), got;
 
-        CHECK_OK(vn_cloud_set_memory(cloud, &f, 256, VN_US_PER_MIN, &got, NULL));
+        CHECK_OK(vn_cloud_change(cloud, &f, VN_SETTING_MEMORY_MB, 256, VN_US_PER_MIN, &got, NULL));
         CHECK(strstr(wire.asked[0], "{\"MemorySize\":256,\"RevisionId\":\"r1\"}"));
         CHECK_INT(256, got.memory_mb);
         CHECK_TEXT("r3", got.guard);
@@ -75,12 +75,13 @@ TEST(aws_lost_guard_changes_nothing)
         struct vn_cloud *cloud = wire_aws(&wire);
         struct vn_cloud_function f = function_f(), got = {.name = "untouched"};
 
-        CHECK_RC(VN_ABORTED, vn_cloud_set_memory(cloud, &f, 256, VN_US_PER_MIN, &got, NULL));
+        CHECK_RC(VN_ABORTED, vn_cloud_change(cloud, &f, VN_SETTING_MEMORY_MB, 256, VN_US_PER_MIN, &got, NULL));
         CHECK_TEXT("untouched", got.name);
-        CHECK_RC(VN_OUT_OF_RANGE, vn_cloud_set_memory(cloud, &f, 64, VN_US_PER_MIN, &got, NULL));
-        CHECK_RC(VN_OUT_OF_RANGE, vn_cloud_set_memory(cloud, &f, 10241, VN_US_PER_MIN, &got, NULL));
+        CHECK_RC(VN_OUT_OF_RANGE, vn_cloud_change(cloud, &f, VN_SETTING_MEMORY_MB, 64, VN_US_PER_MIN, &got, NULL));
+        CHECK_RC(VN_OUT_OF_RANGE, vn_cloud_change(cloud, &f, VN_SETTING_MEMORY_MB, 10241, VN_US_PER_MIN, &got, NULL));
         f.guard[0] = '\0';
-        CHECK_RC(VN_INVALID_ARGUMENT, vn_cloud_set_memory(cloud, &f, 256, VN_US_PER_MIN, &got, NULL));
+        CHECK_RC(VN_INVALID_ARGUMENT,
+                 vn_cloud_change(cloud, &f, VN_SETTING_MEMORY_MB, 256, VN_US_PER_MIN, &got, NULL));
         wire_check_done(&wire);
         vn_cloud_free(cloud);
 }
@@ -108,7 +109,7 @@ TEST(aws_lost_answer_is_settled_by_reading)
                         WIRE_INIT(&wire, other);
                 struct vn_cloud *cloud = wire_aws(&wire);
                 CHECK_RC(i < 2 ? VN_OK : VN_UNAVAILABLE,
-                         vn_cloud_set_memory(cloud, &f, 256, VN_US_PER_MIN, &got, NULL));
+                         vn_cloud_change(cloud, &f, VN_SETTING_MEMORY_MB, 256, VN_US_PER_MIN, &got, NULL));
                 wire_check_done(&wire);
                 vn_cloud_free(cloud);
         }

@@ -369,11 +369,23 @@ static enum vn_rc azure_invoke(struct vn_cloud *cloud, const struct vn_cloud_fun
         return vn_function_status(cloud, ret, err);
 }
 
+static enum vn_rc azure_open(struct vn_cloud *cloud, struct vn_err *err)
+{
+        const struct vn_cloud_config *c = &cloud->config;
+
+        VN_TRY(vn_account_need(c->tenant, "tenant", err));
+        VN_TRY(vn_account_need(c->client_id, "client_id", err));
+        VN_TRY(vn_account_need(c->client_secret, "client_secret", err));
+        return vn_account_need(c->subscription, "subscription", err);
+}
+
 const struct vn_cloud_ops vn_azure_ops = {
+        .name = "azure",
+        .open = azure_open,
         .authorize = vn_azure_authorize,
         .list = azure_list,
         .read = vn_azure_read,
-        .set_memory = vn_azure_set_memory,
+        .change = vn_azure_change,
         .invoke = azure_invoke,
         .logs = vn_azure_logs,
         .metrics = vn_azure_metrics,

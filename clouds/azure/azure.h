@@ -16,8 +16,9 @@ enum vn_rc vn_azure_authorize(struct vn_cloud *cloud, const struct vn_call *call
 enum vn_rc vn_azure_arm(struct vn_cloud *cloud, const char *method, struct vn_str path, struct vn_str query,
                         json_t *body, struct vn_cloud_response *response, json_t **ret,
                         struct vn_err *err) VN_MUST_USE;
-enum vn_rc vn_azure_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
-                               int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_azure_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
+                           enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
+                           struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
 /* The site as ARM has it, and the hash that serves as its guard. */
 enum vn_rc vn_azure_get_site(struct vn_cloud *cloud, const char *resource, json_t **ret,
                              char ret_guard[VN_CLOUD_GUARD_BYTES], struct vn_err *err) VN_MUST_USE;

@@ -107,7 +107,7 @@ TEST(azure_change_keeps_the_rest_and_follows_the_operation)
 
         CHECK_OK(vn_cloud_read(cloud, &f, &read, NULL));
         CHECK(read.guard[0]);
-        CHECK_OK(vn_cloud_set_memory(cloud, &read, 4096, VN_US_PER_MIN, &got, NULL));
+        CHECK_OK(vn_cloud_change(cloud, &read, VN_SETTING_MEMORY_MB, 4096, VN_US_PER_MIN, &got, NULL));
         CHECK_INT(4096, got.memory_mb);
         CHECK(strcmp(read.guard, got.guard) != 0);
         CHECK(strstr(wire.asked[4], "\"instanceMemoryMB\":4096"));
@@ -132,8 +132,9 @@ TEST(azure_change_by_another_aborts_before_the_put)
         struct vn_cloud *cloud = wire_azure(&wire);
 
         CHECK_OK(vn_cloud_read(cloud, &f, &read, NULL));
-        CHECK_RC(VN_ABORTED, vn_cloud_set_memory(cloud, &read, 4096, VN_US_PER_MIN, &got, NULL));
-        CHECK_RC(VN_OUT_OF_RANGE, vn_cloud_set_memory(cloud, &read, 1024, VN_US_PER_MIN, &got, NULL));
+        CHECK_RC(VN_ABORTED, vn_cloud_change(cloud, &read, VN_SETTING_MEMORY_MB, 4096, VN_US_PER_MIN, &got, NULL));
+        CHECK_RC(VN_OUT_OF_RANGE,
+                 vn_cloud_change(cloud, &read, VN_SETTING_MEMORY_MB, 1024, VN_US_PER_MIN, &got, NULL));
         wire_check_done(&wire);
         vn_cloud_free(cloud);
         free(before);
@@ -162,9 +163,10 @@ TEST(azure_change_that_fails_or_hangs_is_told)
         struct vn_cloud *cloud = wire_azure(&wire);
 
         CHECK_OK(vn_cloud_read(cloud, &f, &read, NULL));
-        CHECK_RC(VN_ABORTED, vn_cloud_set_memory(cloud, &read, 4096, VN_US_PER_MIN, &got, &err));
+        CHECK_RC(VN_ABORTED, vn_cloud_change(cloud, &read, VN_SETTING_MEMORY_MB, 4096, VN_US_PER_MIN, &got, &err));
         CHECK(strstr(err.msg, "Failed") && strstr(err.msg, "quota"));
-        CHECK_RC(VN_DEADLINE_EXCEEDED, vn_cloud_set_memory(cloud, &read, 4096, 700 * VN_US_PER_MS, &got, &err));
+        CHECK_RC(VN_DEADLINE_EXCEEDED,
+                 vn_cloud_change(cloud, &read, VN_SETTING_MEMORY_MB, 4096, 700 * VN_US_PER_MS, &got, &err));
         wire_check_done(&wire);
         vn_cloud_free(cloud);
         free(before);

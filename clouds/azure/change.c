@@ -98,8 +98,8 @@ static enum vn_rc follow(struct vn_cloud *cloud, struct vn_cloud_response *respo
         return VN_OK;
 }
 
-enum vn_rc vn_azure_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
-                               int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
+static enum vn_rc set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
+                             int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
 {
         VN_AUTO(vn_response)
         response;
@@ -125,4 +125,14 @@ enum vn_rc vn_azure_set_memory(struct vn_cloud *cloud, const struct vn_cloud_fun
                 return vn_fail(err, VN_ABORTED, "azure: %s has %u MB after the change to %u", as_read->name,
                                ret->memory_mb, memory_mb);
         return VN_OK;
+}
+
+enum vn_rc vn_azure_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
+                           enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
+                           struct vn_cloud_function *ret, struct vn_err *err)
+{
+        if (setting != VN_SETTING_MEMORY_MB)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "azure: %s of %s cannot be changed",
+                               vn_cloud_setting_name(setting), as_read->name);
+        return set_memory(cloud, as_read, value, max_wait_us, ret, err);
 }

@@ -184,8 +184,8 @@ static enum vn_rc follow(struct vn_cloud *cloud, json_t **operation, int64_t max
         return VN_OK;
 }
 
-static enum vn_rc gcp_set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
-                                 int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
+static enum vn_rc set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
+                             int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
 {
         VN_AUTO(vn_json)
         body = NULL;
@@ -235,11 +235,23 @@ static enum vn_rc gcp_invoke(struct vn_cloud *cloud, const struct vn_cloud_funct
         return vn_function_status(cloud, ret, err);
 }
 
+static enum vn_rc gcp_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
+                             enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
+                             struct vn_cloud_function *ret, struct vn_err *err)
+{
+        if (setting != VN_SETTING_MEMORY_MB)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "gcp: %s of %s cannot be changed",
+                               vn_cloud_setting_name(setting), as_read->name);
+        return set_memory(cloud, as_read, value, max_wait_us, ret, err);
+}
+
 const struct vn_cloud_ops vn_gcp_ops = {
+        .name = "gcp",
+        .open = vn_gcp_open,
         .authorize = vn_gcp_authorize,
         .list = gcp_list,
         .read = gcp_read,
-        .set_memory = gcp_set_memory,
+        .change = gcp_change,
         .invoke = gcp_invoke,
         .logs = vn_gcp_logs,
         .metrics = vn_gcp_metrics,

@@ -4,6 +4,7 @@
 
 #include "clouds/call.h"
 
+enum vn_rc vn_gcp_open(struct vn_cloud *cloud, struct vn_err *err) VN_MUST_USE; /* reads the key file */
 enum vn_rc vn_gcp_authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
                             struct vn_cloud_request *request, struct vn_arena *scratch,
                             struct vn_err *err) VN_MUST_USE;

@@ -135,14 +135,16 @@ TEST(gcp_change_compares_masks_and_follows)
         struct vn_cloud *cloud = wire_gcp(&wire);
 
         CHECK_OK(vn_cloud_read(cloud, &f, &read, NULL));
-        CHECK_OK(vn_cloud_set_memory(cloud, &read, 512, VN_US_PER_MIN, &got, NULL));
+        CHECK_OK(vn_cloud_change(cloud, &read, VN_SETTING_MEMORY_MB, 512, VN_US_PER_MIN, &got, NULL));
         CHECK_INT(512, got.memory_mb);
         CHECK_TEXT("t2", got.guard);
         CHECK(strstr(wire.asked[3], "\"availableMemory\":\"512Mi\""));
-        CHECK_RC(VN_ABORTED, vn_cloud_set_memory(cloud, &got, 1024, VN_US_PER_MIN, &read, &err)); /* t3 by now */
-        CHECK_RC(VN_ABORTED, vn_cloud_set_memory(cloud, &got, 1024, VN_US_PER_MIN, &read, &err));
+        CHECK_RC(VN_ABORTED, vn_cloud_change(cloud, &got, VN_SETTING_MEMORY_MB, 1024, VN_US_PER_MIN, &read,
+                                             &err)); /* t3 by now */
+        CHECK_RC(VN_ABORTED, vn_cloud_change(cloud, &got, VN_SETTING_MEMORY_MB, 1024, VN_US_PER_MIN, &read, &err));
         CHECK(strstr(err.msg, "build failed"));
-        CHECK_RC(VN_OUT_OF_RANGE, vn_cloud_set_memory(cloud, &got, 300, VN_US_PER_MIN, &read, &err));
+        CHECK_RC(VN_OUT_OF_RANGE,
+                 vn_cloud_change(cloud, &got, VN_SETTING_MEMORY_MB, 300, VN_US_PER_MIN, &read, &err));
         wire_check_done(&wire);
         vn_cloud_free(cloud);
 }

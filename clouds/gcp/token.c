@@ -142,3 +142,30 @@ enum vn_rc vn_gcp_authorize(struct vn_cloud *cloud, const struct vn_call *call, 
                 VN_TRY(fetch(cloud, audience, &token, err));
         return vn_bearer(request, scratch, token, err);
 }
+
+enum vn_rc vn_gcp_open(struct vn_cloud *cloud, struct vn_err *err)
+{
+        VN_AUTO(vn_json)
+        key = NULL;
+        struct vn_str email, pem, uri, project;
+        struct vn_cloud_config *c = &cloud->config;
+
+        VN_TRY(vn_account_need(c->key_json, "key_json", err));
+        if (vn_json_load(c->key_json, &key, NULL) != VN_OK)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "account: key_json is not a service account's key file");
+        email = vn_json_str(key, "client_email");
+        pem = vn_json_str(key, "private_key");
+        uri = vn_json_str(key, "token_uri");
+        project = vn_json_str(key, "project_id");
+        VN_TRY(vn_account_need(email, "client_email of the key", err));
+        VN_TRY(vn_account_need(pem, "private_key of the key", err));
+        uri = uri.len > 0 ? uri : VN_STR("https://oauth2.googleapis.com/token");
+        cloud->key_email = vn_arena_strndup(&cloud->arena, email.ptr, email.len);
+        cloud->key_pem = vn_arena_strndup(&cloud->arena, pem.ptr, pem.len);
+        cloud->key_token_uri = vn_arena_strndup(&cloud->arena, uri.ptr, uri.len);
+        if (c->project.len == 0)
+                c->project = vn_str_n(vn_arena_strndup(&cloud->arena, project.ptr, project.len), project.len);
+        if (!cloud->key_email || !cloud->key_pem || !cloud->key_token_uri || !c->project.ptr)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for an account");
+        return vn_account_need(c->project, "project", err);
+}

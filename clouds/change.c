@@ -1,0 +1,125 @@
+/* Changing a function, whatever its cloud: what can be refused is refused before anything is sent, and an answer that was
+ * lost is looked up instead of guessed. */
+#include "clouds/call.h"
+
+const char *vn_cloud_setting_name(enum vn_cloud_setting setting)
+{
+        static const char *const names[] = {[VN_SETTING_MEMORY_MB] = "memory_mb",
+                                            [VN_SETTING_CONCURRENCY] = "concurrency",
+                                            [VN_SETTING_MAX_INSTANCES] = "max_instances",
+                                            [VN_SETTING_WARM_INSTANCES] = "warm_instances"};
+
+        return names[setting];
+}
+
+static uint32_t value_of(const struct vn_cloud_function *f, enum vn_cloud_setting setting)
+{
+        switch (setting) {
+        case VN_SETTING_MEMORY_MB: return f->memory_mb;
+        case VN_SETTING_CONCURRENCY: return f->concurrency;
+        case VN_SETTING_MAX_INSTANCES: return f->max_instances;
+        case VN_SETTING_WARM_INSTANCES: return f->warm_instances;
+        }
+        return 0;
+}
+
+static enum vn_rc check_memory(const struct vn_cloud_function *f, uint32_t memory_mb, struct vn_err *err)
+{
+        if (!f->memory_tunable)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: its plan has no memory setting", f->name);
+        for (size_t i = 0; i < f->memory_choice_count; i++)
+                if (f->memory_choices_mb[i] == memory_mb)
+                        return VN_OK;
+        if (f->memory_choice_count > 0)
+                return vn_fail(err, VN_OUT_OF_RANGE, "%s: the plan has no size of %u MB", f->name, memory_mb);
+        if (memory_mb < f->memory_min_mb || memory_mb > f->memory_max_mb)
+                return vn_fail(err, VN_OUT_OF_RANGE, "%s: %u MB is outside %u to %u", f->name, memory_mb,
+                               f->memory_min_mb, f->memory_max_mb);
+        return VN_OK;
+}
+
+enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
+                           enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
+                           struct vn_cloud_function *ret, struct vn_err *err)
+{
+        struct vn_cloud_function got = {0}, now = {0};
+        struct vn_err lost;
+        enum vn_rc rc;
+
+        if (!cloud->ops->change)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: its cloud has nothing to change", as_read->name);
+        if (!as_read->guard[0])
+                return vn_fail(err, VN_INVALID_ARGUMENT, "%s: read the configuration before changing it",
+                               as_read->name);
+        if (setting == VN_SETTING_MEMORY_MB)
+                VN_TRY(check_memory(as_read, value, err));
+        rc = cloud->ops->change(cloud, as_read, setting, value, max_wait_us, &got, err);
+        if (rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED) {
+                /* The answer may be lost and the change made. The guard tells: as it was, nothing happened and one
+                 * more attempt is safe; otherwise what stands now is the result. */
+                if (cloud->ops->read(cloud, as_read, &now, &lost) != VN_OK)
+                        return rc;
+                if (!strcmp(now.guard, as_read->guard))
+                        rc = cloud->ops->change(cloud, as_read, setting, value, max_wait_us, &got, err);
+                else if (value_of(&now, setting) == value && !now.busy)
+                        rc = (got = now, VN_OK);
+        }
+        VN_TRY(rc);
+        *ret = got;
+        return VN_OK;
+}
+
+enum vn_rc vn_cloud_read_split(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str alias,
+                               struct vn_cloud_split *ret, struct vn_err *err)
+{
+        struct vn_cloud_split got = {0};
+
+        if (!cloud->ops->read_split)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: its cloud does not divide calls", function->name);
+        VN_TRY(cloud->ops->read_split(cloud, function, alias, &got, err));
+        *ret = got;
+        return VN_OK;
+}
+
+static bool same_shares(const struct vn_cloud_split *a, const struct vn_cloud_split *b)
+{
+        size_t found = 0;
+
+        for (size_t i = 0; i < a->count; i++)
+                for (size_t k = 0; k < b->count; k++)
+                        found += a->shares[i].per_mille == b->shares[k].per_mille &&
+                                 !strcmp(a->shares[i].version, b->shares[k].version);
+        return found == a->count && a->count == b->count;
+}
+
+enum vn_rc vn_cloud_set_split(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                              const struct vn_cloud_split *wanted, int64_t max_wait_us, struct vn_cloud_split *ret,
+                              struct vn_err *err)
+{
+        struct vn_cloud_split got = {0}, now = {0};
+        struct vn_err lost;
+        uint32_t sum = 0;
+        enum vn_rc rc;
+
+        if (!cloud->ops->set_split)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: its cloud does not divide calls", function->name);
+        if (!wanted->guard[0])
+                return vn_fail(err, VN_INVALID_ARGUMENT, "%s: read the split before changing it", function->name);
+        for (size_t i = 0; i < wanted->count && i < VN_CLOUD_MAX_SHARES; i++)
+                sum += wanted->shares[i].per_mille;
+        if (wanted->count > VN_CLOUD_MAX_SHARES || sum != 1000)
+                return vn_fail(err, VN_OUT_OF_RANGE, "%s: the shares must make 1000 per mille", function->name);
+        rc = cloud->ops->set_split(cloud, function, wanted, max_wait_us, &got, err);
+        if (rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED) {
+                /* As in vn_cloud_change. */
+                if (cloud->ops->read_split(cloud, function, vn_str(wanted->alias), &now, &lost) != VN_OK)
+                        return rc;
+                if (!strcmp(now.guard, wanted->guard))
+                        rc = cloud->ops->set_split(cloud, function, wanted, max_wait_us, &got, err);
+                else if (same_shares(&now, wanted))
+                        rc = (got = now, VN_OK);
+        }
+        VN_TRY(rc);
+        *ret = got;
+        return VN_OK;
+}
