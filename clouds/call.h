@@ -73,6 +73,9 @@ struct vn_cloud_ops {
                                 struct vn_err *err);
         enum vn_rc (*invoke)(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
                              struct vn_cloud_result *ret, struct vn_err *err);
+        enum vn_rc (*invoke_async)(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                                   struct vn_str payload, struct vn_cloud_result *ret, struct vn_err *err);
+        enum vn_rc (*health)(struct vn_cloud *cloud, struct vn_cloud_health *ret, struct vn_err *err);
         enum vn_rc (*logs)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                            int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err);
         enum vn_rc (*metrics)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,

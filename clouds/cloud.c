@@ -161,20 +161,48 @@ enum vn_rc vn_cloud_read(struct vn_cloud *cloud, const struct vn_cloud_function 
         return VN_OK;
 }
 
-enum vn_rc vn_cloud_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
-                           struct vn_cloud_result *ret, struct vn_err *err)
+typedef enum vn_rc (*invoke_fn)(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                                struct vn_str payload, struct vn_cloud_result *ret, struct vn_err *err);
+
+static enum vn_rc invoke(invoke_fn op, struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                         struct vn_str payload, struct vn_cloud_result *ret, struct vn_err *err)
 {
         enum vn_rc rc;
 
+        if (!op)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: its cloud has no such call", function->name);
         if (payload.len > VN_CLOUD_MAX_PAYLOAD_BYTES)
                 return vn_fail(err, VN_OUT_OF_RANGE, "payload of %zu bytes is over the limit", payload.len);
         memset(ret, 0, sizeof(*ret));
         ret->duration_us = ret->billed_us = ret->init_us = -1;
         vn_cloud_response_init(&ret->response);
-        rc = cloud->ops->invoke(cloud, function, payload, ret, err);
+        rc = op(cloud, function, payload, ret, err);
         if (rc != VN_OK)
                 vn_cloud_result_done(ret);
         return rc;
+}
+
+enum vn_rc vn_cloud_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
+                           struct vn_cloud_result *ret, struct vn_err *err)
+{
+        return invoke(cloud->ops->invoke, cloud, function, payload, ret, err);
+}
+
+enum vn_rc vn_cloud_invoke_async(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                                 struct vn_str payload, struct vn_cloud_result *ret, struct vn_err *err)
+{
+        return invoke(cloud->ops->invoke_async, cloud, function, payload, ret, err);
+}
+
+enum vn_rc vn_cloud_health(struct vn_cloud *cloud, struct vn_cloud_health *ret, struct vn_err *err)
+{
+        struct vn_cloud_health got = {0};
+
+        if (!cloud->ops->health)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: no health call", cloud->ops->name);
+        VN_TRY(cloud->ops->health(cloud, &got, err));
+        *ret = got;
+        return VN_OK;
 }
 
 void vn_cloud_set_invoke_header(struct vn_cloud *cloud, struct vn_str name, struct vn_str value)

@@ -136,8 +136,19 @@ struct vn_cloud_result {
 /* OK whenever the cloud answered about the call, even with an error of the function or a throttle. */
 enum vn_rc vn_cloud_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
                            struct vn_cloud_result *ret, struct vn_err *err) VN_MUST_USE;
+/* Hands the payload to the cloud's own queue and does not wait for the run: http_status and the request's id only.
+ * FAILED_PRECONDITION where the cloud has no such call (functions that are called by HTTP). */
+enum vn_rc vn_cloud_invoke_async(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                                 struct vn_str payload, struct vn_cloud_result *ret, struct vn_err *err) VN_MUST_USE;
 /* Sent with each invocation from now on (a trace context, the sandbox's arrival time); borrowed; empty name: none. */
 void vn_cloud_set_invoke_header(struct vn_cloud *cloud, struct vn_str name, struct vn_str value);
 void vn_cloud_result_done(struct vn_cloud_result *result);
+
+/* One cheap call that needs the account's credentials: do they work, whose are they, how far away is the service? */
+struct vn_cloud_health {
+        char identity[VN_CLOUD_RESOURCE_BYTES]; /* as the cloud names it: an ARN, a subscription, a project */
+        int64_t round_trip_us, clock_offset_us; /* the service's clock minus ours */
+};
+enum vn_rc vn_cloud_health(struct vn_cloud *cloud, struct vn_cloud_health *ret, struct vn_err *err) VN_MUST_USE;
 
 #endif
