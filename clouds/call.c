@@ -47,7 +47,7 @@ static enum vn_rc address(struct vn_cloud *cloud, const struct vn_call *call, st
                 at = cloud->config.functions_endpoint;
         *ret_host = host;
         if (at.len == 0 || is_loopback(host)) {
-                vn_buf_text(&url, "https://");
+                vn_buf_text(&url, call->plain ? "http://" : "https://");
                 vn_buf_str(&url, host);
         } else {
                 vn_buf_str(&url, at);

@@ -46,6 +46,7 @@ struct vn_call {
         const char
                 *audience; /* aws: signing name; azure: scope; gcp: NULL access token, else the ID token's audience */
         bool function_host; /* host is a function's own: keep it in Host when an endpoint stands in */
+        bool plain;         /* http:// to this machine itself; the transport refuses it elsewhere */
         bool anonymous;     /* no credentials */
         bool once;          /* never repeat */
         int64_t timeout_us; /* 0: 30 s */
@@ -83,7 +84,7 @@ struct vn_cloud_ops {
                               struct vn_err *err);
         enum vn_rc (*prices)(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err);
 };
-extern const struct vn_cloud_ops vn_aws_ops, vn_azure_ops, vn_gcp_ops;
+extern const struct vn_cloud_ops vn_aws_ops, vn_azure_ops, vn_gcp_ops, vn_http_ops;
 
 /* INVALID_ARGUMENT that names the member of the account which is missing. */
 enum vn_rc vn_account_need(struct vn_str text, const char *what, struct vn_err *err) VN_MUST_USE;

@@ -1,9 +1,12 @@
 #include "clouds/cloud.h"
 
+#include "base/clouds.h"
 #include "clouds/call.h"
 
-static const struct vn_cloud_ops *const clouds[] = {
-        [VN_CLOUD_AWS] = &vn_aws_ops, [VN_CLOUD_AZURE] = &vn_azure_ops, [VN_CLOUD_GCP] = &vn_gcp_ops};
+static const struct vn_cloud_ops *const clouds[] = {[VN_CLOUD_AWS] = &vn_aws_ops,
+                                                    [VN_CLOUD_AZURE] = &vn_azure_ops,
+                                                    [VN_CLOUD_GCP] = &vn_gcp_ops,
+                                                    [VN_CLOUD_HTTP] = &vn_http_ops};
 #define CLOUD_COUNT (sizeof(clouds) / sizeof(clouds[0]))
 
 const char *vn_cloud_kind_name(enum vn_cloud_kind kind)
@@ -50,6 +53,9 @@ static const struct {
         {"app_id", offsetof(struct vn_cloud_config, app_id)},
         {"key_json", offsetof(struct vn_cloud_config, key_json)},
         {"project", offsetof(struct vn_cloud_config, project)},
+        {"functions_file", offsetof(struct vn_cloud_config, functions_file)},
+        {"token_file", offsetof(struct vn_cloud_config, token_file)},
+        {"log_file", offsetof(struct vn_cloud_config, log_file)},
         {"endpoint", offsetof(struct vn_cloud_config, endpoint)},
         {"functions_endpoint", offsetof(struct vn_cloud_config, functions_endpoint)},
 };
@@ -64,7 +70,7 @@ enum vn_rc vn_cloud_config_from_json(const struct json_t *account, struct vn_clo
 {
         memset(ret, 0, sizeof(*ret));
         if (!vn_cloud_kind_parse(vn_str(json_string_value(json_object_get(account, "cloud"))), &ret->kind))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "account: cloud must be aws, azure or gcp");
+                return vn_fail(err, VN_INVALID_ARGUMENT, "account: cloud must be one of%s", vn_cloud_names);
         for (size_t i = 0; i < TEXT_COUNT; i++)
                 *text_of(ret, i) = vn_str(json_string_value(json_object_get(account, texts[i].name)));
         return VN_OK;

@@ -1,4 +1,4 @@
-/* cloud.h - one interface to functions on AWS Lambda, Azure Functions and GCP Cloud Functions.
+/* cloud.h - one interface to functions on AWS Lambda, Azure Functions, GCP Cloud Functions and plain HTTP endpoints.
  * Purpose: list, read, change, invoke, read metrics, logs and prices, with each cloud's own wire API.
  * Threads: a handle is used by one thread at a time; open one handle a thread. Calls block.
  * Ownership: the handle copies its configuration. Arrays handed out are released by the matching _done.
@@ -15,8 +15,11 @@
 #include "base/str.h"
 #include "clouds/transport.h"
 
-enum vn_cloud_kind { VN_CLOUD_AWS, VN_CLOUD_AZURE, VN_CLOUD_GCP };
-const char *vn_cloud_kind_name(enum vn_cloud_kind kind); /* "aws", "azure", "gcp" */
+enum vn_cloud_kind {
+#define CLOUD(id, name) VN_CLOUD_##id,
+#include "base/clouds.def"
+};
+const char *vn_cloud_kind_name(enum vn_cloud_kind kind); /* "aws", ... as in base/clouds.def */
 bool vn_cloud_kind_parse(struct vn_str name, enum vn_cloud_kind *ret);
 
 #define VN_CLOUD_NAME_BYTES 128
@@ -38,6 +41,9 @@ struct vn_cloud_config {
         struct vn_str app_id;             /* azure: the Application Insights app whose requests are read */
         struct vn_str key_json;           /* gcp: content of a service account's key file */
         struct vn_str project;            /* gcp: empty takes the key file's */
+        struct vn_str functions_file;     /* http: which functions there are, and what they cost */
+        struct vn_str token_file;         /* http: a bearer token, read anew for each call; empty: none */
+        struct vn_str log_file;           /* http: the access log, JSON lines; empty: none */
         struct vn_str endpoint;           /* https://host:port that stands in for all of the cloud's hosts */
         struct vn_str functions_endpoint; /* the same for functions' own hosts; empty: endpoint */
 };

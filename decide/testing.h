@@ -17,8 +17,8 @@ static inline double testing_between(struct vn_rng *rng, double low, double high
 /* A plausible endpoint: prices, durations and states spread as the three clouds' are. */
 static inline void testing_endpoint(struct vn_rng *rng, uint32_t i, struct vn_endpoint *e)
 {
-        static const int64_t rounding[VN_PROVIDER_COUNT] = {1000, 1000, 100000};
-        *e = (struct vn_endpoint){.provider = (enum vn_provider)(i % VN_PROVIDER_COUNT)};
+        static const int64_t rounding[3] = {1000, 1000, 100000};
+        *e = (struct vn_endpoint){.provider = (enum vn_provider)(i % 3)};
         e->id = vn_rng_u64(rng);
         snprintf(e->account, sizeof e->account, "account-%u", i);
         snprintf(e->region, sizeof e->region, "%s",

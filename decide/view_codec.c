@@ -5,7 +5,7 @@
 #include "decide/wire.h"
 
 #define MAGIC 0x57564e56u /* "VNVW" */
-#define FORMAT 2          /* 2: the calibration of risk */
+#define FORMAT 3          /* 2: the calibration of risk; 3: a fourth cloud in the declared split */
 #define MANIFEST_BYTES (12 + 32 * VN_VIEW_PARTS)
 
 static const char *const part_names[VN_VIEW_PARTS] = {"endpoints", "prices", "model", "policy", "state"};
@@ -135,12 +135,13 @@ static void policy_fields(struct codec *c, struct vn_policy_compiled *p)
 {
         double *fields[] = {&p->cost_weight,    &p->latency_weight, &p->latency_value_usd_per_ms,
                             &p->latency_slo_ms, &p->slo_quantile,   &p->budget_usd_per_day,
-                            &p->exploration,    &p->fallback[0],    &p->fallback[1],
-                            &p->fallback[2],    &p->max_step};
+                            &p->exploration,    &p->max_step};
         c_text(c, p->name, sizeof p->name);
         c_text(c, p->workloads, sizeof p->workloads);
         for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
                 c_f64(c, fields[i]);
+        for (unsigned i = 0; i < VN_PROVIDER_COUNT; i++)
+                c_f64(c, &p->fallback[i]);
         c_u32(c, &p->clouds);
         c_u32(c, &p->residency);
         c_u32(c, &p->region_count);

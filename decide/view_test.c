@@ -84,7 +84,7 @@ TEST(view_refuses_what_is_out_of_bounds)
                 case 7: e->id = view->endpoint[0].id; break;
                 case 8: view->payload_bytes[2] = view->payload_bytes[1]; break;
                 case 9: view->count = 0; break;
-                case 10: e->provider = (enum vn_provider)3; break;
+                case 10: e->provider = VN_PROVIDER_COUNT; break;
                 case 11: memset(e->region, 'x', sizeof e->region); break;
                 }
                 CHECK_RC(VN_INVALID_ARGUMENT, vn_view_seal(view, &err));

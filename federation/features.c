@@ -5,6 +5,10 @@
 
 #include "base/detmath.h"
 
+/* The first clouds have features of their own; all others share the zeros, so that a new cloud does not make every model
+ * of before unreadable. */
+#define PLATFORMS_TOLD_APART 3
+
 #define LOG_US_CENTRE 11.5 /* ln of 100 ms in us */
 #define SLOPE_RIDGE 0.5    /* shrinks a slope until its input has varied enough */
 
@@ -124,7 +128,7 @@ void vn_duration_features(const struct vn_fn_stats *s, const struct vn_duration_
         *x++ = bounded(payload);
         *x++ = bounded(q->cold_share);
         *x++ = bounded(cold * 2);
-        for (int p = 0; p < VN_PLATFORM_COUNT; p++)
+        for (int p = 0; p < PLATFORMS_TOLD_APART; p++)
                 *x++ = q->platform == (enum vn_platform)p;
         *x++ = bounded((s->mean - LOG_US_CENTRE) / 2);
         *x++ = bounded((s->median - s->anchor) * 4);
@@ -148,9 +152,9 @@ void vn_cold_features(const struct vn_fn_stats *s, const struct vn_cold_query *q
         *x++ = bounded(idle - 6.4); /* sharp about 10 minutes, where clouds let idle instances go */
         *x++ = bounded((idle - 5.7) * 2);
         *x++ = bounded((vn_log(q->memory_mb > 1 ? q->memory_mb : 128) - 6.9) / 2);
-        for (int p = 0; p < VN_PLATFORM_COUNT; p++)
+        for (int p = 0; p < PLATFORMS_TOLD_APART; p++)
                 *x++ = q->platform == (enum vn_platform)p;
-        for (int p = 0; p < VN_PLATFORM_COUNT; p++)
+        for (int p = 0; p < PLATFORMS_TOLD_APART; p++)
                 *x++ = q->platform == (enum vn_platform)p ? bounded((idle - 5.7) / 2) : 0;
         *x++ = bounded(s->cold_share * 2);
         *x++ = bounded((vn_log1p(s->calls_per_min) - 2) / 2);

@@ -17,7 +17,11 @@
 #define VN_WINDOW_US INT64_C(60000000)
 #define VN_WINDOW_OPEN_MAX 16
 
-enum vn_platform { VN_PLATFORM_AWS, VN_PLATFORM_AZURE, VN_PLATFORM_GCP, VN_PLATFORM_COUNT };
+enum vn_platform {
+#define CLOUD(id, name) VN_PLATFORM_##id,
+#include "base/clouds.def"
+        VN_PLATFORM_COUNT
+};
 enum vn_call_status { VN_CALL_OK, VN_CALL_ERROR, VN_CALL_THROTTLED, VN_CALL_TIMEOUT };
 
 /* A scrubbed invocation: the allow-list as a type. */

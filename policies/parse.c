@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "policies/policy.h"
+#include "base/clouds.h"
 #include "policies/tree.h"
 
 struct context {
@@ -38,10 +39,11 @@ struct field {
 };
 #define AT(member) offsetof(struct vn_policy_compiled, member)
 
-static const struct field fallback_fields[] = {{"aws", NUMBER, AT(fallback[0]), 0, 1e6, NULL, 0, NULL},
-                                               {"azure", NUMBER, AT(fallback[1]), 0, 1e6, NULL, 0, NULL},
-                                               {"gcp", NUMBER, AT(fallback[2]), 0, 1e6, NULL, 0, NULL},
-                                               {.name = NULL}};
+static const struct field fallback_fields[] = {
+#define CLOUD(id, name) {name, NUMBER, AT(fallback[VN_PROVIDER_##id]), 0, 1e6, NULL, 0, NULL},
+#include "base/clouds.def"
+        {.name = NULL}};
+#define FALLBACK_UNSAID -1.0
 static const struct field scope_fields[] = {{"workloads", TEXT, AT(workloads), 0, 0, NULL, 128, NULL},
                                             {.name = NULL}};
 static const struct field limit_fields[] = {
@@ -127,7 +129,7 @@ static void read_clouds(struct context *c, const struct vn_node *node, const cha
                 if (item->kind == VN_NODE_TEXT && vn_provider_parse(item->text, &provider))
                         clouds |= UINT32_C(1) << provider;
                 else
-                        report(c, item->line, item->column, path, "must be aws, azure or gcp");
+                        report(c, item->line, item->column, path, "must be one of%s", vn_cloud_names);
         }
         if (node->kind != VN_NODE_LIST || !node->child)
                 report(c, node->line, node->column, path, "a list of clouds is needed here");
@@ -223,26 +225,42 @@ void vn_policy_default(struct vn_policy_compiled *ret)
         *ret = (struct vn_policy_compiled){.cost_weight = 0.5,
                                            .latency_weight = 0.5,
                                            .latency_value_usd_per_ms = 0.01,
-                                           .clouds = 7,
+                                           .clouds = (1u << VN_PROVIDER_COUNT) - 1,
                                            .slo_quantile = 0.95,
                                            .routing_mode = VN_ROUTING_AUTOMATIC,
                                            .exploration = 0.01,
-                                           .fallback = {1.0 / 3, 1.0 / 3, 1.0 / 3},
                                            .max_step = 0.5};
+        for (unsigned i = 0; i < VN_PROVIDER_COUNT; i++)
+                ret->fallback[i] = FALLBACK_UNSAID;
         VN_ASSERT(vn_str_copy(ret->workloads, sizeof ret->workloads, VN_STR("*")));
         VN_ASSERT(vn_str_copy(ret->name, sizeof ret->name, VN_STR("default")));
+}
+
+/* A split that names clouds gives nothing to the others; one that is not there is equal. Returns the sum. */
+static double finish_fallback(struct vn_policy_compiled *p)
+{
+        double sum = 0;
+        bool said = false;
+        for (unsigned i = 0; i < VN_PROVIDER_COUNT; i++)
+                said |= p->fallback[i] != FALLBACK_UNSAID;
+        for (unsigned i = 0; i < VN_PROVIDER_COUNT; i++) {
+                if (p->fallback[i] == FALLBACK_UNSAID)
+                        p->fallback[i] = said ? 0 : 1;
+                sum += p->fallback[i];
+        }
+        return sum;
 }
 
 static void finish(struct context *c, const struct vn_node *root)
 {
         struct vn_policy_compiled *p = c->policy;
-        double sum = p->fallback[0] + p->fallback[1] + p->fallback[2];
+        double sum = finish_fallback(p);
         if (!vn_str_is_name(vn_str(p->name), VN_POLICY_NAME_BYTES - 1))
                 report(c, root->line, root->column, "policy", "a name is needed: letters, digits, '-', '_', '.'");
         if (!(sum > 0))
                 report(c, root->line, root->column, "routing.fallback", "the weights cannot all be 0");
         else
-                for (int i = 0; i < 3; i++)
+                for (unsigned i = 0; i < VN_PROVIDER_COUNT; i++)
                         p->fallback[i] /= sum;
 }
 

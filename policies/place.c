@@ -1,6 +1,9 @@
 #include "policies/place.h"
 
-static const char *const providers[] = {"aws", "azure", "gcp"};
+static const char *const providers[] = {
+#define CLOUD(id, name) name,
+#include "base/clouds.def"
+};
 static const char *const residencies[] = {"eu", "uk", "ch", "no", "us", "ca", "br", "in", "jp", "au", "sg", "kr"};
 
 const char *vn_provider_name(enum vn_provider provider)
@@ -97,6 +100,9 @@ static const struct {
 
 uint32_t vn_region_residency(enum vn_provider provider, struct vn_str region)
 {
+        enum vn_residency own;
+        if (provider == VN_PROVIDER_HTTP)
+                return vn_residency_parse(vn_str_cut(&region, '-'), &own) ? UINT32_C(1) << own : 0;
         for (size_t i = 0; i < sizeof regions / sizeof regions[0]; i++) {
                 struct vn_str name = vn_str(regions[i].name);
                 if (regions[i].provider == provider &&

@@ -1,6 +1,7 @@
-/* place.h - the three clouds, and which jurisdiction a region lies in.
+/* place.h - the clouds, and which jurisdiction a region lies in.
  * Purpose: residency rules must know that europe-west1, eu-central-1 and westeurope are all in the EU.
- * Threads: any; pure. A region that is not known lies in no jurisdiction: a residency rule then forbids it.
+ * Threads: any; pure. A region that is not known lies in no jurisdiction: a residency rule then forbids it. A place of one's own (cloud http) says it in its
+ *   name: eu-cellar1 lies in the EU.
  * Source: the clouds' own region lists; United Kingdom and Switzerland are not EU. */
 #ifndef VANE_POLICIES_PLACE_H
 #define VANE_POLICIES_PLACE_H
@@ -8,9 +9,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum vn_provider { VN_PROVIDER_AWS, VN_PROVIDER_AZURE, VN_PROVIDER_GCP };
-#define VN_PROVIDER_COUNT 3
-const char *vn_provider_name(enum vn_provider provider); /* "aws", "azure", "gcp" */
+enum vn_provider {
+#define CLOUD(id, name) VN_PROVIDER_##id,
+#include "base/clouds.def"
+        VN_PROVIDER_COUNT
+};
+const char *vn_provider_name(enum vn_provider provider); /* "aws", ... as in base/clouds.def */
 bool vn_provider_parse(struct vn_str name, enum vn_provider *ret);
 
 enum vn_residency {

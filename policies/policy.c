@@ -83,7 +83,7 @@ static void visit_all(const struct vn_policy_compiled *p, visit_fn visit, void *
         visit_number(visit, arg, "objective.latency", p->latency_weight);
         visit_number(visit, arg, "latency_value_usd_per_ms", p->latency_value_usd_per_ms);
         vn_buf_char(&list, '[');
-        for (unsigned i = 0; i < 3; i++)
+        for (unsigned i = 0; i < VN_PROVIDER_COUNT; i++)
                 if (vn_policy_allows_cloud(p, (enum vn_provider)i))
                         vn_buf_printf(&list, "%s\"%s\"", list.len > 1 ? "," : "",
                                       vn_provider_name((enum vn_provider)i));
@@ -110,9 +110,8 @@ static void visit_all(const struct vn_policy_compiled *p, visit_fn visit, void *
         visit_number(visit, arg, "limits.budget_usd_per_day", p->budget_usd_per_day);
         visit_text(visit, arg, "routing.mode", routing_modes[p->routing_mode]);
         visit_number(visit, arg, "routing.exploration", p->exploration);
-        visit_number(visit, arg, "routing.fallback.aws", p->fallback[0]);
-        visit_number(visit, arg, "routing.fallback.azure", p->fallback[1]);
-        visit_number(visit, arg, "routing.fallback.gcp", p->fallback[2]);
+#define CLOUD(id, name) visit_number(visit, arg, "routing.fallback." name, p->fallback[VN_PROVIDER_##id]);
+#include "base/clouds.def"
         visit_text(visit, arg, "routing.unrecordable", unrecordables[p->unrecordable]);
         visit_text(visit, arg, "routing.acknowledge", acknowledges[p->acknowledge]);
         visit_text(visit, arg, "tuning.mode", tuning_modes[p->tuning_mode]);

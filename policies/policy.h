@@ -42,7 +42,7 @@ struct vn_policy_compiled {
         double budget_usd_per_day; /* 0: none */
         enum vn_routing_mode routing_mode;
         double exploration;
-        double fallback[3]; /* weights of the declared split, sum 1 */
+        double fallback[VN_PROVIDER_COUNT]; /* weights of the declared split, sum 1 */
         enum vn_unrecordable unrecordable;
         enum vn_acknowledge acknowledge;
         enum vn_tuning_mode tuning_mode;

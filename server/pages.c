@@ -33,6 +33,8 @@ static enum vn_rc add_clouds(struct vn_op *op, const struct vn_routing_figures *
                         s->online += vn_registry_online(op->server, a);
                         s->functions += (uint32_t)a->function_count;
                 }
+                if (!s->accounts && !r->per_cloud[c])
+                        continue;
                 s->routed = r->per_cloud[c];
                 s->cost_usd = r->cost_usd[c];
                 s->p95_ms = r->p95_ms[c];

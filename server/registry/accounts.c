@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "base/clouds.h"
 #include "net/join_token.h"
 #include "server/people.h"
 #include "server/record.h"
@@ -120,7 +121,7 @@ static enum vn_rc check_new_account(struct vn_op *op, const Vane__V1__CreateAcco
         if (!vn_str_is_name(vn_str(request->name), 63))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "name: 1 to 63 letters, digits, '-', '_', '.'");
         if (!vn_cloud_parse(request->cloud, ret_cloud))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "cloud: aws, azure or gcp");
+                return vn_fail(err, VN_INVALID_ARGUMENT, "cloud: one of%s", vn_cloud_names);
         if (!vn_str_is_name(vn_str(request->region), 47))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "region: 1 to 47 letters, digits, '-', '_', '.'");
         if (request->level[0] && !vn_level_parse(request->level, ret_level))

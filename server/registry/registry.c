@@ -10,7 +10,10 @@ struct vn_registry {
         uint64_t next_id;
 };
 
-static const char *const cloud_names[] = {"aws", "azure", "gcp"};
+static const char *const cloud_names[] = {
+#define CLOUD(id, name) name,
+#include "base/clouds.def"
+};
 static const char *const level_names[] = {"observe", "tune", "invoke"};
 
 const char *vn_cloud_name(enum vn_cloud_id cloud)

@@ -12,7 +12,11 @@
 #define VN_MAX_FUNCTIONS_PER_ACCOUNT 20000
 #define VN_OFFLINE_AFTER_US (15 * VN_US_PER_S) /* real time since the agent was last heard */
 
-enum vn_cloud_id { VN_AWS, VN_AZURE, VN_GCP, VN_CLOUD_COUNT };
+enum vn_cloud_id {
+#define CLOUD(id, name) VN_##id,
+#include "base/clouds.def"
+        VN_CLOUD_COUNT
+};
 const char *vn_cloud_name(enum vn_cloud_id cloud);
 bool vn_cloud_parse(const char *name, enum vn_cloud_id *ret);
 

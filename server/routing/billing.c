@@ -63,9 +63,36 @@ double vn_billing_gcp_vcpu(uint32_t memory_mb)
 static bool fill_egress(const struct vn_account_prices *prices, enum vn_cloud_id cloud, const char *region,
                         struct vn_endpoint *ret)
 {
-        static const double list_price[] = {0.09, 0.087, 0.12}; /* USD a GB, first paid tier to the internet */
+        /* USD a GB, first paid tier to the internet. A place of one's own states its price or has none. */
+        static const double list_price[VN_CLOUD_COUNT] = {[VN_AWS] = 0.09, [VN_AZURE] = 0.087, [VN_GCP] = 0.12};
         if (!tier_price(prices, false, "egress_gb", region, 0, &ret->egress_usd_per_gb, NULL, NULL))
                 ret->egress_usd_per_gb = list_price[cloud];
+        return true;
+}
+
+static bool stated(const struct vn_account_prices *prices, const char *meter, const char *region, double *ret_usd)
+{
+        for (size_t i = 0; i < prices->tier_count; i++) {
+                const struct vn_price_tier_entry *t = &prices->tiers[i];
+                if (!strcmp(t->meter, meter) && (!t->region[0] || !strcmp(t->region, region))) {
+                        *ret_usd = t->usd_per_unit;
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* A place of one's own: memory by the time that it runs and a fee a call, as the account states them. They may be 0, as for
+ * machines that cost the same whether they run or not; but they must be stated. */
+static bool fill_stated(const struct vn_account_prices *prices, const char *region, uint32_t memory_mb,
+                        struct vn_endpoint *ret)
+{
+        ret->billed_gb = memory_mb / 1024.0;
+        ret->rounding_us = 1;
+        if (!stated(prices, "gb_second", region, &ret->usd_per_gb_s) ||
+            !stated(prices, "request", region, &ret->request_usd))
+                return false;
+        ret->usd_per_gb_s_next = ret->usd_per_gb_s;
         return true;
 }
 
@@ -75,6 +102,8 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
         double left = 0; /* of the memory meter until its next tier */
         bool flex = cloud == VN_AZURE && memory_mb != AZURE_CONSUMPTION_MB; /* Flex sells other sizes than this */
         ret->share = 1;
+        if (cloud == VN_HTTP)
+                return prices && fill_stated(prices, region, memory_mb, ret);
         if (!prices || !tier_price(prices, flex, "request", region, prices->requests, &ret->request_usd, NULL, NULL))
                 return false;
         switch (cloud) {
@@ -110,6 +139,7 @@ bool vn_billing_fill(const struct vn_account_prices *prices, enum vn_cloud_id cl
                         return false;
                 ret->usd_per_vcpu_s_next = ret->usd_per_vcpu_s; /* it is sold in one paid tier */
                 break;
+        case VN_HTTP:
         case VN_CLOUD_COUNT: return false;
         }
         ret->border_s = left > 0 && ret->billed_gb > 0 ? left / ret->billed_gb : 0;

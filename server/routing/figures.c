@@ -9,7 +9,7 @@ static void add_counts(const struct vn_tenant_counts *counts, struct vn_routing_
         ret->refused += atomic_load(&counts->refused);
         ret->outcomes += atomic_load(&counts->outcomes);
         ret->failed += atomic_load(&counts->failed);
-        for (unsigned c = 0; c < 3; c++) {
+        for (unsigned c = 0; c < VN_PROVIDER_COUNT; c++) {
                 ret->per_cloud[c] += atomic_load(&counts->per_cloud[c]);
                 ret->cost_usd[c] += atomic_load(&counts->cost_usd[c]);
         }
@@ -35,19 +35,19 @@ void vn_routing_figures(const struct vn_server *server, const char *tenant, stru
 {
         const struct vn_routing *routing = server->routing;
         size_t number = vn_tenants_number(server, tenant);
-        struct vn_sketch latency[3];
+        struct vn_sketch latency[VN_PROVIDER_COUNT];
         *ret = (struct vn_routing_figures){0};
-        for (unsigned c = 0; c < 3; c++)
+        for (unsigned c = 0; c < VN_PROVIDER_COUNT; c++)
                 vn_sketch_init(&latency[c]);
         for (uint32_t i = 0; i < routing->loop_count; i++)
                 add_counts(&routing->loops[i].counts[number], ret);
         for (size_t i = 0; i < routing->account_count; i++) {
                 const struct vn_account_live *a = &routing->accounts[i];
-                if (a->tenant != number || a->cloud >= 3)
+                if (a->tenant != number || a->cloud >= VN_PROVIDER_COUNT)
                         continue;
                 vn_sketch_merge(&latency[a->cloud], &a->latency);
         }
-        for (unsigned c = 0; c < 3; c++)
+        for (unsigned c = 0; c < VN_PROVIDER_COUNT; c++)
                 ret->p95_ms[c] = vn_sketch_quantile_us(&latency[c], 0.95) / 1000;
         for (uint32_t i = 0; routing->current && i <= routing->current->mask; i++)
                 ret->workloads += routing->current->slots[i].ref && routing->current->slots[i].ref->tenant == number;

@@ -100,8 +100,8 @@ struct vn_sample { /* from a loop to the control loop */
 
 /* What a loop counts for each tenant: written by the loop, read by anybody. */
 struct vn_tenant_counts {
-        _Atomic uint64_t routed, split, refused, outcomes, failed, per_cloud[3];
-        _Atomic double cost_usd[3]; /* expected, by cloud */
+        _Atomic uint64_t routed, split, refused, outcomes, failed, per_cloud[VN_PROVIDER_COUNT];
+        _Atomic double cost_usd[VN_PROVIDER_COUNT]; /* expected, by cloud */
 };
 
 struct vn_route_loop {

@@ -28,9 +28,9 @@ bool vn_routing_retain(struct vn_server *server, int64_t now_us);
 struct vn_routing_figures {
         uint64_t routed, split, refused;
         uint64_t outcomes, failed;
-        uint64_t per_cloud[3];
-        double cost_usd[3]; /* expected, summed over what was routed */
-        double p95_ms[3];   /* over reported outcomes */
+        uint64_t per_cloud[VN_PROVIDER_COUNT];
+        double cost_usd[VN_PROVIDER_COUNT]; /* expected, summed over what was routed */
+        double p95_ms[VN_PROVIDER_COUNT];   /* over reported outcomes */
         size_t workloads;
 };
 /* Of one tenant; control loop. */

@@ -105,7 +105,7 @@ export function ago(us: Int64, nowUs: Int64): string {
   return `${Math.round(s / 86_400)} days ago`;
 }
 
-const CLOUD_NAMES: Record<string, string> = { aws: "AWS", azure: "Azure", gcp: "GCP" };
+const CLOUD_NAMES: Record<string, string> = { aws: "AWS", azure: "Azure", gcp: "GCP", http: "HTTP" };
 export const cloudName = (cloud: string) => CLOUD_NAMES[cloud] ?? cloud;
 
 /** "waiting-for-x" and "breaker_open" as words. */

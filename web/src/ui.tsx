@@ -116,7 +116,7 @@ export function Tag({ text }: { text: string }) {
   return <span class={`tag ${tone}`}>{words(text) || "none"}</span>;
 }
 
-const CLOUDS = ["aws", "azure", "gcp"];
+const CLOUDS = ["aws", "azure", "gcp", "http"];
 export const cloudClass = (cloud: string) => (CLOUDS.includes(cloud) ? `cloud-${cloud}` : "cloud-other");
 
 export function Cloud({ cloud, region }: { cloud: string; region?: string }) {

@@ -7,7 +7,7 @@ import { useAction, useLoad } from "../hooks";
 import type { Account, AccountCreated } from "../types";
 import { Card, CopyButton, Failure, Field } from "../ui";
 
-const REGION_EXAMPLE: Record<string, string> = { aws: "eu-central-1", azure: "westeurope", gcp: "europe-west1" };
+const REGION_EXAMPLE: Record<string, string> = { aws: "eu-central-1", azure: "westeurope", gcp: "europe-west1", http: "eu-cellar1" };
 
 export function AddAccount({ onDone }: { onDone: () => void }) {
   const [name, setName] = useState("");
@@ -43,6 +43,7 @@ export function AddAccount({ onDone }: { onDone: () => void }) {
               <option value="aws">AWS</option>
               <option value="azure">Azure</option>
               <option value="gcp">GCP</option>
+              <option value="http">Own HTTP endpoints</option>
             </select>
           )}
         </Field>
