@@ -7,7 +7,7 @@
  *   objective: cost | latency | {cost: W, latency: W}     weights 0..1, not both 0
  *   latency_value_usd_per_ms: X      what a millisecond less is worth a million calls; default 0.01
  *   limits: {clouds: [..], regions: [..], residency: [eu, us, ..], latency_slo_ms: X, slo_quantile: Q, budget_usd_per_day: X}
- *   routing: {mode: shadow|advisory|automatic, exploration: 0..0.2, fallback: {aws: W, azure: W, gcp: W},
+ *   routing: {mode: shadow|advisory|automatic, exploration: 0..0.2, fallback: {aws: W, azure: W, gcp: W, http: W},
  *             unrecordable: refuse|last_split, acknowledge: journal|recorded}
  *   tuning: {mode: off|shadow|approval|automatic, max_step: 0.1..0.5}
  * Limits: 64 KiB, depth 8, 20 errors; anchors, aliases, tags and several documents are refused. */
