@@ -11,6 +11,8 @@
 #include "agents/link.h"
 #include "agents/outbox.h"
 #include "agents/progress.h"
+#include "agents/pulse.h"
+#include "agents/trouble.h"
 #include "agents/watch.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -39,6 +41,7 @@ struct agent {
         struct vn_progress progress;
         struct vn_grpc_channel *channel;
         struct vn_watch *watch;
+        struct vn_pulse *pulse;
         struct vn_gather *gather;
         struct vn_windower *windower;
         struct vn_learn *learn;
@@ -49,6 +52,7 @@ struct agent {
         int64_t read_until_us;       /* logs */
         uint64_t refused;            /* calls that the windower did not take */
         uint64_t cloud_failures;
+        struct vn_troubles troubles;
         int64_t next_list_us, next_prices_us;
         int64_t next_renew_s;
         bool inventory_waits;
@@ -70,10 +74,18 @@ static void say_later(struct agent *a, int64_t *retry_us, const char *what, cons
         say(a, what, err);
 }
 
-static void cloud_failed(struct agent *a, const char *what, const struct vn_err *err)
+/* The same trouble with the same work is logged once, however often it comes between other troubles. */
+static void note_cloud(struct agent *a, enum vn_work work, const struct vn_err *err)
 {
         a->cloud_failures++;
-        say_later(a, &a->cloud_retry_us, what, err);
+        if (vn_trouble_set(&a->troubles, work, err, vn_now_us(a->clock)))
+                VN_LOG(AGENT_TROUBLE, "%s: %s", vn_work_name(work), err->msg);
+}
+
+static void cloud_failed(struct agent *a, enum vn_work work, const struct vn_err *err)
+{
+        a->cloud_retry_us = vn_mono_us(vn_clock_real()) + RETRY_US;
+        note_cloud(a, work, err);
 }
 
 static int64_t real_s(void)
@@ -133,8 +145,10 @@ static enum vn_rc connect_channel(struct agent *a, struct vn_err *err)
         VN_TRY(vn_link_open(a->options->server, vn_buf_view(&a->ca_pem), &a->identity, &channel, err));
         if (a->watch)
                 vn_watch_stop(a->watch);
+        vn_pulse_stop(a->pulse);
         vn_grpc_channel_free(a->channel);
         a->channel = channel;
+        VN_TRY(vn_pulse_start(a->pulse, channel, err));
         return a->watch ? vn_watch_resume(a->watch, channel, err) : vn_watch_start(channel, &a->watch, err);
 }
 
@@ -296,9 +310,10 @@ static void collect(struct agent *a, int64_t now_us)
         int64_t from_us = a->read_until_us - READ_OVERLAP_US - lag_us;
         from_us = from_us > a->progress.collected_until_us ? from_us : a->progress.collected_until_us;
         if (vn_gather_calls(a->gather, from_us, now_us, add_call, a, &err) != VN_OK) {
-                cloud_failed(a, "reading the cloud's logs", &err);
+                cloud_failed(a, VN_WORK_LOGS, &err);
                 return; /* what was read is remembered; the rest comes next time */
         }
+        vn_trouble_clear(&a->troubles, VN_WORK_LOGS);
         a->read_until_us = now_us;
         if (vn_windower_close(a->windower, now_us, take_window, a, &err) != VN_OK)
                 say(a, "closing windows", &err);
@@ -319,7 +334,8 @@ static void send_windows(struct agent *a)
         struct vn_link_counts counts = {.dropped_fields = vn_gather_dropped(a->gather),
                                         .sampled_calls = stats.sampled,
                                         .cloud_api_calls = vn_gather_api_calls(a->gather),
-                                        .cloud_failures = a->cloud_failures};
+                                        .cloud_failures = a->cloud_failures,
+                                        .troubles = &a->troubles};
         int64_t mono_us = vn_mono_us(vn_clock_real());
         bool beat = mono_us - a->last_report_us >= HEARTBEAT_US; /* then an empty report does as well */
         while (a->outbox.count || beat) {
@@ -351,8 +367,9 @@ static void list_functions(struct agent *a, int64_t now_us)
         if (vn_gather_list(a->gather, &err) == VN_OK) {
                 a->next_list_us = now_us + LIST_EVERY_US;
                 a->inventory_waits = true;
+                vn_trouble_clear(&a->troubles, VN_WORK_LIST);
         } else {
-                cloud_failed(a, "listing functions", &err);
+                cloud_failed(a, VN_WORK_LIST, &err);
         }
 }
 
@@ -369,9 +386,10 @@ static void send_inventory(struct agent *a, int64_t now_us)
         a->next_prices_us = now_us + PRICES_EVERY_US;
         if (vn_gather_report_prices(a->gather, a->channel, now_us, &err) != VN_OK) {
                 a->next_prices_us = now_us + VN_US_PER_MIN;
-                a->cloud_failures++;
-                say(a, "prices", &err);
+                note_cloud(a, VN_WORK_PRICES, &err);
+                return;
         }
+        vn_trouble_clear(&a->troubles, VN_WORK_PRICES);
 }
 
 /* --- the whole --- */
@@ -382,6 +400,7 @@ static enum vn_rc start(struct agent *a, struct vn_err *err)
         VN_TRY(vn_file_read(a->options->ca_file, &a->ca_pem, err));
         VN_TRY(vn_agent_identity_open(a->options->state_dir, &a->identity, err));
         VN_TRY(vn_progress_open(a->options->state_dir, &a->progress, err));
+        VN_TRY(vn_pulse_new(&a->pulse, err));
         VN_TRY(vn_gather_open(a->options->cloud_config, a->clock, &a->gather, err));
         VN_TRY(join(a, err));
         memcpy(a->level, a->identity.level, sizeof a->level);
@@ -406,6 +425,7 @@ static enum vn_rc start(struct agent *a, struct vn_err *err)
 static void finish(struct agent *a)
 {
         a->watch = vn_watch_free(a->watch);
+        a->pulse = vn_pulse_free(a->pulse);
         vn_grpc_channel_free(a->channel);
         vn_outbox_done(&a->outbox);
         vn_learn_free(a->learn);
@@ -418,6 +438,7 @@ static void finish(struct agent *a)
 static void turn(struct agent *a)
 {
         int64_t now_us = vn_now_us(a->clock), mono_us = vn_mono_us(vn_clock_real());
+        vn_pulse_turn(a->pulse);
         renew(a);
         if (mono_us >= a->cloud_retry_us) {
                 list_functions(a, now_us);

@@ -1,5 +1,6 @@
 #include "agents/link.h"
 
+#include "agents/trouble.h"
 #include "agents/window_proto.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -113,6 +114,33 @@ enum vn_rc vn_link_renew(struct vn_grpc_channel *channel, struct vn_agent_identi
 
 /* --- reports --- */
 
+static char *copy(struct vn_arena *arena, const char *text)
+{
+        return vn_arena_strndup(arena, text, strlen(text));
+}
+
+static enum vn_rc add_troubles(const struct vn_troubles *troubles, struct vn_arena *arena,
+                               Vane__V1__WindowReport *report, struct vn_err *err)
+{
+        Vane__V1__CloudTrouble *all = vn_arena_alloc(arena, VN_WORK_COUNT * sizeof *all);
+        report->troubles = vn_arena_alloc(arena, VN_WORK_COUNT * sizeof *report->troubles);
+        if (!all || !report->troubles)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "windows: out of memory");
+        for (int i = 0; i < VN_WORK_COUNT; i++) {
+                const struct vn_trouble *t = &troubles->of[i];
+                if (!t->since_us)
+                        continue;
+                Vane__V1__CloudTrouble *m = report->troubles[report->n_troubles++] = &all[i];
+                vane__v1__cloud_trouble__init(m);
+                m->work = copy(arena, vn_work_name((enum vn_work)i));
+                m->reason = copy(arena, t->text);
+                m->since_us = t->since_us;
+                if (!m->work || !m->reason)
+                        return vn_fail(err, VN_RESOURCE_EXHAUSTED, "windows: out of memory");
+        }
+        return VN_OK;
+}
+
 enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_window *windows, size_t count,
                            const struct vn_link_counts *counts, struct vn_err *err)
 {
@@ -131,6 +159,14 @@ enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_wind
         report.sampled_calls = counts->sampled_calls;
         report.cloud_api_calls = counts->cloud_api_calls;
         report.cloud_failures = counts->cloud_failures;
+        VN_TRY(add_troubles(counts->troubles, &arena, &report, err));
+        return tell(channel, "/vane.v1.Agents/ReportWindows", &report.base, err);
+}
+
+enum vn_rc vn_link_alive(struct vn_grpc_channel *channel, struct vn_err *err)
+{
+        Vane__V1__WindowReport report = VANE__V1__WINDOW_REPORT__INIT;
+        report.only_alive = true;
         return tell(channel, "/vane.v1.Agents/ReportWindows", &report.base, err);
 }
 

@@ -24,9 +24,13 @@ enum vn_rc vn_link_renew(struct vn_grpc_channel *channel, struct vn_agent_identi
 
 struct vn_link_counts {
         uint64_t dropped_fields, sampled_calls, cloud_api_calls, cloud_failures;
+        const struct vn_troubles *troubles;
 };
 enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_window *windows, size_t count,
                            const struct vn_link_counts *counts, struct vn_err *err) VN_MUST_USE;
+
+/* Says no more than that the agent lives; from any thread. */
+enum vn_rc vn_link_alive(struct vn_grpc_channel *channel, struct vn_err *err) VN_MUST_USE;
 
 struct Vane__V1__InventoryReport;
 struct Vane__V1__PriceReport;

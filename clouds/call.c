@@ -71,7 +71,7 @@ static enum vn_rc send_once(struct vn_cloud *cloud, const struct vn_call *call, 
 {
         VN_AUTO(vn_arena)
         scratch;
-        struct vn_cloud_request request = {.method = call->method, .body = call->body};
+        struct vn_cloud_request request = {.method = call->method, .body = call->body, .once = call->once};
         struct vn_str host;
 
         vn_arena_init(&scratch, 1 << 20);

@@ -21,6 +21,7 @@ struct vn_cloud_request {
         size_t header_count;
         struct vn_str body;
         int64_t timeout_us;
+        bool once; /* must not be sent twice, whatever becomes of the connection */
 };
 struct vn_cloud_response {
         int status;

@@ -22,6 +22,7 @@ static enum vn_rc send_http(void *state, const struct vn_cloud_request *request,
                                   .header_count = request->header_count,
                                   .body = request->body,
                                   .timeout_us = request->timeout_us,
+                                  .once = request->once,
                                   .max_response_bytes = VN_CLOUD_MAX_RESPONSE_BYTES};
         struct vn_http_answer answer;
         enum vn_rc rc;

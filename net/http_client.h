@@ -43,6 +43,7 @@ struct vn_http_ask {
         int64_t timeout_us;         /* the whole exchange; 0: 30 s */
         int64_t connect_timeout_us; /* 0: 5 s */
         size_t max_response_bytes;  /* 0: 8 MiB */
+        bool once; /* never sent twice, not even when a kept connection breaks before its answer (libcurl's habit) */
 };
 struct vn_http_answer {
         int status;

@@ -24,6 +24,9 @@ struct http_transfer {
         struct vn_http_answer *answer;
         size_t max_bytes;
         bool too_large, no_memory;
+        struct vn_str body; /* of a request that goes once; read by on_read */
+        size_t body_at;
+        char *body_copy;
         atomic_bool *abort; /* NULL: cannot be aborted */
         char host[HTTP_MAX_HOST_BYTES];
         char error[CURL_ERROR_SIZE];

@@ -296,8 +296,40 @@ static CURLcode set_rules(CURL *e, struct http_transfer *t, const struct http_se
         return rc;
 }
 
-static CURLcode set_method(CURL *e, const struct vn_http_ask *ask, bool copy_body)
+static size_t on_read(char *to, size_t size, size_t count, void *arg)
 {
+        struct http_transfer *t = arg;
+        size_t left = t->body.len - t->body_at, n = size * count < left ? size * count : left;
+
+        memcpy(to, t->body.ptr + t->body_at, n);
+        t->body_at += n;
+        return n;
+}
+
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+        (void)arg, (void)offset, (void)origin;
+        return CURL_SEEKFUNC_FAIL;
+}
+
+/* When a kept connection breaks without a byte of an answer, libcurl takes it for one that was closed while idle and sends the
+ * request again. The other side may have carried it out. A body that cannot be rewound ends that; a request without one takes
+ * a connection of its own. */
+static CURLcode set_once(CURL *e, struct http_transfer *t, bool has_body)
+{
+        CURLcode rc = CURLE_OK;
+
+        if (!has_body || t->body.len == 0)
+                return curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+        rc |= curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
+        rc |= curl_easy_setopt(e, CURLOPT_READDATA, t);
+        rc |= curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek);
+        return rc;
+}
+
+static CURLcode set_method(struct http_transfer *t, const struct vn_http_ask *ask, bool copy_body)
+{
+        CURL *e = t->easy;
         CURLcode rc = CURLE_OK;
         bool body = ask->body.ptr || !strcmp(ask->method, "POST") || !strcmp(ask->method, "PUT") ||
                     !strcmp(ask->method, "PATCH");
@@ -307,9 +339,12 @@ static CURLcode set_method(CURL *e, const struct vn_http_ask *ask, bool copy_bod
         if (body) {
                 rc |= curl_easy_setopt(e, CURLOPT_POST, 1L);
                 rc |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)ask->body.len);
-                rc |= curl_easy_setopt(e, copy_body ? CURLOPT_COPYPOSTFIELDS : CURLOPT_POSTFIELDS,
-                                       ask->body.ptr ? ask->body.ptr : "");
+                if (!ask->once || t->body.len == 0)
+                        rc |= curl_easy_setopt(e, copy_body ? CURLOPT_COPYPOSTFIELDS : CURLOPT_POSTFIELDS,
+                                               ask->body.ptr ? ask->body.ptr : "");
         }
+        if (ask->once)
+                rc |= set_once(e, t, body);
         rc |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, ask->method);
         return rc;
 }
@@ -327,7 +362,15 @@ enum vn_rc http_transfer_prepare(struct http_transfer *t, const struct http_sett
         vn_buf_reset(&t->answer->headers);
         vn_buf_reset(&t->answer->body);
         VN_TRY(add_headers(t, ask, err));
-        if (set_rules(t->easy, t, settings, ask) | set_trust(t->easy, settings) | set_method(t->easy, ask, copy_body))
+        t->body = ask->body;
+        t->body_at = 0;
+        if (ask->once && copy_body && ask->body.len) {
+                t->body_copy = vn_strndup(ask->body.ptr, ask->body.len);
+                if (!t->body_copy)
+                        return no_memory(err);
+                t->body.ptr = t->body_copy;
+        }
+        if (set_rules(t->easy, t, settings, ask) | set_trust(t->easy, settings) | set_method(t, ask, copy_body))
                 return no_memory(err);
         return VN_OK;
 }
@@ -358,4 +401,6 @@ void http_transfer_done(struct http_transfer *t)
 {
         curl_slist_free_all(t->headers);
         t->headers = NULL;
+        vn_free(t->body_copy);
+        t->body_copy = NULL;
 }

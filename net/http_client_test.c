@@ -20,7 +20,7 @@ struct server {
         uint16_t port;
         struct vn_tls_server *tls;
         pthread_t thread;
-        atomic_int connections;
+        atomic_int connections, lost;
         pthread_mutex_t lock;
         char last[4096]; /* the last request */
 };
@@ -77,6 +77,11 @@ static bool serve_one(struct server *s, struct peer *p)
         }
         if (strstr(text, " /break "))
                 return false;
+        if (strstr(text, " /lost ")) { /* carried out, but the answer does not arrive */
+                atomic_fetch_add(&s->lost, 1);
+                setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+                return false;
+        }
         if (strstr(text, " /large ")) {
                 peer_write(p, VN_STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"));
                 for (int i = 0; i < 20; i++)
@@ -110,6 +115,9 @@ static void *serve(void *arg)
                 if (p.fd < 0)
                         return NULL;
                 atomic_fetch_add(&s->connections, 1);
+                /* One connection at a time: an idle one makes room for the next. */
+                setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_usec = 300000},
+                           sizeof(struct timeval));
                 if (s->tls) {
                         p.ssl = SSL_new(vn_tls_server_ctx(s->tls));
                         SSL_set_fd(p.ssl, p.fd);
@@ -199,6 +207,34 @@ static enum vn_rc get(struct vn_http *http, const char *address, size_t max_byte
         rc = vn_http_do(http, &ask, &answer, err);
         vn_http_answer_done(&answer);
         return rc;
+}
+
+TEST(http_client_sends_once_what_must_not_go_twice)
+{
+        static const struct vn_str bodies[] = {{"x", 1}, {"", 0}};
+        struct server s;
+        VN_AUTO(vn_http)
+        http = NULL;
+        struct vn_err err;
+
+        server_start(&s, NULL);
+        CHECK_OK(vn_http_new(&plain, &http, &err));
+        for (size_t i = 0; i < 4; i++) {
+                struct vn_http_ask ask = {.method = i / 2 ? "PUT" : "POST", .body = bodies[i % 2], .once = true};
+                struct vn_http_answer answer;
+
+                vn_http_answer_init(&answer);
+                CHECK_OK(get(http, url(&s, "/ok"), 0, 0, &err)); /* a connection that is kept */
+                ask.url = url(&s, "/lost");
+                CHECK_RC(VN_UNAVAILABLE, vn_http_do(http, &ask, &answer, &err));
+                CHECK_INT(i + 1, atomic_load(&s.lost));
+                ask.url = url(&s, "/ok");
+                CHECK_OK(vn_http_do(http, &ask, &answer, &err));
+                CHECK(was_sent(&s, i % 2 ? "Content-Length: 0\r\n" : "\r\n\r\nx"));
+                vn_http_answer_done(&answer);
+        }
+        http = vn_http_free(http);
+        server_stop(&s);
 }
 
 TEST(http_client_bounds_size_and_time)

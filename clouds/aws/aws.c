@@ -142,8 +142,10 @@ static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *marker, struc
 
                 read_function(cloud, item, &function);
                 function.guard[0] = '\0'; /* a list leaves out the update's state: read before changing */
-                if (function.name[0])
-                        VN_TRY(vn_list_add(ret, &function, err));
+                /* Passing over what cannot be read would look like a function that was taken away. */
+                if (!function.name[0] || !function.memory_mb)
+                        return vn_fail(err, VN_DATA_LOSS, "aws: a function of the list lacks name or memory");
+                VN_TRY(vn_list_add(ret, &function, err));
         }
         next = vn_json_str(page, "NextMarker");
         vn_buf_reset(marker);

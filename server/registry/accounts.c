@@ -23,6 +23,23 @@ static const char *account_state(const struct vn_server *server, const struct vn
         return vn_registry_online(server, account) ? "online" : "offline";
 }
 
+static bool add_troubles(struct vn_op *op, const struct vn_account_entry *account, Vane__V1__Account *m)
+{
+        m->troubles = vn_arena_alloc(op->arena, (account->trouble_count + 1) * sizeof *m->troubles);
+        if (!m->troubles)
+                return false;
+        for (size_t i = 0; i < account->trouble_count; i++) {
+                Vane__V1__Trouble *t = VN_NEW_MESSAGE(op->arena, Vane__V1__Trouble, vane__v1__trouble__init);
+                if (!t)
+                        return false;
+                t->work = vn_op_text(op, account->troubles[i].work);
+                t->reason = vn_op_text(op, account->troubles[i].reason);
+                t->since_us = account->troubles[i].since_us;
+                m->troubles[m->n_troubles++] = t;
+        }
+        return true;
+}
+
 static Vane__V1__Account *account_message(struct vn_op *op, const struct vn_account_entry *account)
 {
         Vane__V1__Account *m = VN_NEW_MESSAGE(op->arena, Vane__V1__Account, vane__v1__account__init);
@@ -42,7 +59,7 @@ static Vane__V1__Account *account_message(struct vn_op *op, const struct vn_acco
         m->windows = account->windows;
         m->model_version = account->model_version;
         m->paused = vn_pauses_account(op->server, account->tenant, account->name);
-        return m;
+        return add_troubles(op, account, m) ? m : NULL;
 }
 
 static enum vn_rc account_reply(struct vn_op *op, const struct vn_account_entry *account,

@@ -10,6 +10,7 @@
 
 #define VN_MAX_ACCOUNTS 10000
 #define VN_MAX_FUNCTIONS_PER_ACCOUNT 20000
+#define VN_MAX_TROUBLES 8
 #define VN_OFFLINE_AFTER_US (15 * VN_US_PER_S) /* real time since the agent was last heard */
 
 enum vn_cloud_id {
@@ -56,6 +57,11 @@ struct vn_account_entry {
         int64_t last_seen_us;
         uint64_t model_version, windows;
         uint64_t cloud_failures; /* as the agent told last; not stored */
+        struct {
+                char work[48], reason[200];
+                int64_t since_us;
+        } troubles[VN_MAX_TROUBLES]; /* the same */
+        size_t trouble_count;
         struct vn_function_entry *functions;
         size_t function_count;
 };

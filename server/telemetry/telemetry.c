@@ -182,6 +182,27 @@ static void window_key(struct vn_key *key, const struct vn_account_entry *accoun
                    (uint64_t)w->start_us);
 }
 
+static void copy_plain(char *to, size_t bytes, const char *from)
+{
+        size_t n = 0;
+        for (; from[n] && n + 1 < bytes; n++)
+                to[n] = from[n] >= ' ' && from[n] < 0x7f ? from[n] : '?';
+        to[n] = '\0';
+}
+
+/* What the agent says of its cloud now. It may quote the cloud: cut, and nothing that a terminal would obey. */
+static void take_troubles(struct vn_account_entry *account, const Vane__V1__WindowReport *report)
+{
+        account->trouble_count = 0;
+        for (size_t i = 0; i < report->n_troubles && i < VN_MAX_TROUBLES; i++) {
+                const Vane__V1__CloudTrouble *t = report->troubles[i];
+                size_t at = account->trouble_count++;
+                copy_plain(account->troubles[at].work, sizeof account->troubles[at].work, t->work);
+                copy_plain(account->troubles[at].reason, sizeof account->troubles[at].reason, t->reason);
+                account->troubles[at].since_us = t->since_us;
+        }
+}
+
 enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
                              struct vn_err *err)
 {
@@ -189,9 +210,13 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
         struct vn_telemetry *telemetry = op->server->telemetry;
         struct vn_account_entry *account;
         VN_TRY(vn_op_agent_account(op, &account, err));
+        Vane__V1__Ack *ack = VN_NEW_MESSAGE(op->arena, Vane__V1__Ack, vane__v1__ack__init);
+        if (ack && report->only_alive) {
+                *ret_reply = &ack->base;
+                return VN_OK;
+        }
         VN_AUTO(vn_batch)
         batch = vn_batch_new();
-        Vane__V1__Ack *ack = VN_NEW_MESSAGE(op->arena, Vane__V1__Ack, vane__v1__ack__init);
         struct vn_window *windows = vn_alloc_array(report->n_windows + 1, sizeof *windows);
         enum vn_rc rc = batch && ack && windows ? VN_OK : vn_op_no_memory(err);
         size_t fresh = 0;
@@ -224,6 +249,7 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
         uint64_t more = report->cloud_failures - before;
         VN_METRIC_ADD_FOR(CLOUD_FAILURES, NULL, more < MAX_FAILURES_A_REPORT ? more : MAX_FAILURES_A_REPORT);
         account->cloud_failures = report->cloud_failures;
+        take_troubles(account, report);
         if (fresh)
                 vn_routing_dirty(op->server);
         *ret_reply = &ack->base;
