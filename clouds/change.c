@@ -12,7 +12,7 @@ const char *vn_cloud_setting_name(enum vn_cloud_setting setting)
         return names[setting];
 }
 
-static uint32_t value_of(const struct vn_cloud_function *f, enum vn_cloud_setting setting)
+uint32_t vn_setting_value(const struct vn_cloud_function *f, enum vn_cloud_setting setting)
 {
         switch (setting) {
         case VN_SETTING_MEMORY_MB: return f->memory_mb;
@@ -61,7 +61,7 @@ enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_functio
                         return rc;
                 if (!strcmp(now.guard, as_read->guard))
                         rc = cloud->ops->change(cloud, as_read, setting, value, max_wait_us, &got, err);
-                else if (value_of(&now, setting) == value && !now.busy)
+                else if (vn_setting_value(&now, setting) == value && !now.busy)
                         rc = (got = now, VN_OK);
         }
         VN_TRY(rc);
@@ -81,15 +81,17 @@ enum vn_rc vn_cloud_read_split(struct vn_cloud *cloud, const struct vn_cloud_fun
         return VN_OK;
 }
 
-static bool same_shares(const struct vn_cloud_split *a, const struct vn_cloud_split *b)
+/* A version that gets nothing counts as one that is not named. */
+bool vn_split_same(const struct vn_cloud_split *a, const struct vn_cloud_split *b)
 {
-        size_t found = 0;
+        uint32_t shared = 0;
 
         for (size_t i = 0; i < a->count; i++)
                 for (size_t k = 0; k < b->count; k++)
-                        found += a->shares[i].per_mille == b->shares[k].per_mille &&
-                                 !strcmp(a->shares[i].version, b->shares[k].version);
-        return found == a->count && a->count == b->count;
+                        if (a->shares[i].per_mille == b->shares[k].per_mille &&
+                            !strcmp(a->shares[i].version, b->shares[k].version))
+                                shared += a->shares[i].per_mille;
+        return shared == 1000;
 }
 
 enum vn_rc vn_cloud_set_split(struct vn_cloud *cloud, const struct vn_cloud_function *function,
@@ -116,7 +118,7 @@ enum vn_rc vn_cloud_set_split(struct vn_cloud *cloud, const struct vn_cloud_func
                         return rc;
                 if (!strcmp(now.guard, wanted->guard))
                         rc = cloud->ops->set_split(cloud, function, wanted, max_wait_us, &got, err);
-                else if (same_shares(&now, wanted))
+                else if (vn_split_same(&now, wanted))
                         rc = (got = now, VN_OK);
         }
         VN_TRY(rc);
