@@ -38,6 +38,22 @@ static enum vn_rc check_memory(const struct vn_cloud_function *f, uint32_t memor
         return VN_OK;
 }
 
+/* What stands once nothing is under way any more. */
+static enum vn_rc read_settled(struct vn_cloud *cloud, const struct vn_cloud_function *which, int64_t max_wait_us,
+                               struct vn_cloud_function *ret, struct vn_err *err)
+{
+        struct vn_wait wait = {.max_us = max_wait_us};
+
+        for (;;) {
+                *ret = (struct vn_cloud_function){0};
+                VN_TRY(cloud->ops->read(cloud, which, ret, err));
+                if (!ret->busy)
+                        return VN_OK;
+                if (!vn_wait_more(cloud, &wait, NULL))
+                        return vn_fail(err, VN_DEADLINE_EXCEEDED, "%s: a change is still running", which->name);
+        }
+}
+
 enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
                            enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
                            struct vn_cloud_function *ret, struct vn_err *err)
@@ -57,11 +73,11 @@ enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_functio
         if (rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED) {
                 /* The answer may be lost and the change made. The guard tells: as it was, nothing happened and one
                  * more attempt is safe; otherwise what stands now is the result. */
-                if (cloud->ops->read(cloud, as_read, &now, &lost) != VN_OK)
+                if (read_settled(cloud, as_read, max_wait_us, &now, &lost) != VN_OK)
                         return rc;
                 if (!strcmp(now.guard, as_read->guard))
                         rc = cloud->ops->change(cloud, as_read, setting, value, max_wait_us, &got, err);
-                else if (vn_setting_value(&now, setting) == value && !now.busy)
+                else if (vn_setting_value(&now, setting) == value)
                         rc = (got = now, VN_OK);
         }
         VN_TRY(rc);
