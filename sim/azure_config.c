@@ -91,6 +91,7 @@ bool vn_azure_move(struct vn_sim *sim, uint32_t deployment, json_t *body, struct
                         break; /* nothing moves to or from Flex */
                 if (&plans[i] != plan_of(sim, deployment)) {
                         t->premium = i == PREMIUM;
+                        t->max_instances = t->premium ? 0 : 200; /* each plan's own default */
                         t->warm_instances = t->premium ? 1 : 0;
                         t->pre_warmed = t->premium ? 1 : 0;
                         vn_sim_tuned(sim, deployment);
