@@ -47,19 +47,6 @@ static json_t *function(struct vn_sim *sim, uint32_t deployment, bool look)
                          "allTrafficOnLatestRevision", t->share_count == 0);
 }
 
-/* A whole outage of the location: the list over all locations then goes without it and says so. */
-static bool is_out(const struct vn_sim *sim, uint32_t account)
-{
-        int64_t now_us = vn_now_us(sim->clock);
-        for (size_t i = 0; i < sim->injection_count; i++) {
-                const struct vn_injection *in = &sim->injections[i];
-                if (in->kind == VN_INJECT_OUTAGE && in->site == account && in->amount >= 1 && now_us >= in->from_us &&
-                    now_us < in->until_us)
-                        return true;
-        }
-        return false;
-}
-
 static void list(struct vn_sim *sim, uint32_t account, struct vn_str location, bool services,
                  const struct vn_sim_request *request, struct vn_sim_response *response)
 {
@@ -75,10 +62,6 @@ static void list(struct vn_sim *sim, uint32_t account, struct vn_str location, b
                 return;
         }
         size = !size || size > 1000 ? 1000 : size;
-        if (!services && is(location, "-") && is_out(sim, account)) {
-                vn_sim_json(response, 200, json_pack("{s:[], s:[s]}", "functions", "unreachable", a->region));
-                return;
-        }
         json_t *items = json_array(), *body;
         size_t f = is(location, "-") || is(location, a->region) ? (size_t)start : sim->demo->function_count;
         size_t end = f + size < sim->demo->function_count ? f + size : sim->demo->function_count;

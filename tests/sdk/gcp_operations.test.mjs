@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createSign } from 'node:crypto';
 import { createRequire } from 'node:module';
 import test from 'node:test';
-import { callHost, control, ready } from './helper.mjs';
+import { callHost, ready } from './helper.mjs';
 
 // Their ES modules lack the named exports of their CommonJS ones.
 const require = createRequire(import.meta.url);
@@ -207,17 +207,6 @@ test("another project's service is refused", async () => {
   const other = ready.gcp.accounts[0];
   await assert.rejects(services.getService({
     name: `projects/${other.project_id}/locations/${other.region}/services/fn-00` }), status('PERMISSION_DENIED'));
-});
-
-test('a location that is out is named as unreachable, not left out in silence', async () => {
-  assert.equal((await control('/control/outage', { account: account.name, share: 1, from_s: 0, seconds: 2 })).status, 200);
-  const parent = `projects/${account.project_id}/locations/-`;
-  const [list, , answer] = await functions.listFunctions({ parent }, { autoPaginate: false });
-  assert.equal(list.length, 0);
-  assert.deepEqual(answer.unreachable, [account.region]);
-  await new Promise((wake) => setTimeout(wake, 2500));
-  const [after, , whole] = await functions.listFunctions({ parent }, { autoPaginate: false });
-  assert.deepEqual([after.length, whole.unreachable.length], [40, 0]);
 });
 
 // Last: it uses up the project's writes.
