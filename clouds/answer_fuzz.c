@@ -76,6 +76,8 @@ static void ask(struct vn_cloud *cloud, unsigned what)
         size_t count;
         struct vn_cloud_function got;
         struct vn_cloud_result result;
+        struct vn_cloud_split split;
+        struct vn_cloud_health health;
         switch (what) {
         case 0:
                 if (vn_cloud_list(cloud, &list, NULL) == VN_OK)
@@ -97,6 +99,16 @@ static void ask(struct vn_cloud *cloud, unsigned what)
         case 5:
                 if (vn_cloud_invoke(cloud, &f, VN_STR("{}"), &result, NULL) == VN_OK)
                         vn_cloud_result_done(&result);
+                break;
+        case 6:
+                if (vn_cloud_read_split(cloud, &f, VN_STR(""), &split, NULL) == VN_OK)
+                        VN_IGNORE(vn_cloud_set_split(cloud, &f, &split, VN_US_PER_S, &split, NULL));
+                break;
+        case 7: VN_IGNORE(vn_cloud_health(cloud, &health, NULL)); break;
+        case 8:
+                if (vn_cloud_read(cloud, &f, &got, NULL) == VN_OK)
+                        VN_IGNORE(
+                                vn_cloud_change(cloud, &got, VN_SETTING_WARM_INSTANCES, 2, VN_US_PER_S, &got, NULL));
                 break;
         }
 }
@@ -126,7 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         vn_clock_fake_init(&clock, NOON);
         if (vn_cloud_open(&configs[data[0] % 3], &clock.clock, &transport, &cloud, NULL) != VN_OK)
                 return 0;
-        ask(cloud, data[0] / 3 % 6);
+        ask(cloud, data[0] / 3 % 9);
         vn_cloud_free(cloud);
         return 0;
 }

@@ -119,6 +119,13 @@ struct vn_wait {
         int64_t pause_us, waited_us, max_us;
 };
 bool vn_wait_more(struct vn_cloud *cloud, struct vn_wait *wait, const struct vn_cloud_response *hint);
+/* What a setting of the function is now. */
+uint32_t vn_setting_value(const struct vn_cloud_function *function, enum vn_cloud_setting setting);
+bool vn_split_same(const struct vn_cloud_split *a, const struct vn_cloud_split *b);
+/* From the answer to a call that was sent at start_us: round trip, and the service's clock by its Date, which is whole
+ * seconds: an offset below half a second says nothing. */
+void vn_health_clock(struct vn_cloud *cloud, const struct vn_cloud_response *response, int64_t start_us,
+                     struct vn_cloud_health *ret);
 enum vn_rc vn_http_date_parse(struct vn_str text, int64_t *ret_us) VN_MUST_USE;
 
 #endif

@@ -12,7 +12,7 @@ const char *vn_cloud_setting_name(enum vn_cloud_setting setting)
         return names[setting];
 }
 
-static uint32_t value_of(const struct vn_cloud_function *f, enum vn_cloud_setting setting)
+uint32_t vn_setting_value(const struct vn_cloud_function *f, enum vn_cloud_setting setting)
 {
         switch (setting) {
         case VN_SETTING_MEMORY_MB: return f->memory_mb;
@@ -38,6 +38,22 @@ static enum vn_rc check_memory(const struct vn_cloud_function *f, uint32_t memor
         return VN_OK;
 }
 
+/* What stands once nothing is under way any more. */
+static enum vn_rc read_settled(struct vn_cloud *cloud, const struct vn_cloud_function *which, int64_t max_wait_us,
+                               struct vn_cloud_function *ret, struct vn_err *err)
+{
+        struct vn_wait wait = {.max_us = max_wait_us};
+
+        for (;;) {
+                *ret = (struct vn_cloud_function){0};
+                VN_TRY(cloud->ops->read(cloud, which, ret, err));
+                if (!ret->busy)
+                        return VN_OK;
+                if (!vn_wait_more(cloud, &wait, NULL))
+                        return vn_fail(err, VN_DEADLINE_EXCEEDED, "%s: a change is still running", which->name);
+        }
+}
+
 enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
                            enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
                            struct vn_cloud_function *ret, struct vn_err *err)
@@ -57,11 +73,11 @@ enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_functio
         if (rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED) {
                 /* The answer may be lost and the change made. The guard tells: as it was, nothing happened and one
                  * more attempt is safe; otherwise what stands now is the result. */
-                if (cloud->ops->read(cloud, as_read, &now, &lost) != VN_OK)
+                if (read_settled(cloud, as_read, max_wait_us, &now, &lost) != VN_OK)
                         return rc;
                 if (!strcmp(now.guard, as_read->guard))
                         rc = cloud->ops->change(cloud, as_read, setting, value, max_wait_us, &got, err);
-                else if (value_of(&now, setting) == value && !now.busy)
+                else if (vn_setting_value(&now, setting) == value)
                         rc = (got = now, VN_OK);
         }
         VN_TRY(rc);
@@ -81,15 +97,17 @@ enum vn_rc vn_cloud_read_split(struct vn_cloud *cloud, const struct vn_cloud_fun
         return VN_OK;
 }
 
-static bool same_shares(const struct vn_cloud_split *a, const struct vn_cloud_split *b)
+/* A version that gets nothing counts as one that is not named. */
+bool vn_split_same(const struct vn_cloud_split *a, const struct vn_cloud_split *b)
 {
-        size_t found = 0;
+        uint32_t shared = 0;
 
         for (size_t i = 0; i < a->count; i++)
                 for (size_t k = 0; k < b->count; k++)
-                        found += a->shares[i].per_mille == b->shares[k].per_mille &&
-                                 !strcmp(a->shares[i].version, b->shares[k].version);
-        return found == a->count && a->count == b->count;
+                        if (a->shares[i].per_mille == b->shares[k].per_mille &&
+                            !strcmp(a->shares[i].version, b->shares[k].version))
+                                shared += a->shares[i].per_mille;
+        return shared == 1000;
 }
 
 enum vn_rc vn_cloud_set_split(struct vn_cloud *cloud, const struct vn_cloud_function *function,
@@ -116,7 +134,7 @@ enum vn_rc vn_cloud_set_split(struct vn_cloud *cloud, const struct vn_cloud_func
                         return rc;
                 if (!strcmp(now.guard, wanted->guard))
                         rc = cloud->ops->set_split(cloud, function, wanted, max_wait_us, &got, err);
-                else if (same_shares(&now, wanted))
+                else if (vn_split_same(&now, wanted))
                         rc = (got = now, VN_OK);
         }
         VN_TRY(rc);

@@ -82,9 +82,9 @@ struct vn_cloud_function {
 struct vn_cloud_list {
         struct vn_cloud_function *functions;
         size_t count, cap;
-        char (*unreachable)[VN_CLOUD_REGION_BYTES]; /* locations that did not answer */
+        char (*unreachable)[VN_CLOUD_REGION_BYTES]; /* what did not answer: locations, "page 2", "site NAME" */
         size_t unreachable_count;
-        bool complete; /* no location missing and no limit reached */
+        bool complete; /* nothing missing and no limit reached */
 };
 enum vn_rc vn_cloud_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, struct vn_err *err) VN_MUST_USE;
 void vn_cloud_list_done(struct vn_cloud_list *list);

@@ -56,6 +56,26 @@ static enum vn_rc run_prices(struct vn_cloud *cloud)
         return VN_OK;
 }
 
+static enum vn_rc run_split(struct vn_cloud *cloud)
+{
+        const struct vn_cloud_function f = {.name = "f", .resource = "/s/a"};
+        struct vn_cloud_split split;
+        uint32_t sum = 0;
+
+        VN_TRY(vn_cloud_read_split(cloud, &f, VN_STR(""), &split, NULL));
+        for (size_t i = 0; i < split.count; i++)
+                sum += split.shares[i].per_mille;
+        CHECK_INT(1000, sum);
+        return VN_OK;
+}
+
+static enum vn_rc run_health(struct vn_cloud *cloud)
+{
+        struct vn_cloud_health health;
+
+        return vn_cloud_health(cloud, &health, NULL);
+}
+
 #define TOKEN "{\"access_token\":\"T\",\"expires_in\":3600}"
 
 static const struct garbled cases[] = {
@@ -102,6 +122,18 @@ static const struct garbled cases[] = {
          "{\"Items\":[{\"currencyCode\":\"USD\",\"type\":\"Consumption\",\"meterName\":\"Standard Execution Time\","
          "\"unitOfMeasure\":\"1 GB Second\",\"tierMinimumUnits\":0,\"retailPrice\":0.000016}]}",
          run_prices},
+        {"azure split",
+         wire_azure,
+         {TOKEN, "{\"id\":\"/s/a\",\"name\":\"a\",\"properties\":{\"sku\":\"ElasticPremium\"}}"},
+         "{\"properties\":{\"experiments\":{\"rampUpRules\":[{\"name\":\"blue\",\"reroutePercentage\":12.5}]}}}",
+         run_split},
+        {"azure health", wire_azure, {TOKEN, NULL}, "{\"subscriptionId\":\"sub\",\"displayName\":\"x\"}", run_health},
+        {"gcp split",
+         wire_gcp,
+         {TOKEN, "{\"serviceConfig\":{\"service\":\"projects/p/locations/l/services/s\"}}"},
+         "{\"etag\":\"e\",\"traffic\":[{\"type\":1,\"percent\":90},{\"type\":2,\"revision\":\"r\",\"percent\":10}]}",
+         run_split},
+        {"gcp health", wire_gcp, {TOKEN, NULL}, "{\"functions\":[]}", run_health},
         {"gcp token", wire_gcp, {NULL, NULL}, TOKEN, run_list},
         {"gcp list",
          wire_gcp,

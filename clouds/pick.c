@@ -167,6 +167,14 @@ enum vn_rc vn_list_unreachable(struct vn_cloud_list *list, struct vn_str locatio
         return VN_OK;
 }
 
+enum vn_rc vn_list_partial(struct vn_cloud_list *list, enum vn_rc rc, const char *what, struct vn_err *err)
+{
+        if (rc == VN_UNAVAILABLE || rc == VN_DEADLINE_EXCEEDED || rc == VN_RESOURCE_EXHAUSTED ||
+            rc == VN_PERMISSION_DENIED || rc == VN_DATA_LOSS)
+                return vn_list_unreachable(list, vn_str(what), err);
+        return rc;
+}
+
 void vn_cloud_list_done(struct vn_cloud_list *list)
 {
         vn_free(list->functions);

@@ -1,4 +1,4 @@
-/* sim/gcp.h - GCP as seen on the wire: tokens, Cloud Functions v2, Cloud Run (reading), function hosts, Monitoring,
+/* sim/gcp.h - GCP as seen on the wire: tokens, Cloud Functions v2, Cloud Run (traffic of its services), function hosts, Monitoring,
  * Logging and the billing catalog on one endpoint.
  * Threads: one at a time. Ownership: the response is the caller's. */
 #ifndef VANE_SIM_GCP_H
@@ -23,6 +23,16 @@ bool vn_gcp_id_token(struct vn_sim *sim, const struct vn_sim_request *request, c
 void vn_gcp_functions(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                       const struct vn_str *part, size_t count,
                       struct vn_sim_response *response); /* below /v2/projects/P/ */
+void vn_gcp_path(const struct vn_sim *sim, uint32_t deployment, const char *kind, char ret[200]);
+void vn_gcp_cpu_text(const struct vn_platform_deployment *d, uint32_t memory_mb, char ret[24]);
+/* False when the project's writes are used up; the answer is then written. */
+bool vn_gcp_write_allowed(struct vn_sim *sim, uint32_t account, struct vn_sim_response *response);
+/* Cloud Run: a service as the API gives it, and what is below /services/S. */
+json_t *vn_gcp_service(struct vn_sim *sim, uint32_t deployment);
+void vn_gcp_run(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_request *request,
+                const struct vn_str *part, size_t count, struct vn_sim_response *response);
+/* The operation of a change of traffic; NULL if the id is none of the account's. */
+json_t *vn_gcp_run_operation(struct vn_sim *sim, uint32_t account, struct vn_str id);
 void vn_gcp_time_series(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                         struct vn_sim_response *response);
 void vn_gcp_entries(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,

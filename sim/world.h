@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "platform/demo.h"
+#include "sim/tuning.h"
 #include "sim/wire.h"
 
 #define VN_SIM_ACCOUNTS VN_DEMO_SITES
@@ -57,6 +58,7 @@ struct vn_sim_function {    /* one deployment's control-plane state */
         /* ledger */
         uint64_t invocations, failed, cold;
         struct vn_platform_cost cost;
+        struct vn_sim_tuning tuning; /* azure, gcp */
 };
 
 struct vn_sim_arrival {
@@ -83,7 +85,8 @@ struct vn_sim {
         uint64_t next_id;
         struct vn_sim_session sessions[VN_SIM_SESSIONS];
         size_t session_next;
-        uint16_t port[VN_PLATFORM_CLOUDS]; /* 0 in tests without a server */
+        struct vn_sim_budget writes[VN_SIM_ACCOUNTS]; /* azure, gcp */
+        uint16_t port[VN_PLATFORM_CLOUDS];            /* 0 in tests without a server */
 };
 
 struct vn_sim_texts {

@@ -19,11 +19,37 @@ enum vn_rc vn_azure_arm(struct vn_cloud *cloud, const char *method, struct vn_st
 enum vn_rc vn_azure_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
                            enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
                            struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
-/* The site as ARM has it, and the hash that serves as its guard. */
-enum vn_rc vn_azure_get_site(struct vn_cloud *cloud, const char *resource, json_t **ret,
-                             char ret_guard[VN_CLOUD_GUARD_BYTES], struct vn_err *err) VN_MUST_USE;
+/* --- sites (site.c) --- */
+enum vn_azure_plan { VN_AZURE_CONSUMPTION, VN_AZURE_FLEX, VN_AZURE_PREMIUM, VN_AZURE_DEDICATED };
+const char *vn_azure_plan_name(enum vn_azure_plan plan); /* "Flex Consumption", ... */
+/* A site as ARM has it, with the hash that serves as its guard. */
+struct vn_azure_site {
+        json_t *site, *web; /* web: config/web; NULL on Flex, where nothing of it is tuned */
+        enum vn_azure_plan plan;
+        char guard[VN_CLOUD_GUARD_BYTES];
+};
+typedef struct vn_azure_site vn_azure_site_auto;
+static inline void vn_azure_site_cleanup(struct vn_azure_site *site)
+{
+        json_decref(site->site);
+        json_decref(site->web);
+}
+enum vn_rc vn_azure_site_get(struct vn_cloud *cloud, const char *resource, struct vn_azure_site *ret,
+                             struct vn_err *err) VN_MUST_USE;
+/* What hangs below a site: "config/web", "slots", ...; body NULL for none. */
+enum vn_rc vn_azure_below(struct vn_cloud *cloud, const char *method, const char *resource, const char *child,
+                          json_t *body, json_t **ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_azure_hash(json_t *parts, char ret[VN_CLOUD_GUARD_BYTES], struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_azure_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_azure_read(struct vn_cloud *cloud, const struct vn_cloud_function *which, struct vn_cloud_function *ret,
                          struct vn_err *err) VN_MUST_USE;
+/* --- slots (split.c) --- */
+enum vn_rc vn_azure_read_split(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str alias,
+                               struct vn_cloud_split *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_azure_set_split(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                              const struct vn_cloud_split *wanted, int64_t max_wait_us, struct vn_cloud_split *ret,
+                              struct vn_err *err) VN_MUST_USE;
+/* --- what is told about the past (observe.c, prices.c) --- */
 enum vn_rc vn_azure_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                          int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_azure_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,

@@ -1,7 +1,7 @@
-/* GCP: Cloud Functions v2: list, read, change, invoke. */
+/* GCP: Cloud Functions v2: list, read, invoke, and whether the account works. */
 #include "clouds/gcp/gcp.h"
 
-#define API_HOST "cloudfunctions.googleapis.com"
+#define API_HOST VN_GCP_FUNCTIONS_HOST
 #define MAX_PAGES 200
 
 enum vn_rc vn_gcp_call(struct vn_cloud *cloud, const char *method, const char *host, struct vn_str path,
@@ -54,12 +54,12 @@ static struct vn_str name_part(struct vn_str name, int index)
         return name.ptr ? vn_str_cut(&name, '/') : VN_STR("");
 }
 
-static bool is_deploying(json_t *item)
+bool vn_gcp_enum_is(json_t *item, const char *member, const char *name, int number)
 {
-        json_t *state = json_object_get(item, "state"); /* a name, or a number for clients that asked for numbers */
+        json_t *value = json_object_get(item, member);
 
-        return json_is_integer(state) ? json_integer_value(state) == 3
-                                      : vn_str_eq(vn_json_str(item, "state"), VN_STR("DEPLOYING"));
+        return json_is_integer(value) ? json_integer_value(value) == number
+                                      : vn_str_eq(vn_json_str(item, member), vn_str(name));
 }
 
 static enum vn_rc read_function(json_t *item, struct vn_cloud_function *ret, struct vn_err *err)
@@ -70,6 +70,7 @@ static enum vn_rc read_function(json_t *item, struct vn_cloud_function *ret, str
         double timeout = vn_json_pick_number(item, "serviceConfig.timeoutSeconds", 0);
         double concurrency = vn_json_pick_number(item, "serviceConfig.maxInstanceRequestConcurrency", 1);
         double instances = vn_json_pick_number(item, "serviceConfig.maxInstanceCount", 0);
+        double warm = vn_json_pick_number(item, "serviceConfig.minInstanceCount", 0);
 
         if (name_part(name, 5).len == 0 || name.len >= sizeof(ret->resource))
                 return vn_fail(err, VN_DATA_LOSS, "gcp: a function's name is not projects/P/locations/L/functions/F");
@@ -83,12 +84,14 @@ static enum vn_rc read_function(json_t *item, struct vn_cloud_function *ret, str
         ret->timeout_s = timeout >= 1 && timeout <= 86400 ? (uint32_t)timeout : 60;
         ret->concurrency = concurrency >= 1 && concurrency <= 1000 ? (uint32_t)concurrency : 1;
         ret->max_instances = instances >= 1 && instances <= 1e6 ? (uint32_t)instances : 0;
-        ret->memory_tunable = true;
+        ret->warm_instances = warm >= 1 && warm <= 1e6 ? (uint32_t)warm : 0;
+        /* This API lists the first generation's functions and does not change them. */
+        ret->memory_tunable = !vn_gcp_enum_is(item, "environment", "GEN_1", 1);
         memcpy(ret->memory_choices_mb, sizes, sizeof(sizes));
         ret->memory_choice_count = sizeof(sizes) / sizeof(sizes[0]);
         ret->memory_min_mb = sizes[0];
         ret->memory_max_mb = 32768;
-        ret->busy = is_deploying(item);
+        ret->busy = vn_gcp_enum_is(item, "state", "DEPLOYING", 3);
         if (!ret->memory_mb)
                 return vn_fail(err, VN_DATA_LOSS, "gcp: memory of %s is not a quantity", ret->name);
         return VN_OK;
@@ -136,8 +139,13 @@ static enum vn_rc gcp_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, st
         VN_AUTO(vn_buf)
         token = VN_BUF_INIT(8192);
 
-        for (int page = 0; page < MAX_PAGES; page++) {
-                VN_TRY(list_page(cloud, &token, ret, err));
+        for (int page = 1; page <= MAX_PAGES; page++) {
+                char what[VN_CLOUD_REGION_BYTES];
+                enum vn_rc rc = list_page(cloud, &token, ret, err);
+
+                snprintf(what, sizeof(what), "page %d of the functions", page);
+                if (rc != VN_OK) /* the first page is the project itself; a later one is a part */
+                        return page == 1 ? rc : vn_list_partial(ret, rc, what, err);
                 if (token.len == 0)
                         return VN_OK;
         }
@@ -145,8 +153,8 @@ static enum vn_rc gcp_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, st
         return VN_OK;
 }
 
-static enum vn_rc gcp_read(struct vn_cloud *cloud, const struct vn_cloud_function *which,
-                           struct vn_cloud_function *ret, struct vn_err *err)
+enum vn_rc vn_gcp_read(struct vn_cloud *cloud, const struct vn_cloud_function *which, struct vn_cloud_function *ret,
+                       struct vn_err *err)
 {
         VN_AUTO(vn_json)
         item = NULL;
@@ -156,60 +164,6 @@ static enum vn_rc gcp_read(struct vn_cloud *cloud, const struct vn_cloud_functio
         VN_TRY(vn_gcp_call(cloud, "GET", API_HOST, vn_str(path), VN_STR(""), NULL, false, &item, err));
         VN_TRY(read_function(item, ret, err));
         return ret->guard[0] ? VN_OK : vn_fail(err, VN_DATA_LOSS, "gcp: %s has no updateTime", ret->name);
-}
-
-/* Follows a long-running operation to its end. */
-static enum vn_rc follow(struct vn_cloud *cloud, json_t **operation, int64_t max_wait_us, struct vn_err *err)
-{
-        struct vn_wait wait = {.max_us = max_wait_us};
-        char path[512];
-
-        while (!json_is_true(json_object_get(*operation, "done"))) {
-                json_t *next = NULL;
-                struct vn_str name = vn_json_str(*operation, "name");
-
-                if (name.len == 0 || memchr(name.ptr, '?', name.len))
-                        return vn_fail(err, VN_DATA_LOSS, "gcp: a change was answered without an operation");
-                snprintf(path, sizeof(path), "/v2/%.*s", VN_FMT(name));
-                if (!vn_wait_more(cloud, &wait, NULL))
-                        return vn_fail(err, VN_DEADLINE_EXCEEDED, "gcp: the change is still running");
-                VN_TRY(vn_gcp_call(cloud, "GET", API_HOST, vn_str(path), VN_STR(""), NULL, false, &next, err));
-                json_decref(*operation);
-                *operation = next;
-        }
-        if (vn_json_at(*operation, "error"))
-                return vn_fail(err, VN_ABORTED, "gcp: the change failed with code %.0f: %.120s",
-                               vn_json_pick_number(*operation, "error.code", 0),
-                               vn_json_str(*operation, "error.message").ptr);
-        return VN_OK;
-}
-
-static enum vn_rc set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
-                             int64_t max_wait_us, struct vn_cloud_function *ret, struct vn_err *err)
-{
-        VN_AUTO(vn_json)
-        body = NULL;
-        VN_AUTO(vn_json)
-        operation = NULL;
-        char path[VN_CLOUD_RESOURCE_BYTES + 8], quantity[32];
-
-        /* There is no etag: the last update's time is compared, one round trip before the write. */
-        VN_TRY(gcp_read(cloud, as_read, ret, err));
-        if (strcmp(ret->guard, as_read->guard) != 0)
-                return vn_fail(err, VN_ABORTED, "gcp: %s was changed by somebody else", as_read->name);
-        snprintf(quantity, sizeof(quantity), "%uMi", memory_mb);
-        snprintf(path, sizeof(path), "/v2/%s", as_read->resource);
-        body = json_pack("{s:s, s:{s:s}}", "name", as_read->resource, "serviceConfig", "availableMemory", quantity);
-        if (!body)
-                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a request");
-        VN_TRY(vn_gcp_call(cloud, "PATCH", API_HOST, vn_str(path), VN_STR("updateMask=serviceConfig.availableMemory"),
-                           body, true, &operation, err));
-        VN_TRY(follow(cloud, &operation, max_wait_us, err));
-        VN_TRY(gcp_read(cloud, as_read, ret, err));
-        if (ret->memory_mb != memory_mb)
-                return vn_fail(err, VN_ABORTED, "gcp: %s has %u MB after the change to %u", as_read->name,
-                               ret->memory_mb, memory_mb);
-        return VN_OK;
 }
 
 static enum vn_rc gcp_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
@@ -235,14 +189,28 @@ static enum vn_rc gcp_invoke(struct vn_cloud *cloud, const struct vn_cloud_funct
         return vn_function_status(cloud, ret, err);
 }
 
-static enum vn_rc gcp_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
-                             enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
-                             struct vn_cloud_function *ret, struct vn_err *err)
+/* One function of the list: the call needs no right that listing does not, and no other API of the project. A location
+ * that is configured keeps it from asking them all. */
+static enum vn_rc gcp_health(struct vn_cloud *cloud, struct vn_cloud_health *ret, struct vn_err *err)
 {
-        if (setting != VN_SETTING_MEMORY_MB)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "gcp: %s of %s cannot be changed",
-                               vn_cloud_setting_name(setting), as_read->name);
-        return set_memory(cloud, as_read, value, max_wait_us, ret, err);
+        VN_AUTO(vn_response)
+        response;
+        VN_AUTO(vn_json)
+        answer = NULL;
+        char path[256];
+        struct vn_str region = cloud->config.region.len > 0 ? cloud->config.region : VN_STR("-");
+        struct vn_call call = {.method = "GET", .host = API_HOST, .query = VN_STR("pageSize=1")};
+        int64_t start_us = vn_now_us(cloud->clock);
+
+        vn_cloud_response_init(&response);
+        snprintf(path, sizeof(path), "/v2/projects/%.*s/locations/%.*s/functions", VN_FMT(cloud->config.project),
+                 VN_FMT(region));
+        call.path = vn_str(path);
+        VN_TRY(vn_call_json(cloud, &call, &response, &answer, err));
+        vn_health_clock(cloud, &response, start_us, ret);
+        snprintf(ret->identity, sizeof(ret->identity), "projects/%.*s%s%s", VN_FMT(cloud->config.project),
+                 cloud->key_email ? " " : "", cloud->key_email ? cloud->key_email : "");
+        return VN_OK;
 }
 
 const struct vn_cloud_ops vn_gcp_ops = {
@@ -250,9 +218,12 @@ const struct vn_cloud_ops vn_gcp_ops = {
         .open = vn_gcp_open,
         .authorize = vn_gcp_authorize,
         .list = gcp_list,
-        .read = gcp_read,
-        .change = gcp_change,
+        .read = vn_gcp_read,
+        .change = vn_gcp_change,
+        .read_split = vn_gcp_read_split,
+        .set_split = vn_gcp_set_split,
         .invoke = gcp_invoke,
+        .health = gcp_health,
         .logs = vn_gcp_logs,
         .metrics = vn_gcp_metrics,
         .prices = vn_gcp_prices,

@@ -13,6 +13,23 @@ enum vn_rc vn_gcp_jwt(const char *email, const char *key_pem, const char *token_
                       int64_t now_us, struct vn_buf *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_gcp_call(struct vn_cloud *cloud, const char *method, const char *host, struct vn_str path,
                        struct vn_str query, json_t *body, bool once, json_t **ret, struct vn_err *err) VN_MUST_USE;
+#define VN_GCP_FUNCTIONS_HOST "cloudfunctions.googleapis.com"
+#define VN_GCP_RUN_HOST "run.googleapis.com"
+/* Whether a member holds an enum's value, by its name or by its number: Google's services write either. */
+bool vn_gcp_enum_is(json_t *item, const char *member, const char *name, int number);
+enum vn_rc vn_gcp_read(struct vn_cloud *cloud, const struct vn_cloud_function *which, struct vn_cloud_function *ret,
+                       struct vn_err *err) VN_MUST_USE;
+/* Follows a long-running operation of `host` to its end; *operation is replaced by its later states. */
+enum vn_rc vn_gcp_follow(struct vn_cloud *cloud, const char *host, json_t **operation, int64_t max_wait_us,
+                         struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_gcp_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
+                         enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
+                         struct vn_cloud_function *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_gcp_read_split(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str alias,
+                             struct vn_cloud_split *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_gcp_set_split(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                            const struct vn_cloud_split *wanted, int64_t max_wait_us, struct vn_cloud_split *ret,
+                            struct vn_err *err) VN_MUST_USE;
 /* A Kubernetes quantity as Cloud Functions writes memory ("256M", "512Mi", "1Gi"): 0 if it is none. */
 uint32_t vn_gcp_memory_mb(struct vn_str quantity);
 enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
