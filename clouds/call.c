@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "clouds/aws/credentials.h"
+#include "clouds/aws/sts.h"
 
 #define MAX_ATTEMPTS 5
 #define BACKOFF_BASE_US (200 * VN_US_PER_MS)
@@ -231,8 +232,8 @@ void vn_call_error_code(const struct vn_cloud_response *response, char ret[64])
                 vn_text_copy(ret, 64, vn_str_cut(&type, ':'));
                 return;
         }
-        ret[0] = '\0';
-        if (vn_json_load(vn_buf_view(&response->body), &root, NULL) == VN_OK)
+        vn_text_copy(ret, 64, vn_aws_xml_text(vn_buf_view(&response->body), "Code"));
+        if (!ret[0] && vn_json_load(vn_buf_view(&response->body), &root, NULL) == VN_OK)
                 vn_text_copy(ret, 64, last_part(first_of(root, names, 6), '#'));
 }
 
@@ -245,7 +246,8 @@ static enum vn_rc rc_of(int status, const char *code)
         if (status == 409 || status == 412)
                 return strcmp(code, "ALREADY_EXISTS") ? VN_ABORTED : VN_ALREADY_EXISTS;
         if (!strcmp(code, "ExpiredTokenException") || !strcmp(code, "UnrecognizedClientException") ||
-            !strcmp(code, "InvalidSignatureException") || !strcmp(code, "SignatureDoesNotMatch"))
+            !strcmp(code, "InvalidSignatureException") || !strcmp(code, "SignatureDoesNotMatch") ||
+            !strcmp(code, "ExpiredToken") || !strcmp(code, "InvalidClientTokenId"))
                 return VN_UNAUTHENTICATED;
         if (status >= 500)
                 return VN_UNAVAILABLE;
@@ -260,8 +262,8 @@ enum vn_rc vn_call_error(struct vn_cloud *cloud, const struct vn_cloud_response 
         char code[64], text[120];
 
         vn_call_error_code(response, code);
-        text[0] = '\0';
-        if (vn_json_load(vn_buf_view(&response->body), &root, NULL) == VN_OK)
+        vn_text_copy(text, sizeof(text), vn_aws_xml_text(vn_buf_view(&response->body), "Message"));
+        if (!text[0] && vn_json_load(vn_buf_view(&response->body), &root, NULL) == VN_OK)
                 vn_text_copy(text, sizeof(text), first_of(root, names, 4));
         for (char *p = text; *p; p++)
                 if ((unsigned char)*p < 0x20 || *p == 0x7f)
