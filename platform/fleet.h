@@ -51,6 +51,8 @@ struct vn_platform_deployment {
         int64_t timeout_us;
         uint32_t concurrency;   /* requests at once in an instance; 1 on Lambda */
         uint32_t max_instances; /* at most VN_MAX_PLATFORM_INSTANCES; 0: the plan's usual limit */
+        uint32_t
+                warm_instances; /* kept started: the first so many meet no cold start. What they cost is not billed here */
         struct vn_platform_work work;
 };
 

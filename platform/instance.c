@@ -108,9 +108,11 @@ static struct vn_instance *start(struct vn_platform *platform, uint32_t deployme
         init.median += table->init_ms_per_mb * d->package_mb;
         double place_ms = vn_draw(&pool->rng, table->place_ms) * platform->place_factor[d->plan] * latency_factor;
         double init_ms = vn_draw(&pool->rng, init) * platform->init_factor[d->plan] * latency_factor;
-        outcome->cold = true;
-        outcome->init_us = (int64_t)(init_ms * 1e3);
-        outcome->cold_us = outcome->init_us + (int64_t)(place_ms * 1e3);
+        if (pool->count > d->warm_instances) {
+                outcome->cold = true;
+                outcome->init_us = (int64_t)(init_ms * 1e3);
+                outcome->cold_us = outcome->init_us + (int64_t)(place_ms * 1e3);
+        }
         it->id = ++platform->next_instance;
         it->generation = pool->generation;
         it->ready_us = it->last_end_us = at_us + outcome->cold_us;

@@ -201,6 +201,15 @@ enum vn_rc vn_platform_set_memory(struct vn_platform *platform, uint32_t deploym
         return VN_OK;
 }
 
+void vn_platform_set_scaling(struct vn_platform *platform, uint32_t deployment, uint32_t max_instances,
+                             uint32_t warm_instances)
+{
+        VN_ASSERT(deployment < platform->deployment_count);
+        struct vn_platform_deployment *d = &platform->deployments[deployment];
+        d->max_instances = max_instances < VN_MAX_PLATFORM_INSTANCES ? max_instances : VN_MAX_PLATFORM_INSTANCES;
+        d->warm_instances = warm_instances < VN_MAX_PLATFORM_INSTANCES ? warm_instances : VN_MAX_PLATFORM_INSTANCES;
+}
+
 uint32_t vn_platform_memory(const struct vn_platform *platform, uint32_t deployment, int64_t time_us)
 {
         VN_ASSERT(deployment < platform->deployment_count);

@@ -55,6 +55,10 @@ enum vn_rc vn_platform_set_memory(struct vn_platform *platform, uint32_t deploym
                                   int64_t time_us, struct vn_err *err) VN_MUST_USE;
 /* Whether a plan offers a size: the errors of vn_platform_set_memory without its effect. */
 enum vn_rc vn_platform_check_memory(enum vn_platform_plan plan, uint32_t memory_mb, struct vn_err *err) VN_MUST_USE;
+/* From the next request on; instances over a new limit are not taken away. max_instances 0: the plan's usual limit; more than
+ * VN_MAX_PLATFORM_INSTANCES of either count as that many. */
+void vn_platform_set_scaling(struct vn_platform *platform, uint32_t deployment, uint32_t max_instances,
+                             uint32_t warm_instances);
 /* The size in force at that time. */
 uint32_t vn_platform_memory(const struct vn_platform *platform, uint32_t deployment, int64_t time_us);
 /* vCPUs that a size gives on a plan; also for the simulator's answers. */

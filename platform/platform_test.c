@@ -175,6 +175,21 @@ TEST(an_instance_serves_again_until_its_idle_life_ends)
         }
 }
 
+TEST(warm_instances_spare_the_cold_start_and_limits_move)
+{
+        struct bench b;
+        setup(&b, VN_PLAN_LAMBDA, 512);
+        start(&b, 1);
+        vn_platform_set_scaling(b.p, 0, 3, 2);
+        struct vn_platform_outcome first = call(&b, 0), second = call(&b, 0), third = call(&b, 0);
+        CHECK(!first.cold && !first.cold_us && !first.init_us && !second.cold && third.cold && third.init_us > 0);
+        CHECK_INT(VN_RUN_THROTTLED, call(&b, 0).status);
+        CHECK(!call(&b, 24 * VN_US_PER_HOUR).cold); /* whatever the time between */
+        vn_platform_set_scaling(b.p, 0, 0, 0);
+        CHECK(call(&b, 48 * VN_US_PER_HOUR).cold);
+        vn_platform_free(b.p);
+}
+
 TEST(parallel_requests_need_instances_and_limits_refuse)
 {
         struct bench b;
