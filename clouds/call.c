@@ -67,6 +67,19 @@ static enum vn_rc address(struct vn_cloud *cloud, const struct vn_call *call, st
         return request->url ? VN_OK : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a call");
 }
 
+/* What it fetches itself is not the operation's. */
+static enum vn_rc authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
+                            struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err)
+{
+        enum vn_call_class class = cloud->budget.class;
+        enum vn_rc rc;
+
+        cloud->budget.class = VN_CALLS_CREDENTIALS;
+        rc = cloud->ops->authorize(cloud, call, host, request, scratch, err);
+        cloud->budget.class = class;
+        return rc;
+}
+
 static enum vn_rc send_once(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
                             struct vn_err *err)
 {
@@ -83,7 +96,8 @@ static enum vn_rc send_once(struct vn_cloud *cloud, const struct vn_call *call, 
         for (size_t i = 0; i < call->extra_count; i++)
                 vn_request_header(&request, call->extra[i].name, call->extra[i].value);
         if (!call->anonymous)
-                VN_TRY(cloud->ops->authorize(cloud, call, host, &request, &scratch, err));
+                VN_TRY(authorize(cloud, call, host, &request, &scratch, err));
+        VN_TRY(vn_budget_take(&cloud->budget, cloud->config.kind, vn_now_us(cloud->clock), err));
         cloud->calls++;
         vn_cloud_response_done(ret);
         vn_cloud_response_init(ret);

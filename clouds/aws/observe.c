@@ -196,6 +196,7 @@ enum vn_rc vn_aws_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
                           int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                           struct vn_err *err)
 {
+        _Static_assert(VN_AWS_METRICS_ASKED == 3, "what is asked for below");
         VN_AUTO(vn_json)
         body = json_pack("{s:[o,o,o], s:I, s:I, s:s}", "MetricDataQueries",
                          metric_query("calls", "Invocations", function->name),
