@@ -54,6 +54,7 @@ struct agent {
         bool inventory_waits;
         int64_t cloud_retry_us, server_retry_us, last_report_us; /* real monotonic time */
         char trouble[VN_ERR_MSG_BYTES];                          /* said last: the same again is not said again */
+        char cloud_trouble[VN_ERR_MSG_BYTES];                    /* of the last reading of the cloud, if it failed */
 };
 
 static void say(struct agent *a, const char *what, const struct vn_err *err)
@@ -70,9 +71,22 @@ static void say_later(struct agent *a, int64_t *retry_us, const char *what, cons
         say(a, what, err);
 }
 
+/* For the server. What the cloud said itself ("... answered 403 CODE: its words") stays here, in the log. */
+static void note_cloud_trouble(struct agent *a, const struct vn_err *err)
+{
+        struct vn_str rest = vn_str(err->msg);
+        const char *answered = strstr(err->msg, " answered ");
+        const char *words = answered ? strchr(answered, ':') : NULL;
+        a->cloud_failures++;
+        if (words)
+                rest.len = (size_t)(words - err->msg);
+        if (!vn_str_is_utf8(rest) || !vn_str_copy(a->cloud_trouble, sizeof a->cloud_trouble, rest))
+                snprintf(a->cloud_trouble, sizeof a->cloud_trouble, "%s", vn_rc_name(err->rc));
+}
+
 static void cloud_failed(struct agent *a, const char *what, const struct vn_err *err)
 {
-        a->cloud_failures++;
+        note_cloud_trouble(a, err);
         say_later(a, &a->cloud_retry_us, what, err);
 }
 
@@ -300,6 +314,7 @@ static void collect(struct agent *a, int64_t now_us)
                 return; /* what was read is remembered; the rest comes next time */
         }
         a->read_until_us = now_us;
+        a->cloud_trouble[0] = 0;
         if (vn_windower_close(a->windower, now_us, take_window, a, &err) != VN_OK)
                 say(a, "closing windows", &err);
         vn_windower_stats(a->windower, &stats);
@@ -319,7 +334,9 @@ static void send_windows(struct agent *a)
         struct vn_link_counts counts = {.dropped_fields = vn_gather_dropped(a->gather),
                                         .sampled_calls = stats.sampled,
                                         .cloud_api_calls = vn_gather_api_calls(a->gather),
-                                        .cloud_failures = a->cloud_failures};
+                                        .cloud_failures = a->cloud_failures,
+                                        .cloud_trouble = a->cloud_trouble};
+        vn_gather_usage(a->gather, &counts.usage);
         int64_t mono_us = vn_mono_us(vn_clock_real());
         bool beat = mono_us - a->last_report_us >= HEARTBEAT_US; /* then an empty report does as well */
         while (a->outbox.count || beat) {
@@ -369,7 +386,7 @@ static void send_inventory(struct agent *a, int64_t now_us)
         a->next_prices_us = now_us + PRICES_EVERY_US;
         if (vn_gather_report_prices(a->gather, a->channel, now_us, &err) != VN_OK) {
                 a->next_prices_us = now_us + VN_US_PER_MIN;
-                a->cloud_failures++;
+                note_cloud_trouble(a, &err);
                 say(a, "prices", &err);
         }
 }

@@ -2,7 +2,7 @@
 
 #include "clouds/call.h"
 
-#define RESERVE_SHARE 0.1 /* for reading what is to be changed */
+#define RESERVE_PART 10 /* a tenth, for reading what is to be changed */
 
 const char *vn_call_class_name(enum vn_call_class class)
 {
@@ -53,7 +53,7 @@ static double needed(const struct vn_budget *budget)
         case VN_CALLS_LIST:
         case VN_CALLS_LOGS:
         case VN_CALLS_METRICS:
-        case VN_CALLS_PRICES: return 1 + RESERVE_SHARE * budget->usage.calls_per_hour;
+        case VN_CALLS_PRICES: return 1 + budget->usage.calls_per_hour / RESERVE_PART;
         case VN_CALLS_READ: return 1;
         case VN_CALLS_CHANGE:
         case VN_CALLS_INVOKE:

@@ -3,6 +3,7 @@
 #include "base/detmath.h"
 #include "base/hash.h"
 #include "base/metrics.h"
+#include "server/registry/observing.h"
 #include "server/registry/registry.h"
 #include "server/routing/routing.h"
 #include "server/state.h"
@@ -189,6 +190,7 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
         struct vn_telemetry *telemetry = op->server->telemetry;
         struct vn_account_entry *account;
         VN_TRY(vn_op_agent_account(op, &account, err));
+        VN_TRY(vn_observing_calls(op->server, account, report, err));
         VN_AUTO(vn_batch)
         batch = vn_batch_new();
         Vane__V1__Ack *ack = VN_NEW_MESSAGE(op->arena, Vane__V1__Ack, vane__v1__ack__init);
