@@ -1,6 +1,6 @@
 /* vane-aws-probe FILE STEP...: operations of cloud.h on one AWS account, one function, in the order that is asked for. FILE is
  * an account's description (account.h) and, for whoever stands in for AWS, "function", "log_records" and "metric_calls".
- * A test program, not installed: against vane-sim in tests/scenarios/clouds_sim.sh, against moto in tests/sdk/moto.py.
+ * A test program, not installed: against vane-sim in tests/scenarios/clouds_sim.sh, against moto in tests/sdk/aws_moto.py.
  * Prints a line a step; exit 1 at the first surprise. */
 #include <signal.h>
 #include <stdio.h>

@@ -299,7 +299,7 @@ static CURLcode set_rules(CURL *e, struct http_transfer *t, const struct http_se
 static CURLcode set_method(CURL *e, const struct vn_http_ask *ask, bool copy_body)
 {
         CURLcode rc = CURLE_OK;
-        bool body = ask->body.ptr || !strcmp(ask->method, "POST") || !strcmp(ask->method, "PUT") ||
+        bool body = ask->body.len || !strcmp(ask->method, "POST") || !strcmp(ask->method, "PUT") ||
                     !strcmp(ask->method, "PATCH");
 
         if (!strcmp(ask->method, "HEAD"))

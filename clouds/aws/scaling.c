@@ -34,9 +34,11 @@ static enum vn_rc read_reserved(struct vn_cloud *cloud, const char *name, struct
                 .method = "GET", .version = VN_LAMBDA_2019, .function = name, .what = "concurrency"};
         VN_AUTO(vn_json)
         answer = NULL;
+        const json_t *value;
 
         VN_TRY(vn_aws_lambda(cloud, &call, &answer, err));
-        *ret = (struct reserved){.is_set = json_object_get(answer, "ReservedConcurrentExecutions") != NULL};
+        value = json_object_get(answer, "ReservedConcurrentExecutions");
+        *ret = (struct reserved){.is_set = value && !json_is_null(value)};
         return ret->is_set ? read_count(answer, "ReservedConcurrentExecutions", &ret->value, err) : VN_OK;
 }
 

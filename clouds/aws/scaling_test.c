@@ -121,7 +121,7 @@ TEST(aws_reserved_concurrency_is_refused_when_it_is_not_as_read)
         static const struct wire_step steps[] = {
                 RESERVED("{\"ReservedConcurrentExecutions\":9}"),
                 CONFIG("r1"), /* somebody else's value */
-                RESERVED("{}"),
+                RESERVED("{\"ReservedConcurrentExecutions\":null}"),
                 CONFIG("r8"),                                     /* somebody else's edit */
                 RESERVED("{\"ReservedConcurrentExecutions\":0}"), /* stopped on purpose */
                 RESERVED("{}"),

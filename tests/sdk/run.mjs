@@ -25,7 +25,7 @@ let code = 1;
 try {
   for (let i = 0; i < 300 && !existsSync(join(state, 'sim.json')) && sim.exitCode === null; i++)
     await new Promise((wake) => setTimeout(wake, 100));
-  const wanted = files.length ? files : ['aws.test.mjs', 'azure.test.mjs', 'gcp.test.mjs'];
+  const wanted = files.length ? files : ['aws.test.mjs', 'aws_operations.test.mjs', 'azure.test.mjs', 'gcp.test.mjs'];
   const test = spawnSync(process.execPath, ['--test', ...wanted.map((f) => join(here, f))], {
     stdio: 'inherit',
     timeout: 240000,
