@@ -56,6 +56,17 @@ static enum vn_rc run_prices(struct vn_cloud *cloud)
         return VN_OK;
 }
 
+static enum vn_rc run_split(struct vn_cloud *cloud)
+{
+        const struct vn_cloud_function f = {.name = "f"};
+        struct vn_cloud_split split;
+
+        VN_TRY(vn_cloud_read_split(cloud, &f, VN_STR(""), &split, NULL));
+        CHECK(split.count >= 1 && split.count <= 2);
+        CHECK_INT(1000, split.shares[0].per_mille + (split.count == 2 ? split.shares[1].per_mille : 0));
+        return VN_OK;
+}
+
 #define TOKEN "{\"access_token\":\"T\",\"expires_in\":3600}"
 
 static const struct garbled cases[] = {
@@ -80,6 +91,12 @@ static const struct garbled cases[] = {
          "\\\"pricePerUnit\\\":"
          "{\\\"USD\\\":\\\"0.0000002\\\"}}}}}}}\"]}",
          run_prices},
+        {"aws split",
+         wire_aws,
+         {NULL, NULL},
+         "{\"Aliases\":[{\"Name\":\"live\",\"FunctionVersion\":\"1\",\"RevisionId\":\"r\",\"RoutingConfig\":"
+         "{\"AdditionalVersionWeights\":{\"2\":0.25}}}]}",
+         run_split},
         {"azure token", wire_azure, {NULL, NULL}, TOKEN, run_list},
         {"azure list", wire_azure, {TOKEN, NULL}, "{\"value\":[" SITE "],\"nextLink\":null}", run_list},
         {"azure logs",

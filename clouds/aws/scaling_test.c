@@ -245,7 +245,8 @@ TEST(aws_split_moves_under_its_revision_and_back)
                 {"PUT /2015-03-31/functions/f/aliases/live", 412, "x-amzn-ErrorType: PreconditionFailedException\n",
                  "{\"message\":\"The Revision Id provided does not match the latest Revision Id.\"}"},
                 {"GET /aliases?MaxItems=50", 200, NULL, "{\"Aliases\":[]}"},
-                {"GET /aliases/live", 200, NULL, ALIAS("live", "\"2\":1.5", "a2")}};
+                {"GET /aliases/live", 200, NULL, ALIAS("live", "\"2\":1.5", "a2")},
+                {"GET /aliases/live", 200, NULL, ALIAS("live", "\"2\":0.1,\"3\":0.1", "a2")}};
         struct wire wire;
         WIRE_INIT(&wire, steps);
         struct vn_cloud *cloud = wire_aws(&wire);
@@ -274,6 +275,7 @@ TEST(aws_split_moves_under_its_revision_and_back)
         wanted.shares[2] = (struct vn_cloud_share){"3", 25};
         CHECK_RC(VN_OUT_OF_RANGE, vn_cloud_set_split(cloud, &f, &wanted, VN_US_PER_MIN, &undone, NULL));
         CHECK_RC(VN_FAILED_PRECONDITION, vn_cloud_read_split(cloud, &f, VN_STR(""), &before, NULL));
+        CHECK_RC(VN_DATA_LOSS, vn_cloud_read_split(cloud, &f, VN_STR("live"), &before, NULL));
         CHECK_RC(VN_DATA_LOSS, vn_cloud_read_split(cloud, &f, VN_STR("live"), &before, NULL));
         wire_check_done(&wire);
         vn_cloud_free(cloud);
