@@ -336,6 +336,7 @@ static void send_windows(struct agent *a)
                                         .cloud_api_calls = vn_gather_api_calls(a->gather),
                                         .cloud_failures = a->cloud_failures,
                                         .troubles = &a->troubles};
+        vn_gather_usage(a->gather, &counts.usage);
         int64_t mono_us = vn_mono_us(vn_clock_real());
         bool beat = mono_us - a->last_report_us >= HEARTBEAT_US; /* then an empty report does as well */
         while (a->outbox.count || beat) {

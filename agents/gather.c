@@ -2,6 +2,7 @@
 
 #include "agents/collect.h"
 #include "base/json.h"
+#include "clouds/budget.h"
 #include "clouds/observe.h"
 #include "vane/v1/agent.pb-c.h"
 
@@ -99,6 +100,11 @@ int64_t vn_gather_lag_us(const struct vn_gather *gather)
 uint64_t vn_gather_api_calls(const struct vn_gather *gather)
 {
         return vn_cloud_call_count(gather->cloud);
+}
+
+void vn_gather_usage(const struct vn_gather *gather, struct vn_cloud_usage *ret)
+{
+        vn_cloud_usage(gather->cloud, ret);
 }
 
 uint64_t vn_gather_dropped(const struct vn_gather *gather)

@@ -31,6 +31,8 @@ typedef enum vn_rc (*vn_gather_call)(void *arg, const struct vn_invocation *call
 enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to_us, vn_gather_call each, void *arg,
                            struct vn_err *err) VN_MUST_USE;
 uint64_t vn_gather_api_calls(const struct vn_gather *gather);
+struct vn_cloud_usage;
+void vn_gather_usage(const struct vn_gather *gather, struct vn_cloud_usage *ret);
 /* Records whose names no window can hold, or that are of no listed function. */
 uint64_t vn_gather_dropped(const struct vn_gather *gather);
 

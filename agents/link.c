@@ -141,6 +141,23 @@ static enum vn_rc add_troubles(const struct vn_troubles *troubles, struct vn_are
         return VN_OK;
 }
 
+static void fill_usage(const struct vn_link_counts *counts, Vane__V1__CloudUsage *ret,
+                       Vane__V1__CloudCalls calls[VN_CALL_CLASSES], Vane__V1__CloudCalls *rows[VN_CALL_CLASSES])
+{
+        vane__v1__cloud_usage__init(ret);
+        ret->since_us = counts->usage.since_us;
+        ret->calls_per_hour = counts->usage.calls_per_hour;
+        ret->left = counts->usage.left;
+        ret->n_calls = VN_CALL_CLASSES;
+        ret->calls = rows;
+        for (size_t i = 0; i < VN_CALL_CLASSES; i++) {
+                vane__v1__cloud_calls__init(rows[i] = &calls[i]);
+                calls[i].class_ = text(vn_call_class_name((enum vn_call_class)i));
+                calls[i].calls = counts->usage.calls[i];
+                calls[i].usd = counts->usage.usd[i];
+        }
+}
+
 enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_window *windows, size_t count,
                            const struct vn_link_counts *counts, struct vn_err *err)
 {
@@ -159,6 +176,10 @@ enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_wind
         report.sampled_calls = counts->sampled_calls;
         report.cloud_api_calls = counts->cloud_api_calls;
         report.cloud_failures = counts->cloud_failures;
+        Vane__V1__CloudUsage usage;
+        Vane__V1__CloudCalls calls[VN_CALL_CLASSES], *rows[VN_CALL_CLASSES];
+        fill_usage(counts, &usage, calls, rows);
+        report.cloud_usage = &usage;
         VN_TRY(add_troubles(counts->troubles, &arena, &report, err));
         return tell(channel, "/vane.v1.Agents/ReportWindows", &report.base, err);
 }

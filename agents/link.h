@@ -7,6 +7,7 @@
 #include "agents/identity.h"
 #include "agents/learn.h"
 #include "agents/watch.h"
+#include "clouds/budget.h"
 #include "net/grpc_client.h"
 
 #define VN_LINK_MAX_WINDOWS 200 /* in one report */
@@ -25,6 +26,7 @@ enum vn_rc vn_link_renew(struct vn_grpc_channel *channel, struct vn_agent_identi
 struct vn_link_counts {
         uint64_t dropped_fields, sampled_calls, cloud_api_calls, cloud_failures;
         const struct vn_troubles *troubles;
+        struct vn_cloud_usage usage;
 };
 enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_window *windows, size_t count,
                            const struct vn_link_counts *counts, struct vn_err *err) VN_MUST_USE;

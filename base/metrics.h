@@ -2,7 +2,8 @@
  * Purpose: VN_METRIC_ADD_FOR(NAME, label, 1) anywhere, one table row a metric, /metrics and docs/metrics.md from the same table.
  * Threads: any; atomics only, no lock on the path. Ownership: everything is static.
  * Labels: at most one a metric. Its values are few and known (a cloud's name, an rc), registered on first use, at most
- *   VN_METRIC_MAX_LABELS each; more are counted under "other". Tenants, accounts and workloads are no label values.
+ *   VN_METRIC_MAX_LABELS each; more are counted under "other". Tenants, accounts and workloads are no label values
+ *   here (server/account_metrics.def is printed apart, with a bound of its own).
  * Histograms: microseconds in, seconds out; fixed buckets 100 us .. 100 s, 1-2.5-5 a decade. */
 #ifndef VANE_BASE_METRICS_H
 #define VANE_BASE_METRICS_H

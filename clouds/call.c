@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "clouds/aws/credentials.h"
+#include "clouds/aws/sts.h"
 
 #define MAX_ATTEMPTS 5
 #define BACKOFF_BASE_US (200 * VN_US_PER_MS)
@@ -66,6 +67,19 @@ static enum vn_rc address(struct vn_cloud *cloud, const struct vn_call *call, st
         return request->url ? VN_OK : vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a call");
 }
 
+/* What it fetches itself is not the operation's. */
+static enum vn_rc authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
+                            struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err)
+{
+        enum vn_call_class class = cloud->budget.class;
+        enum vn_rc rc;
+
+        cloud->budget.class = VN_CALLS_CREDENTIALS;
+        rc = cloud->ops->authorize(cloud, call, host, request, scratch, err);
+        cloud->budget.class = class;
+        return rc;
+}
+
 static enum vn_rc send_once(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
                             struct vn_err *err)
 {
@@ -82,7 +96,8 @@ static enum vn_rc send_once(struct vn_cloud *cloud, const struct vn_call *call, 
         for (size_t i = 0; i < call->extra_count; i++)
                 vn_request_header(&request, call->extra[i].name, call->extra[i].value);
         if (!call->anonymous)
-                VN_TRY(cloud->ops->authorize(cloud, call, host, &request, &scratch, err));
+                VN_TRY(authorize(cloud, call, host, &request, &scratch, err));
+        VN_TRY(vn_budget_take(&cloud->budget, cloud->config.kind, vn_now_us(cloud->clock), err));
         cloud->calls++;
         vn_cloud_response_done(ret);
         vn_cloud_response_init(ret);
@@ -231,8 +246,8 @@ void vn_call_error_code(const struct vn_cloud_response *response, char ret[64])
                 vn_text_copy(ret, 64, vn_str_cut(&type, ':'));
                 return;
         }
-        ret[0] = '\0';
-        if (vn_json_load(vn_buf_view(&response->body), &root, NULL) == VN_OK)
+        vn_text_copy(ret, 64, vn_aws_xml_text(vn_buf_view(&response->body), "Code"));
+        if (!ret[0] && vn_json_load(vn_buf_view(&response->body), &root, NULL) == VN_OK)
                 vn_text_copy(ret, 64, last_part(first_of(root, names, 6), '#'));
 }
 
@@ -245,7 +260,8 @@ static enum vn_rc rc_of(int status, const char *code)
         if (status == 409 || status == 412)
                 return strcmp(code, "ALREADY_EXISTS") ? VN_ABORTED : VN_ALREADY_EXISTS;
         if (!strcmp(code, "ExpiredTokenException") || !strcmp(code, "UnrecognizedClientException") ||
-            !strcmp(code, "InvalidSignatureException") || !strcmp(code, "SignatureDoesNotMatch"))
+            !strcmp(code, "InvalidSignatureException") || !strcmp(code, "SignatureDoesNotMatch") ||
+            !strcmp(code, "ExpiredToken") || !strcmp(code, "InvalidClientTokenId"))
                 return VN_UNAUTHENTICATED;
         if (status >= 500)
                 return VN_UNAVAILABLE;
@@ -260,8 +276,8 @@ enum vn_rc vn_call_error(struct vn_cloud *cloud, const struct vn_cloud_response 
         char code[64], text[120];
 
         vn_call_error_code(response, code);
-        text[0] = '\0';
-        if (vn_json_load(vn_buf_view(&response->body), &root, NULL) == VN_OK)
+        vn_text_copy(text, sizeof(text), vn_aws_xml_text(vn_buf_view(&response->body), "Message"));
+        if (!text[0] && vn_json_load(vn_buf_view(&response->body), &root, NULL) == VN_OK)
                 vn_text_copy(text, sizeof(text), first_of(root, names, 4));
         for (char *p = text; *p; p++)
                 if ((unsigned char)*p < 0x20 || *p == 0x7f)

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "clouds/budget.h"
 #include "clouds/pick.h"
 
 struct vn_cloud_ops;
@@ -14,6 +15,7 @@ struct vn_cloud_token {
         size_t len;
         int64_t expires_us;
 };
+#define VN_AWS_METRICS_ASKED 3 /* by one GetMetricData of aws/observe.c */
 #define VN_CLOUD_MAX_TOKENS 128
 #define VN_CLOUD_MAX_SEEN 8192 /* instances remembered for cold-start inference */
 
@@ -25,6 +27,7 @@ struct vn_cloud {
         const struct vn_cloud_ops *ops;
         struct vn_rng rng;
         uint64_t calls;
+        struct vn_budget budget;
         int64_t clock_offset_us; /* aws: the service's clock minus ours, learnt from a refused signature */
         struct vn_cloud_token tokens[VN_CLOUD_MAX_TOKENS];
         size_t token_count;

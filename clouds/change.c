@@ -67,6 +67,7 @@ enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_functio
         if (!as_read->guard[0])
                 return vn_fail(err, VN_INVALID_ARGUMENT, "%s: read the configuration before changing it",
                                as_read->name);
+        cloud->budget.class = VN_CALLS_CHANGE; /* also what it reads on its way */
         if (setting == VN_SETTING_MEMORY_MB)
                 VN_TRY(check_memory(as_read, value, err));
         rc = cloud->ops->change(cloud, as_read, setting, value, max_wait_us, &got, err);
@@ -92,6 +93,7 @@ enum vn_rc vn_cloud_read_split(struct vn_cloud *cloud, const struct vn_cloud_fun
 
         if (!cloud->ops->read_split)
                 return vn_fail(err, VN_FAILED_PRECONDITION, "%s: its cloud does not divide calls", function->name);
+        cloud->budget.class = VN_CALLS_READ;
         VN_TRY(cloud->ops->read_split(cloud, function, alias, &got, err));
         *ret = got;
         return VN_OK;
@@ -127,6 +129,7 @@ enum vn_rc vn_cloud_set_split(struct vn_cloud *cloud, const struct vn_cloud_func
                 sum += wanted->shares[i].per_mille;
         if (wanted->count > VN_CLOUD_MAX_SHARES || sum != 1000)
                 return vn_fail(err, VN_OUT_OF_RANGE, "%s: the shares must make 1000 per mille", function->name);
+        cloud->budget.class = VN_CALLS_CHANGE;
         rc = cloud->ops->set_split(cloud, function, wanted, max_wait_us, &got, err);
         if (rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED) {
                 /* As in vn_cloud_change. */

@@ -68,11 +68,19 @@ static struct vn_str *text_of(struct vn_cloud_config *config, size_t i)
 
 enum vn_rc vn_cloud_config_from_json(const struct json_t *account, struct vn_cloud_config *ret, struct vn_err *err)
 {
+        const json_t *budget;
+
         memset(ret, 0, sizeof(*ret));
         if (!vn_cloud_kind_parse(vn_str(json_string_value(json_object_get(account, "cloud"))), &ret->kind))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "account: cloud must be one of%s", vn_cloud_names);
         for (size_t i = 0; i < TEXT_COUNT; i++)
                 *text_of(ret, i) = vn_str(json_string_value(json_object_get(account, texts[i].name)));
+        budget = json_object_get(account, "calls_per_hour");
+        if (budget && (!json_is_integer(budget) || json_integer_value(budget) < 1 ||
+                       json_integer_value(budget) > VN_CLOUD_MAX_CALLS_PER_HOUR))
+                return vn_fail(err, VN_INVALID_ARGUMENT, "account: calls_per_hour must be from 1 to %d",
+                               VN_CLOUD_MAX_CALLS_PER_HOUR);
+        ret->calls_per_hour = (uint32_t)json_integer_value(budget);
         return VN_OK;
 }
 
@@ -111,6 +119,7 @@ enum vn_rc vn_cloud_open(const struct vn_cloud_config *config, const struct vn_c
         vn_rng_seed(&cloud->rng, seed);
         rc = copy_config(cloud, config, err);
         cloud->ops = clouds[config->kind];
+        vn_budget_init(&cloud->budget, config->calls_per_hour, vn_now_us(clock));
         if (rc == VN_OK)
                 rc = cloud->ops->open(cloud, err);
         if (rc != VN_OK) {
@@ -151,6 +160,7 @@ enum vn_rc vn_cloud_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, stru
 
         memset(ret, 0, sizeof(*ret));
         ret->complete = true;
+        cloud->budget.class = VN_CALLS_LIST;
         rc = cloud->ops->list(cloud, ret, err);
         if (rc != VN_OK)
                 vn_cloud_list_done(ret);
@@ -162,6 +172,7 @@ enum vn_rc vn_cloud_read(struct vn_cloud *cloud, const struct vn_cloud_function 
 {
         struct vn_cloud_function got = {0};
 
+        cloud->budget.class = VN_CALLS_READ;
         VN_TRY(cloud->ops->read(cloud, which, &got, err));
         *ret = got;
         return VN_OK;
@@ -182,6 +193,7 @@ static enum vn_rc invoke(invoke_fn op, struct vn_cloud *cloud, const struct vn_c
         memset(ret, 0, sizeof(*ret));
         ret->duration_us = ret->billed_us = ret->init_us = -1;
         vn_cloud_response_init(&ret->response);
+        cloud->budget.class = VN_CALLS_INVOKE;
         rc = op(cloud, function, payload, ret, err);
         if (rc != VN_OK)
                 vn_cloud_result_done(ret);
@@ -206,6 +218,7 @@ enum vn_rc vn_cloud_health(struct vn_cloud *cloud, struct vn_cloud_health *ret, 
 
         if (!cloud->ops->health)
                 return vn_fail(err, VN_FAILED_PRECONDITION, "%s: no health call", cloud->ops->name);
+        cloud->budget.class = VN_CALLS_READ;
         VN_TRY(cloud->ops->health(cloud, &got, err));
         *ret = got;
         return VN_OK;
@@ -233,6 +246,7 @@ enum vn_rc vn_cloud_logs(struct vn_cloud *cloud, const struct vn_cloud_function 
 {
         if (from_us >= to_us)
                 return VN_OK;
+        cloud->budget.class = VN_CALLS_LOGS;
         return cloud->ops->logs(cloud, function, from_us, to_us, each, arg, err);
 }
 
@@ -243,6 +257,7 @@ enum vn_rc vn_cloud_metrics(struct vn_cloud *cloud, const struct vn_cloud_functi
         *ret_count = 0;
         if (from_us >= to_us)
                 return VN_OK;
+        cloud->budget.class = VN_CALLS_METRICS;
         return cloud->ops->metrics(cloud, function, from_us, to_us, ret, cap, ret_count, err);
 }
 
@@ -251,6 +266,7 @@ enum vn_rc vn_cloud_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *r
         enum vn_rc rc;
 
         memset(ret, 0, sizeof(*ret));
+        cloud->budget.class = VN_CALLS_PRICES;
         rc = cloud->ops->prices(cloud, ret, err);
         if (rc != VN_OK)
                 vn_cloud_price_list_done(ret);

@@ -46,8 +46,10 @@ struct vn_cloud_config {
         struct vn_str log_file;           /* http: the access log, JSON lines; empty: none */
         struct vn_str endpoint;           /* https://host:port that stands in for all of the cloud's hosts */
         struct vn_str functions_endpoint; /* the same for functions' own hosts; empty: endpoint */
+        uint32_t calls_per_hour;          /* that observing may make; 0: VN_CLOUD_CALLS_PER_HOUR of clouds/budget.h */
 };
-/* Reads the members of one account object (as in vane-sim's ready file): cloud, region, access_key_id, ... */
+/* Reads the members of one account object (as in vane-sim's ready file): cloud, region, access_key_id, ... INVALID_ARGUMENT for
+ * an unknown cloud or calls_per_hour out of range. */
 struct json_t;
 enum vn_rc vn_cloud_config_from_json(const struct json_t *account, struct vn_cloud_config *ret,
                                      struct vn_err *err) VN_MUST_USE;

@@ -100,6 +100,12 @@ static const struct garbled cases[] = {
          "\\\"pricePerUnit\\\":"
          "{\\\"USD\\\":\\\"0.0000002\\\"}}}}}}}\"]}",
          run_prices},
+        {"aws split",
+         wire_aws,
+         {NULL, NULL},
+         "{\"Aliases\":[{\"Name\":\"live\",\"FunctionVersion\":\"1\",\"RevisionId\":\"r\",\"RoutingConfig\":"
+         "{\"AdditionalVersionWeights\":{\"2\":0.25}}}]}",
+         run_split},
         {"azure token", wire_azure, {NULL, NULL}, TOKEN, run_list},
         {"azure list", wire_azure, {TOKEN, NULL}, "{\"value\":[" SITE "],\"nextLink\":null}", run_list},
         {"azure logs",

@@ -331,7 +331,7 @@ static CURLcode set_method(struct http_transfer *t, const struct vn_http_ask *as
 {
         CURL *e = t->easy;
         CURLcode rc = CURLE_OK;
-        bool body = ask->body.ptr || !strcmp(ask->method, "POST") || !strcmp(ask->method, "PUT") ||
+        bool body = ask->body.len || !strcmp(ask->method, "POST") || !strcmp(ask->method, "PUT") ||
                     !strcmp(ask->method, "PATCH");
 
         if (!strcmp(ask->method, "HEAD"))

@@ -190,6 +190,9 @@ TEST(http_client_keeps_its_connection)
         struct vn_http_ask moved = {.method = "GET", .url = url(&s, "/moved")};
         CHECK_OK(vn_http_do(http, &moved, &answer, &err));
         CHECK_INT(302, answer.status);
+        struct vn_http_ask bare = {.method = "GET", .url = url(&s, "/ok"), .body = VN_STR("")};
+        CHECK_OK(vn_http_do(http, &bare, &answer, &err));
+        CHECK(!was_sent(&s, "Content-")); /* neither a type nor a length of nothing */
         http = vn_http_free(http);
         vn_http_answer_done(&answer);
         server_stop(&s);

@@ -19,8 +19,8 @@ static void configuration(struct vn_buf *out)
 
 static void metrics(struct vn_buf *out)
 {
-        vn_buf_text(out, "# What /metrics says\n\nMade from `server/metrics.def`, `net/edge_stats.def` and "
-                         "`base/metrics.def`: change it there.\n\n"
+        vn_buf_text(out, "# What /metrics says\n\nMade from `server/metrics.def`, `server/account_metrics.def`, "
+                         "`net/edge_stats.def` and `base/metrics.def`: change it there.\n\n"
                          "| metric | type | meaning |\n| --- | --- | --- |\n");
 #define VN_ROW(name, type, value, help) vn_buf_printf(out, "| `%s` | %s | %s |\n", name, type, help);
 #include "server/metrics.def"
@@ -28,6 +28,11 @@ static void metrics(struct vn_buf *out)
 #define VN_EDGE_STAT(name, help) vn_buf_printf(out, "| `vane_edge_%s_total` | counter | Edge: %s. |\n", #name, help);
 #include "net/edge_stats.def"
 #undef VN_EDGE_STAT
+        vn_buf_text(out, "\nOf each account (labels tenant, account, class; at most 1,000 accounts):\n\n"
+                         "| metric | type | meaning |\n| --- | --- | --- |\n");
+#define VN_ROW(name, type, value, help) vn_buf_printf(out, "| `%s` | %s | %s |\n", name, type, help);
+#include "server/account_metrics.def"
+#undef VN_ROW
         vn_buf_text(out, "\nOf every program:\n\n");
         vn_metrics_document(out);
 }

@@ -3,6 +3,7 @@
 #include "base/metrics.h"
 #include "server/audit/audit.h"
 #include "server/registry/hub.h"
+#include "server/registry/observing.h"
 #include "server/routing/routing.h"
 #include "server/tenants.h"
 
@@ -13,7 +14,7 @@ static void handle_metrics(void *context, const struct vn_http_request *request)
         struct vn_store_stats s;
         struct vn_edge_stats e;
         VN_AUTO(vn_buf)
-        text = VN_BUF_INIT(65536);
+        text = VN_BUF_INIT(4u << 20);
         struct vn_err err;
         enum vn_rc rc = vn_tenant_is_installation(vn_call_identity(request->call), &err);
         if (rc != VN_OK) {
@@ -37,6 +38,7 @@ static void handle_metrics(void *context, const struct vn_http_request *request)
 #undef VN_EDGE_STAT
         VN_METRIC_SET(UP_SINCE, (double)server->started_us / 1e6);
         vn_metrics_print(&text);
+        vn_observing_metrics(server, &text);
         vn_http_reply(request->call, 200, "text/plain; version=0.0.4; charset=utf-8", vn_buf_view(&text), NULL, 0);
 }
 

@@ -21,6 +21,7 @@ struct vn_people;
 struct vn_recorder;
 struct vn_pki;
 struct vn_registry;
+struct vn_observing;
 struct vn_hub;
 struct vn_policy_table;
 struct vn_telemetry;
@@ -70,6 +71,7 @@ struct vn_server {
         struct vn_tenants *tenants;
         struct vn_people *people;
         struct vn_registry *registry;
+        struct vn_observing *observing;
         struct vn_hub *hub;
         struct vn_policy_table *policies;
         struct vn_telemetry *telemetry;

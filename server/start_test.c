@@ -5,6 +5,7 @@
 #include "server/policy_table.h"
 #include "server/record.h"
 #include "server/registry/hub.h"
+#include "server/registry/observing.h"
 #include "server/registry/pki.h"
 #include "server/registry/registry.h"
 #include "server/rounds/rounds.h"
@@ -30,6 +31,7 @@ static enum vn_rc start(struct vn_server *s, struct vn_err *err)
         VN_TRY(vn_tenants_start(s, err));
         VN_TRY(vn_pki_start(s, err));
         VN_TRY(vn_registry_start(s, err));
+        VN_TRY(vn_observing_start(s, err));
         VN_TRY(vn_people_start(s, err));
         VN_TRY(vn_hub_start(s, err));
         VN_TRY(vn_pauses_start(s, err));
@@ -65,6 +67,7 @@ static void stop(struct vn_server *s)
         vn_pauses_stop(s);
         vn_hub_stop(s);
         vn_people_stop(s);
+        vn_observing_stop(s);
         vn_registry_stop(s);
         vn_pki_stop(s);
         vn_tenants_stop(s);

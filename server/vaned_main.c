@@ -20,6 +20,7 @@
 #include "server/policy_table.h"
 #include "server/record.h"
 #include "server/registry/hub.h"
+#include "server/registry/observing.h"
 #include "server/registry/pki.h"
 #include "server/registry/registry.h"
 #include "server/retention.h"
@@ -93,6 +94,7 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         VN_TRY(vn_pki_start(server, err));
         /* Accounts before people: the auth table holds both. */
         VN_TRY(vn_registry_start(server, err));
+        VN_TRY(vn_observing_start(server, err));
         VN_TRY(vn_people_start(server, err));
         VN_TRY(vn_hub_start(server, err));
         VN_TRY(vn_pauses_start(server, err));
@@ -168,6 +170,7 @@ static void stop(struct vn_server *server, bool was_ready)
         vn_hub_stop(server);
         vn_ui_stop(server);
         vn_people_stop(server);
+        vn_observing_stop(server);
         vn_registry_stop(server);
         vn_pki_stop(server);
         vn_tenants_stop(server);

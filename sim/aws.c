@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "sim/aws_lambda.h"
 #include "sim/sigv4.h"
 
 #define SETTLE_US (3 * VN_US_PER_S)
@@ -113,14 +114,14 @@ static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *req
         return false;
 }
 
-static void arn_of(const struct vn_sim *sim, uint32_t account, uint32_t deployment, char ret[160])
+void vn_sim_aws_arn(const struct vn_sim *sim, uint32_t account, uint32_t deployment, char ret[160])
 {
         const struct vn_sim_account *a = &sim->accounts[account];
         snprintf(ret, 160, "arn:aws:lambda:%s:%s:function:%s", a->region, a->id,
                  vn_sim_function_name(sim, deployment));
 }
 
-static void revision_of(const struct vn_sim *sim, uint32_t deployment, char ret[40])
+void vn_sim_aws_revision(const struct vn_sim *sim, uint32_t deployment, char ret[40])
 {
         const uint64_t parts[2] = {deployment, sim->functions[deployment].revision};
         vn_sim_uuid(vn_hash64(parts, sizeof parts, sim->seed ^ 0x4157), ret);
@@ -133,14 +134,13 @@ static const char *runtime_name(enum vn_platform_runtime runtime)
         return names[runtime];
 }
 
-/* full: what a Get has beyond a List: the state of the last change. */
-static json_t *configuration(struct vn_sim *sim, uint32_t account, uint32_t deployment, bool full, bool look)
+json_t *vn_sim_aws_configuration(struct vn_sim *sim, uint32_t account, uint32_t deployment, bool full, bool look)
 {
         const struct vn_platform_deployment *d = &sim->demo->deployments[deployment];
         char arn[160], revision[40], changed[VN_TIME_TEXT_BYTES], role[120];
         bool busy = vn_sim_busy(sim, deployment, look);
-        arn_of(sim, account, deployment, arn);
-        revision_of(sim, deployment, revision);
+        vn_sim_aws_arn(sim, account, deployment, arn);
+        vn_sim_aws_revision(sim, deployment, revision);
         vn_time_format(sim->functions[deployment].changed_us, changed);
         snprintf(changed + 23, 6, "+0000"); /* Lambda writes the zone so */
         snprintf(role, sizeof role, "arn:aws:iam::%s:role/vane-functions", sim->accounts[account].id);
@@ -187,8 +187,8 @@ static void list_functions(struct vn_sim *sim, uint32_t account, const struct vn
         json_t *list = json_array();
         size_t f = start;
         for (; f < sim->demo->function_count && f - start < max; f++)
-                json_array_append_new(list,
-                                      configuration(sim, account, vn_demo_deployment(sim->demo, account, (uint32_t)f),
+                json_array_append_new(list, vn_sim_aws_configuration(
+                                                    sim, account, vn_demo_deployment(sim->demo, account, (uint32_t)f),
                                                     false, false));
         json_t *body = json_pack("{s:o}", "Functions", list);
         if (body)
@@ -215,7 +215,7 @@ static void update_configuration(struct vn_sim *sim, uint32_t account, uint32_t 
         }
         if (vn_sim_busy(sim, deployment, false)) {
                 char arn[160];
-                arn_of(sim, account, deployment, arn);
+                vn_sim_aws_arn(sim, account, deployment, arn);
                 vn_sim_aws_error(
                         response, VN_AWS_REST, 409, "ResourceConflictException",
                         "The operation cannot be performed at this time. An update is in progress for resource: %s",
@@ -230,7 +230,7 @@ static void update_configuration(struct vn_sim *sim, uint32_t account, uint32_t 
                                  "This simulator changes MemorySize only, not %.60s", key);
                 return;
         }
-        revision_of(sim, deployment, revision);
+        vn_sim_aws_revision(sim, deployment, revision);
         const char *sent = json_string_value(json_object_get(body, "RevisionId"));
         if (sent && strcmp(sent, revision)) {
                 vn_sim_aws_error(response, VN_AWS_REST, 412, "PreconditionFailedException",
@@ -247,7 +247,7 @@ static void update_configuration(struct vn_sim *sim, uint32_t account, uint32_t 
                                  "128 and 10240");
                 return;
         }
-        vn_sim_json(response, 200, configuration(sim, account, deployment, true, false));
+        vn_sim_json(response, 200, vn_sim_aws_configuration(sim, account, deployment, true, false));
 }
 
 void vn_sim_aws_report(const struct vn_sim_record *record, struct vn_buf *ret)
@@ -299,43 +299,58 @@ static void function_error(const struct vn_sim_record *record, struct vn_sim_res
                               record->status == VN_RUN_OOM ? "Runtime.ExitError" : "Error"));
 }
 
-static void invoke(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_request *request,
+static void throttled(bool reserved, struct vn_sim_response *response)
+{
+        vn_sim_json(response, 429,
+                    json_pack("{s:s, s:s, s:s}", "Type", "User", "message", "Rate Exceeded.", "Reason",
+                              reserved ? "ReservedFunctionConcurrentInvocationLimitExceeded"
+                                       : "ConcurrentInvocationLimitExceeded"));
+        vn_sim_set_header(response, "x-amzn-errortype", "TooManyRequestsException");
+        vn_sim_set_header(response, "retry-after", "1");
+}
+
+static void invoke(struct vn_sim *sim, uint32_t account, uint32_t deployment, const struct vn_sim_request *request,
                    struct vn_sim_response *response)
 {
         struct vn_platform_outcome out;
         struct vn_str type = vn_sim_header(request, "x-amz-invocation-type"),
                       log = vn_sim_header(request, "x-amz-log-type");
         bool event = vn_str_eq(type, VN_STR("Event"));
+        char version[24];
         if (type.len && !event && !vn_str_eq(type, VN_STR("RequestResponse")) && !vn_str_eq(type, VN_STR("DryRun"))) {
                 vn_sim_aws_error(response, VN_AWS_REST, 400, "InvalidParameterValueException",
                                  "Invalid InvocationType");
                 return;
         }
+        if (!vn_sim_aws_executed(sim, account, deployment, request, response, version))
+                return;
         if (vn_str_eq(type, VN_STR("DryRun"))) {
                 vn_sim_text(response, 204, "application/json", "");
                 return;
         }
+        if (event)
+                vn_sim_text(response, 202, "application/json", ""); /* also when it must wait in the queue */
+        if (vn_sim_aws_stopped(sim, deployment)) {
+                if (!event)
+                        throttled(true, response);
+                return;
+        }
         const struct vn_sim_record *record = vn_sim_invoke(sim, deployment, request, response, &out);
-        if (out.status == VN_RUN_THROTTLED) {
-                vn_sim_json(response, 429,
-                            json_pack("{s:s, s:s, s:s}", "Type", "User", "message", "Rate Exceeded.", "Reason",
-                                      "ConcurrentInvocationLimitExceeded"));
-                vn_sim_set_header(response, "x-amzn-errortype", "TooManyRequestsException");
-                vn_sim_set_header(response, "retry-after", "1");
+        if (out.status == VN_RUN_THROTTLED && !event) {
+                throttled(vn_sim_aws_is_reserved(sim, deployment), response);
                 return;
         }
         if (!record) {
-                vn_sim_aws_error(response, VN_AWS_REST, 500, "ServiceException", "Service error.");
+                if (out.status != VN_RUN_THROTTLED)
+                        vn_sim_aws_error(response, VN_AWS_REST, 500, "ServiceException", "Service error.");
                 return;
         }
         char id[40];
         vn_sim_uuid(record->id, id);
         vn_sim_set_header(response, "x-amzn-requestid", id);
-        if (event) {
-                vn_sim_text(response, 202, "application/json", "");
+        if (event)
                 return;
-        }
-        vn_sim_set_header(response, "x-amz-executed-version", "$LATEST");
+        vn_sim_set_header(response, "x-amz-executed-version", version);
         if (vn_str_eq(log, VN_STR("Tail")))
                 add_log_tail(record, response);
         if (out.status != VN_RUN_OK) {
@@ -346,8 +361,8 @@ static void invoke(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_
         vn_sim_payload(&out, &response->body);
 }
 
-/* NAME, NAME:QUALIFIER, ACCOUNT:function:NAME or a whole ARN. */
-static struct vn_str bare_name(struct vn_str text)
+/* NAME, NAME:QUALIFIER, ACCOUNT:function:NAME or a whole ARN: the name; what follows it is in *ret_qualifier. */
+struct vn_str vn_sim_aws_bare_name(struct vn_str text, struct vn_str *ret_qualifier)
 {
         struct vn_str mark = VN_STR("function:");
         for (size_t i = 0; i + mark.len <= text.len; i++) {
@@ -356,18 +371,24 @@ static struct vn_str bare_name(struct vn_str text)
                         break;
                 }
         }
-        return vn_str_cut(&text, ':');
+        struct vn_str name = vn_str_cut(&text, ':');
+        *ret_qualifier = text.ptr ? text : VN_STR("");
+        return name;
 }
 
 static void lambda(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                    struct vn_sim_response *response)
 {
-        struct vn_str part[4];
-        size_t count = vn_sim_path_parts(request->path, part, 4);
+        struct vn_str part[5] = {0}, qualifier;
+        size_t count = vn_sim_path_parts(request->path, part, 5);
         bool get = vn_str_eq(request->verb, VN_STR("GET"));
-        bool known = count >= 2 && count <= 4 && vn_str_eq(part[0], VN_STR("2015-03-31")) &&
-                     vn_str_eq(part[1], VN_STR("functions"));
-        if (known && count == 2 && get) {
+        if (count == 2 && get && vn_str_eq(part[1], VN_STR("account-settings"))) {
+                vn_sim_aws_account_settings(sim, account, response);
+                return;
+        }
+        bool known = count >= 2 && count <= 5 && vn_str_eq(part[1], VN_STR("functions")),
+             is_2015 = vn_str_eq(part[0], VN_STR("2015-03-31"));
+        if (known && count == 2 && get && is_2015) {
                 list_functions(sim, account, request, response);
                 return;
         }
@@ -375,27 +396,29 @@ static void lambda(struct vn_sim *sim, uint32_t account, const struct vn_sim_req
                 vn_sim_aws_error(response, VN_AWS_REST, 404, "UnknownOperationException", "No such operation");
                 return;
         }
-        struct vn_str name = bare_name(part[2]);
+        struct vn_str name = vn_sim_aws_bare_name(part[2], &qualifier);
         uint32_t deployment = vn_sim_find(sim, account, name);
         if (deployment == UINT32_MAX) {
                 const struct vn_sim_account *a = &sim->accounts[account];
                 vn_sim_aws_error(response, VN_AWS_REST, 404, "ResourceNotFoundException",
                                  "Function not found: arn:aws:lambda:%s:%s:function:%.*s", a->region, a->id,
                                  (int)(name.len < 80 ? name.len : 80), name.ptr);
-        } else if (count == 3 && get) {
-                vn_sim_json(response, 200,
-                            json_pack("{s:o, s:{s:s}}", "Configuration",
-                                      configuration(sim, account, deployment, true, true), "Code", "RepositoryType",
-                                      "S3"));
-        } else if (count == 4 && get && vn_str_eq(part[3], VN_STR("configuration"))) {
-                vn_sim_json(response, 200, configuration(sim, account, deployment, true, true));
-        } else if (count == 4 && vn_str_eq(request->verb, VN_STR("PUT")) &&
+        } else if (count == 3 && get && is_2015) {
+                json_t *body = json_pack("{s:o, s:{s:s}}", "Configuration",
+                                         vn_sim_aws_configuration(sim, account, deployment, true, true), "Code",
+                                         "RepositoryType", "S3");
+                vn_sim_aws_add_concurrency(sim, deployment, body);
+                vn_sim_json(response, 200, body);
+        } else if (count == 4 && get && is_2015 && vn_str_eq(part[3], VN_STR("configuration"))) {
+                vn_sim_aws_qualified_configuration(sim, account, deployment, request, response);
+        } else if (count == 4 && is_2015 && vn_str_eq(request->verb, VN_STR("PUT")) &&
                    vn_str_eq(part[3], VN_STR("configuration"))) {
                 update_configuration(sim, account, deployment, request, response);
-        } else if (count == 4 && vn_str_eq(request->verb, VN_STR("POST")) &&
+        } else if (count == 4 && is_2015 && vn_str_eq(request->verb, VN_STR("POST")) &&
                    vn_str_eq(part[3], VN_STR("invocations"))) {
-                invoke(sim, deployment, request, response);
-        } else {
+                invoke(sim, account, deployment, request, response);
+        } else if (!vn_sim_aws_versions(sim, account, deployment, part, count, request, response) &&
+                   !vn_sim_aws_concurrency(sim, account, deployment, part, count, request, response)) {
                 vn_sim_aws_error(response, VN_AWS_REST, 404, "UnknownOperationException", "No such operation");
         }
 }

@@ -103,8 +103,10 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
 {
         if (!sim)
                 return NULL;
-        for (size_t i = 0; sim->functions && i < sim->demo->config.deployment_count; i++)
+        for (size_t i = 0; sim->functions && i < sim->demo->config.deployment_count; i++) {
                 vn_free(sim->functions[i].records);
+                vn_free(sim->functions[i].lambda);
+        }
         for (size_t i = 0; i < VN_SIM_ACCOUNTS; i++) {
                 vn_free(sim->accounts[i].private_pem);
                 vn_free(sim->accounts[i].public_pem);

@@ -46,13 +46,16 @@ struct vn_sim_record {
         uint64_t instance, id;
 };
 
+struct vn_sim_lambda; /* sim/aws_lambda.h */
+
 struct vn_sim_function {    /* one deployment's control-plane state */
         uint32_t revision;  /* rises with every change, and again when it has settled */
         int64_t changed_us; /* last change */
         int64_t settles_us; /* INT64_MAX: nothing is under way */
         uint32_t looks;     /* how often somebody looked while it is under way */
         uint32_t wanted_mb;
-        uint64_t operation; /* id of the latest change */
+        uint64_t operation;           /* id of the latest change */
+        struct vn_sim_lambda *lambda; /* versions, aliases and concurrency; NULL: none yet */
         struct vn_sim_record *records;
         size_t record_count, record_cap;
         /* ledger */

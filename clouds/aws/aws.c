@@ -167,42 +167,66 @@ static enum vn_rc aws_list(struct vn_cloud *cloud, struct vn_cloud_list *ret, st
         return VN_OK;
 }
 
-/* GET (body empty) or PUT of one function's configuration. */
-static enum vn_rc configuration(struct vn_cloud *cloud, const char *name, struct vn_str body,
-                                struct vn_cloud_function *ret, struct vn_err *err)
+enum vn_rc vn_aws_lambda(struct vn_cloud *cloud, const struct vn_aws_lambda_call *c, json_t **ret, struct vn_err *err)
 {
         VN_AUTO(vn_response)
         response;
-        VN_AUTO(vn_json)
-        answer = NULL;
         VN_AUTO(vn_buf)
         path = VN_BUF_INIT(4096);
         char host[128];
-        struct vn_call call = {.method = body.len > 0 ? "PUT" : "GET",
+        struct vn_call call = {.method = c->method,
                                .host = host,
-                               .body = body,
+                               .query = c->query,
+                               .body = c->body,
                                .audience = "lambda",
-                               .content_type = body.len > 0 ? "application/json" : NULL,
-                               .once = body.len > 0};
+                               .content_type = c->body.len > 0 ? "application/json" : NULL,
+                               .once = strcmp(c->method, "GET") != 0};
 
         vn_cloud_response_init(&response);
         vn_aws_host(cloud, "lambda", host);
-        vn_buf_text(&path, "/2015-03-31/functions/");
-        vn_buf_url_encode(&path, vn_str(name), false);
-        vn_buf_text(&path, "/configuration");
+        vn_buf_printf(&path, "/%s/functions/", c->version);
+        vn_buf_url_encode(&path, vn_str(c->function), false);
+        vn_buf_char(&path, '/');
+        vn_buf_text(&path, c->what);
+        if (c->item.len > 0) {
+                vn_buf_char(&path, '/');
+                vn_buf_url_encode(&path, c->item, false);
+        }
         VN_TRY(vn_buf_check(&path, err));
         call.path = vn_buf_view(&path);
-        VN_TRY(vn_call_json(cloud, &call, &response, &answer, err));
+        return vn_call_json(cloud, &call, &response, ret, err);
+}
+
+/* GET (body empty) or PUT. */
+static enum vn_rc configuration(struct vn_cloud *cloud, const char *name, struct vn_str body,
+                                struct vn_cloud_function *ret, struct vn_err *err)
+{
+        const struct vn_aws_lambda_call call = {.method = body.len > 0 ? "PUT" : "GET",
+                                                .version = VN_LAMBDA_2015,
+                                                .function = name,
+                                                .what = "configuration",
+                                                .body = body};
+        VN_AUTO(vn_json)
+        answer = NULL;
+
+        VN_TRY(vn_aws_lambda(cloud, &call, &answer, err));
         read_function(cloud, answer, ret);
         if (!ret->name[0] || !ret->guard[0] || !ret->memory_mb)
                 return vn_fail(err, VN_DATA_LOSS, "aws: configuration of %s lacks name, memory or revision", name);
         return VN_OK;
 }
 
+enum vn_rc vn_aws_configuration(struct vn_cloud *cloud, const char *name, struct vn_cloud_function *ret,
+                                struct vn_err *err)
+{
+        return configuration(cloud, name, VN_STR(""), ret, err);
+}
+
 static enum vn_rc aws_read(struct vn_cloud *cloud, const struct vn_cloud_function *which,
                            struct vn_cloud_function *ret, struct vn_err *err)
 {
-        return configuration(cloud, which->name, VN_STR(""), ret, err);
+        VN_TRY(vn_aws_configuration(cloud, which->name, ret, err));
+        return vn_aws_read_scaling(cloud, ret, err);
 }
 
 static enum vn_rc set_memory(struct vn_cloud *cloud, const struct vn_cloud_function *as_read, uint32_t memory_mb,
@@ -221,11 +245,13 @@ static enum vn_rc set_memory(struct vn_cloud *cloud, const struct vn_cloud_funct
         while (ret->busy) {
                 if (!vn_wait_more(cloud, &wait, NULL))
                         return vn_fail(err, VN_DEADLINE_EXCEEDED, "aws: %s is still being updated", as_read->name);
-                VN_TRY(aws_read(cloud, as_read, ret, err));
+                VN_TRY(vn_aws_configuration(cloud, as_read->name, ret, err));
         }
         if (ret->memory_mb != memory_mb)
                 return vn_fail(err, VN_ABORTED, "aws: %s has %u MB after the change to %u", as_read->name,
                                ret->memory_mb, memory_mb);
+        ret->max_instances = as_read->max_instances;
+        ret->warm_instances = as_read->warm_instances;
         return VN_OK;
 }
 
@@ -233,10 +259,14 @@ static enum vn_rc aws_change(struct vn_cloud *cloud, const struct vn_cloud_funct
                              enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
                              struct vn_cloud_function *ret, struct vn_err *err)
 {
-        if (setting != VN_SETTING_MEMORY_MB)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "aws: %s of %s cannot be changed",
-                               vn_cloud_setting_name(setting), as_read->name);
-        return set_memory(cloud, as_read, value, max_wait_us, ret, err);
+        switch (setting) {
+        case VN_SETTING_MEMORY_MB: return set_memory(cloud, as_read, value, max_wait_us, ret, err);
+        case VN_SETTING_CONCURRENCY: break;
+        case VN_SETTING_MAX_INSTANCES: return vn_aws_set_reserved(cloud, as_read, value, max_wait_us, ret, err);
+        case VN_SETTING_WARM_INSTANCES: return vn_aws_set_warm(cloud, as_read, value, max_wait_us, ret, err);
+        }
+        return vn_fail(err, VN_FAILED_PRECONDITION, "aws: %s: an instance of Lambda takes one request at a time",
+                       as_read->name);
 }
 
 static enum vn_rc aws_open(struct vn_cloud *cloud, struct vn_err *err)
@@ -265,7 +295,11 @@ const struct vn_cloud_ops vn_aws_ops = {
         .list = aws_list,
         .read = aws_read,
         .change = aws_change,
+        .read_split = vn_aws_read_split,
+        .set_split = vn_aws_set_split,
         .invoke = vn_aws_invoke,
+        .invoke_async = vn_aws_invoke_async,
+        .health = vn_aws_health,
         .logs = vn_aws_logs,
         .metrics = vn_aws_metrics,
         .prices = vn_aws_prices,

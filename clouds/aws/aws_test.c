@@ -8,6 +8,14 @@
         "\"MemorySize\":" mb ",\"Timeout\":3,\"RevisionId\":\"" revision                                             \
         "\",\"State\":\"Active\",\"LastUpdateStatus\":\"" status "\"}"
 
+/* What follows a configuration in a read. */
+#define NO_CONCURRENCY                                                                                               \
+        {"GET /2019-09-30/functions/f/concurrency", 200, NULL, "{}"},                                                \
+        {                                                                                                            \
+                "GET /2019-09-30/functions/f/provisioned-concurrency?List=ALL&MaxItems=50", 200, NULL,               \
+                        "{\"ProvisionedConcurrencyConfigs\":[]}"                                                     \
+        }
+
 static struct vn_cloud_function function_f(void)
 {
         struct vn_cloud_function f = {.name = "f",
@@ -89,14 +97,16 @@ TEST(aws_lost_guard_changes_nothing)
 TEST(aws_lost_answer_is_settled_by_reading)
 {
         static const struct wire_step made[] = {{"PUT /configuration", 0, NULL, NULL},
-                                                {"GET /configuration", 200, NULL, CONFIG("256", "r2", "Successful")}};
+                                                {"GET /configuration", 200, NULL, CONFIG("256", "r2", "Successful")},
+                                                NO_CONCURRENCY};
         static const struct wire_step not_made[] = {
                 {"PUT /configuration", 0, NULL, NULL},
                 {"GET /configuration", 200, NULL, CONFIG("128", "r1", "Successful")},
+                NO_CONCURRENCY,
                 {"PUT /configuration", 200, NULL, CONFIG("256", "r2", "Successful")}};
-        static const struct wire_step other[] = {
-                {"PUT /configuration", 0, NULL, NULL},
-                {"GET /configuration", 200, NULL, CONFIG("512", "r9", "Successful")}};
+        static const struct wire_step other[] = {{"PUT /configuration", 0, NULL, NULL},
+                                                 {"GET /configuration", 200, NULL, CONFIG("512", "r9", "Successful")},
+                                                 NO_CONCURRENCY};
         struct vn_cloud_function f = function_f(), got;
         struct wire wire;
 

@@ -25,8 +25,8 @@ static void read_log_tail(const struct vn_cloud_response *response, struct vn_cl
         }
 }
 
-enum vn_rc vn_aws_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
-                         struct vn_cloud_result *ret, struct vn_err *err)
+static enum vn_rc send_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
+                              bool async, struct vn_cloud_result *ret, struct vn_err *err)
 {
         VN_AUTO(vn_buf)
         path = VN_BUF_INIT(4096);
@@ -44,23 +44,37 @@ enum vn_rc vn_aws_invoke(struct vn_cloud *cloud, const struct vn_cloud_function 
         vn_buf_text(&path, "/invocations");
         VN_TRY(vn_buf_check(&path, err));
         call.path = vn_buf_view(&path);
-        call.timeout_us = (function->timeout_s + 30) * VN_US_PER_S;
-        call.extra[call.extra_count++] =
-                (struct vn_cloud_header){VN_STR("X-Amz-Invocation-Type"), VN_STR("RequestResponse")};
-        call.extra[call.extra_count++] = (struct vn_cloud_header){VN_STR("X-Amz-Log-Type"), VN_STR("Tail")};
+        call.timeout_us = async ? 0 : (function->timeout_s + 30) * VN_US_PER_S;
+        call.extra[call.extra_count++] = (struct vn_cloud_header){
+                VN_STR("X-Amz-Invocation-Type"), async ? VN_STR("Event") : VN_STR("RequestResponse")};
+        if (!async)
+                call.extra[call.extra_count++] = (struct vn_cloud_header){VN_STR("X-Amz-Log-Type"), VN_STR("Tail")};
         vn_invoke_header(cloud, &call);
         VN_TRY(vn_call_send(cloud, &call, &ret->response, err));
         ret->http_status = ret->response.status;
         ret->throttled = ret->http_status == 429;
+        if (ret->throttled || ret->http_status == (async ? 202 : 200))
+                return VN_OK;
+        return vn_call_error(cloud, &ret->response, err);
+}
+
+enum vn_rc vn_aws_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,
+                         struct vn_cloud_result *ret, struct vn_err *err)
+{
+        VN_TRY(send_invoke(cloud, function, payload, false, ret, err));
         if (ret->throttled)
                 return VN_OK;
-        if (ret->http_status != 200)
-                return vn_call_error(cloud, &ret->response, err);
         ret->function_error = vn_cloud_response_header(&ret->response, "x-amz-function-error").ptr != NULL;
         read_log_tail(&ret->response, ret);
         if (ret->function_error && ret->response.body.ptr && strstr(ret->response.body.ptr, "Task timed out after"))
                 ret->timed_out = true;
         return VN_OK;
+}
+
+enum vn_rc vn_aws_invoke_async(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                               struct vn_str payload, struct vn_cloud_result *ret, struct vn_err *err)
+{
+        return send_invoke(cloud, function, payload, true, ret, err);
 }
 
 /* "2026/11/24/[$LATEST]0123abcd": what follows the bracket names the instance. */
@@ -182,6 +196,7 @@ enum vn_rc vn_aws_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
                           int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                           struct vn_err *err)
 {
+        _Static_assert(VN_AWS_METRICS_ASKED == 3, "what is asked for below");
         VN_AUTO(vn_json)
         body = json_pack("{s:[o,o,o], s:I, s:I, s:s}", "MetricDataQueries",
                          metric_query("calls", "Invocations", function->name),

@@ -7,6 +7,7 @@
 #include "server/people.h"
 #include "server/record.h"
 #include "server/registry/hub.h"
+#include "server/registry/observing.h"
 #include "server/registry/pki.h"
 #include "server/registry/registry.h"
 #include "server/routing/routing.h"
@@ -59,6 +60,10 @@ static Vane__V1__Account *account_message(struct vn_op *op, const struct vn_acco
         m->windows = account->windows;
         m->model_version = account->model_version;
         m->paused = vn_pauses_account(op->server, account->tenant, account->name);
+        char calls[VN_OBSERVING_TEXT_BYTES], listed[VN_OBSERVING_TEXT_BYTES];
+        vn_observing_describe(op->server, account->id, calls, listed);
+        m->observing = vn_op_text(op, calls);
+        m->inventory = vn_op_text(op, listed);
         return add_troubles(op, account, m) ? m : NULL;
 }
 

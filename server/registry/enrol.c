@@ -3,6 +3,7 @@
 #include "base/tls.h"
 #include "server/record.h"
 #include "server/registry/pki.h"
+#include "server/registry/observing.h"
 #include "server/registry/registry.h"
 #include "server/routing/routing.h"
 #include "server/state.h"
@@ -201,6 +202,7 @@ enum vn_rc op_report_inventory(struct vn_op *op, const ProtobufCMessage *message
         const Vane__V1__InventoryReport *report = (const Vane__V1__InventoryReport *)message;
         struct vn_account_entry *account;
         VN_TRY(vn_op_agent_account(op, &account, err));
+        VN_TRY(vn_observing_listed(op->server, account, report, err));
         if (report->n_functions > VN_MAX_FUNCTIONS_PER_ACCOUNT)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "functions: at most %d", VN_MAX_FUNCTIONS_PER_ACCOUNT);
         VN_AUTO(vn_batch)

@@ -3,6 +3,7 @@
 #include "base/detmath.h"
 #include "base/hash.h"
 #include "base/metrics.h"
+#include "server/registry/observing.h"
 #include "server/registry/registry.h"
 #include "server/routing/routing.h"
 #include "server/state.h"
@@ -215,6 +216,7 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
                 *ret_reply = &ack->base;
                 return VN_OK;
         }
+        VN_TRY(vn_observing_calls(op->server, account, report, err));
         VN_AUTO(vn_batch)
         batch = vn_batch_new();
         struct vn_window *windows = vn_alloc_array(report->n_windows + 1, sizeof *windows);

@@ -28,6 +28,19 @@ start_sim() {
 
 start_sim
 "$bin/vane-clouds-probe" "$state/sim.json"
+# What AWS alone has, or has otherwise: two concurrencies, aliases, its queue.
+python3 - "$state" <<'PY'
+import json, sys
+with open(f"{sys.argv[1]}/sim.json", encoding="utf-8") as f:
+    sim = json.load(f)
+for account in sim["aws"]["accounts"]:
+    account.update(cloud="aws", ca_file=sim["aws"]["ca_file"], function="fn-04")
+    with open(f"{sys.argv[1]}/{account['name']}.json", "w", encoding="utf-8") as f:
+        json.dump(account, f)
+PY
+for account in aws-a aws-b; do
+  "$bin/vane-aws-probe" "$state/$account.json" health list memory reserved too-much no-alias publish warm split invoke async
+done
 stop_sim
 
 # The same on AWS with keys that are found and roles that are assumed: of the other account, through one of the own.
