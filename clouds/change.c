@@ -54,6 +54,11 @@ static enum vn_rc read_settled(struct vn_cloud *cloud, const struct vn_cloud_fun
         }
 }
 
+static bool may_be_lost(enum vn_rc rc)
+{
+        return rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED || rc == VN_DEADLINE_EXCEEDED;
+}
+
 enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
                            enum vn_cloud_setting setting, uint32_t value, int64_t max_wait_us,
                            struct vn_cloud_function *ret, struct vn_err *err)
@@ -71,14 +76,15 @@ enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_functio
         if (setting == VN_SETTING_MEMORY_MB)
                 VN_TRY(check_memory(as_read, value, err));
         rc = cloud->ops->change(cloud, as_read, setting, value, max_wait_us, &got, err);
-        if (rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED) {
+        if (may_be_lost(rc)) {
                 /* The answer may be lost and the change made. The guard tells: as it was, nothing happened and one
-                 * more attempt is safe; otherwise what stands now is the result. */
+                 * more attempt is safe (but not when the time is used up: the first may still arrive); otherwise what
+                 * stands now is the result. */
                 if (read_settled(cloud, as_read, max_wait_us, &now, &lost) != VN_OK)
                         return rc;
-                if (!strcmp(now.guard, as_read->guard))
+                if (!strcmp(now.guard, as_read->guard) && rc != VN_DEADLINE_EXCEEDED)
                         rc = cloud->ops->change(cloud, as_read, setting, value, max_wait_us, &got, err);
-                else if (vn_setting_value(&now, setting) == value)
+                else if (strcmp(now.guard, as_read->guard) != 0 && vn_setting_value(&now, setting) == value)
                         rc = (got = now, VN_OK);
         }
         VN_TRY(rc);

@@ -243,6 +243,8 @@ static enum vn_rc site_functions(struct vn_cloud *cloud, const struct vn_cloud_f
 
         VN_TRY(vn_azure_below(cloud, "GET", base->resource, "functions", NULL, &page, err));
         items = json_object_get(page, "value");
+        if (!json_is_array(items))
+                return vn_fail(err, VN_DATA_LOSS, "azure: the functions of a site have no value");
         json_array_foreach(items, i, item)
         {
                 struct vn_cloud_function function = *base;
@@ -255,6 +257,8 @@ static enum vn_rc site_functions(struct vn_cloud *cloud, const struct vn_cloud_f
                         vn_str_cut(&rest, '/');
                         name = rest.ptr ? rest : name;
                 }
+                if (name.len == 0)
+                        return vn_fail(err, VN_DATA_LOSS, "azure: a function of a site has no name");
                 if (json_is_true(vn_json_at(item, "properties.isDisabled")))
                         continue;
                 if (json_array_size(items) > 1)
@@ -312,6 +316,10 @@ static enum vn_rc list_site(struct vn_cloud *cloud, json_t *item, struct walk *w
         char what[VN_CLOUD_REGION_BYTES];
         enum vn_rc rc;
 
+        /* Passing over what cannot be read would look like a site that was taken away. */
+        if (!json_is_string(json_object_get(item, "id")) ||
+            (vn_json_at(item, "kind") && !json_is_string(vn_json_at(item, "kind"))))
+                return vn_fail(err, VN_DATA_LOSS, "azure: a site of the list has no id or kind");
         if (!is_function_app(item))
                 return VN_OK;
         read_site(item, NULL, VN_AZURE_CONSUMPTION, 0, &base);

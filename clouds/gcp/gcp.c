@@ -118,6 +118,8 @@ static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *token, struct
         VN_TRY(vn_buf_check(&path, err));
         VN_TRY(vn_buf_check(&query, err));
         VN_TRY(vn_gcp_call(cloud, "GET", API_HOST, vn_buf_view(&path), vn_buf_view(&query), NULL, false, &page, err));
+        if (json_object_get(page, "functions") && !json_is_array(json_object_get(page, "functions")))
+                return vn_fail(err, VN_DATA_LOSS, "gcp: the functions of the list are no list");
         json_array_foreach(json_object_get(page, "functions"), i, item)
         {
                 struct vn_cloud_function function = {0};

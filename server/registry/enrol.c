@@ -207,7 +207,13 @@ enum vn_rc op_report_inventory(struct vn_op *op, const ProtobufCMessage *message
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "functions: at most %d", VN_MAX_FUNCTIONS_PER_ACCOUNT);
         VN_AUTO(vn_batch)
         batch = vn_batch_new();
-        struct vn_function_entry *fresh = vn_alloc_array(report->n_functions + 1, sizeof *fresh);
+        /* A partial listing never makes a function vanish: those that it lacks stay behind those that it has. */
+        size_t kept = 0;
+        for (size_t i = 0; !report->complete && i < account->function_count; i++)
+                kept += !listed(report, &account->functions[i]);
+        if (report->n_functions + kept > VN_MAX_FUNCTIONS_PER_ACCOUNT)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "functions: at most %d", VN_MAX_FUNCTIONS_PER_ACCOUNT);
+        struct vn_function_entry *fresh = vn_alloc_array(report->n_functions + kept + 1, sizeof *fresh);
         enum vn_rc rc = batch && fresh ? VN_OK : vn_op_no_memory(err);
         size_t changed = 0;
         for (size_t i = 0; rc == VN_OK && i < report->n_functions; i++) {
@@ -238,13 +244,13 @@ enum vn_rc op_report_inventory(struct vn_op *op, const ProtobufCMessage *message
                 account->functions = vn_steal(&fresh);
                 account->function_count = report->n_functions;
         } else {
-                /* A partial listing never makes a function vanish: what was seen is updated in place. */
-                for (size_t i = 0; i < report->n_functions; i++) {
-                        struct vn_function_entry *old = vn_registry_function(account, fresh[i].name, fresh[i].region);
-                        if (old)
-                                *old = fresh[i];
-                }
-                vn_free(fresh);
+                size_t seen = report->n_functions;
+                for (size_t i = 0; i < account->function_count; i++)
+                        if (!listed(report, &account->functions[i]))
+                                fresh[seen++] = account->functions[i];
+                vn_free(account->functions);
+                account->functions = vn_steal(&fresh);
+                account->function_count = seen;
         }
         if (changed)
                 vn_routing_dirty(op->server);
