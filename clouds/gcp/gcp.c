@@ -106,6 +106,7 @@ static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *token, struct
         json_t *item;
         size_t i;
 
+        VN_TRY(vn_gcp_need_project(cloud, err));
         vn_buf_printf(&path, "/v2/projects/%.*s/locations/-/functions", VN_FMT(cloud->config.project));
         vn_buf_text(&query, "pageSize=1000");
         if (token->len > 0) {
@@ -248,6 +249,7 @@ static enum vn_rc gcp_change(struct vn_cloud *cloud, const struct vn_cloud_funct
 const struct vn_cloud_ops vn_gcp_ops = {
         .name = "gcp",
         .open = vn_gcp_open,
+        .close = vn_gcp_close,
         .authorize = vn_gcp_authorize,
         .list = gcp_list,
         .read = gcp_read,
