@@ -24,11 +24,31 @@ bool vn_is_visible(struct vn_str s)
         return true;
 }
 
+bool vn_is_host(struct vn_str host)
+{
+        struct vn_str port = host, name = vn_str_cut(&port, ':');
+        for (size_t i = 0; i < name.len; i++)
+                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-", name.ptr[i]) ||
+                    !name.ptr[i])
+                        return false;
+        for (size_t i = 0; port.ptr && i < port.len; i++)
+                if (port.ptr[i] < '0' || port.ptr[i] > '9')
+                        return false;
+        return name.len > 0;
+}
+
 void vn_wipe(struct vn_buf *buf)
 {
         if (buf->ptr)
                 explicit_bzero(buf->ptr, buf->len);
         vn_buf_done(buf);
+}
+
+struct vn_str vn_without_line_end(struct vn_str s)
+{
+        while (s.len && (s.ptr[s.len - 1] == '\n' || s.ptr[s.len - 1] == '\r'))
+                s.len--;
+        return s;
 }
 
 enum vn_rc vn_token_read(struct vn_str path, struct vn_buf *buf, struct vn_str *ret, struct vn_err *err)
@@ -37,9 +57,7 @@ enum vn_rc vn_token_read(struct vn_str path, struct vn_buf *buf, struct vn_str *
         if (!vn_str_copy(name, sizeof(name), path))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "a token file's path that is too long");
         VN_TRY(vn_file_read(name, buf, err));
-        *ret = vn_buf_view(buf);
-        while (ret->len && (ret->ptr[ret->len - 1] == '\n' || ret->ptr[ret->len - 1] == '\r'))
-                ret->len--;
+        *ret = vn_without_line_end(vn_buf_view(buf));
         return VN_OK;
 }
 

@@ -31,7 +31,7 @@ static enum vn_rc authority(struct vn_str *ret_host, struct vn_err *err)
         if (!at.len)
                 return VN_OK;
         if (!vn_str_starts(at, VN_STR("https://")) || vn_link_split(at, ret_host, &path, &query, NULL) != VN_OK ||
-            (path.len && !vn_str_eq(path, VN_STR("/"))) || query.len)
+            !vn_is_host(*ret_host) || (path.len && !vn_str_eq(path, VN_STR("/"))) || query.len)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "AZURE_AUTHORITY_HOST is not https://HOST");
         return VN_OK;
 }

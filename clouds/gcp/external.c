@@ -7,7 +7,7 @@
 enum vn_rc vn_gcp_subject(const struct vn_gcp_source *source, struct vn_str text, json_t **root, struct vn_str *ret,
                           struct vn_err *err)
 {
-        *ret = vn_str_trim(text);
+        *ret = vn_without_line_end(text);
         if (source->subject_field.len) {
                 if (vn_json_load(text, root, NULL) != VN_OK)
                         return vn_fail(err, VN_DATA_LOSS, "no JSON");

@@ -37,7 +37,7 @@ static enum vn_rc ask(struct vn_cloud *cloud, struct vn_str path, struct vn_clou
 static enum vn_rc take_id_token(struct vn_cloud *cloud, const char *audience, struct vn_str text,
                                 const struct vn_cloud_token **ret, struct vn_err *err)
 {
-        text = vn_str_trim(text);
+        text = vn_without_line_end(text);
         if (!text.len || !vn_is_visible(text))
                 return vn_fail(err, VN_DATA_LOSS, "an answer without a token");
         return vn_token_store(cloud, audience, text,
@@ -86,7 +86,7 @@ enum vn_rc vn_gcp_metadata_project(struct vn_cloud *cloud, struct vn_buf *ret, s
         response;
         vn_cloud_response_init(&response);
         enum vn_rc rc = ask(cloud, VN_STR("project/project-id"), &response, err);
-        struct vn_str text = vn_str_trim(vn_buf_view(&response.body));
+        struct vn_str text = vn_without_line_end(vn_buf_view(&response.body));
         for (size_t i = 0; rc == VN_OK && i < text.len; i++)
                 if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-.:", text.ptr[i]) || !text.ptr[i])
                         rc = vn_fail(err, VN_DATA_LOSS, "an answer that is no project id");

@@ -16,19 +16,6 @@ struct vn_gcp_source *vn_gcp_source_free(struct vn_gcp_source *source)
         return NULL;
 }
 
-static bool is_host(struct vn_str host)
-{
-        struct vn_str port = host, name = vn_str_cut(&port, ':');
-        for (size_t i = 0; i < name.len; i++)
-                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-", name.ptr[i]) ||
-                    !name.ptr[i])
-                        return false;
-        for (size_t i = 0; port.ptr && i < port.len; i++)
-                if (port.ptr[i] < '0' || port.ptr[i] > '9')
-                        return false;
-        return name.len > 0;
-}
-
 static bool is_googles(struct vn_str host)
 {
         struct vn_str tail = VN_STR(".googleapis.com");
@@ -41,7 +28,7 @@ static enum vn_rc check_url(struct vn_str url, bool any_host, const char *what, 
         struct vn_str host, path, query;
         VN_TRY(vn_account_need(url, what, err));
         if (!vn_str_starts(url, VN_STR("https://")) || vn_link_split(url, &host, &path, &query, NULL) != VN_OK ||
-            !is_host(host))
+            !vn_is_host(host))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "%s is not https://HOST/...", what);
         if (!any_host && !is_googles(host))
                 return vn_fail(err, VN_FAILED_PRECONDITION,
@@ -68,7 +55,7 @@ static enum vn_rc check_subject_url(struct vn_str url, bool any_host, struct vn_
         struct vn_str host, path, query;
         if (!vn_str_starts(url, VN_STR("http://")))
                 return check_url(url, any_host, "credential_source.url", err);
-        if (vn_link_split(url, &host, &path, &query, NULL) != VN_OK || !is_host(host) || !is_this_host(host))
+        if (vn_link_split(url, &host, &path, &query, NULL) != VN_OK || !vn_is_host(host) || !is_this_host(host))
                 return vn_fail(err, VN_FAILED_PRECONDITION,
                                "credential_source.url: plain http is for endpoints of this host only");
         return VN_OK;
