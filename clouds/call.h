@@ -31,7 +31,7 @@ struct vn_cloud {
         size_t token_count;
         uint64_t *seen; /* open addressing by hash, 0 is free */
         size_t seen_count;
-        struct vn_cloud_header invoke_header;      /* borrowed from the caller */
+        struct vn_cloud_header invoke_header; /* borrowed from the caller */
         struct vn_aws_session *aws;           /* aws/credentials.h; NULL: not asked for yet */
         bool host_answered;                   /* an endpoint of this host that gives tokens is there: identity.h */
         struct vn_gcp_source *gcp;            /* gcp/credentials.h; the same */

@@ -40,9 +40,10 @@ static void sleep_not(void *state, int64_t us)
 /* Nothing of the machine's own: only the endpoints are left. */
 static void clean_environment(void)
 {
-        static const char *const names[] = {"AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_USERNAME",
-                                            "AZURE_FEDERATED_TOKEN_FILE", "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-                                            "GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_HOST"};
+        static const char *const names[] = {
+                "AZURE_CLIENT_SECRET",        "AZURE_CLIENT_CERTIFICATE_PATH",     "AZURE_USERNAME",
+                "AZURE_FEDERATED_TOKEN_FILE", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "GOOGLE_APPLICATION_CREDENTIALS",
+                "GCE_METADATA_HOST"};
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
                 unsetenv(names[i]);
         setenv("CLOUDSDK_CONFIG", "/nonexistent", 1);

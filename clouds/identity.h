@@ -9,7 +9,7 @@
 /* An environment variable; empty if it is not set. */
 struct vn_str vn_environment(const char *name);
 bool vn_is_visible(struct vn_str s); /* nothing that could end a header or stand for a blank */
-bool vn_is_host(struct vn_str s);       /* NAME or NAME:PORT and nothing else: no user, no query */
+bool vn_is_host(struct vn_str s);    /* NAME or NAME:PORT and nothing else: no user, no query */
 void vn_wipe(struct vn_buf *buf);    /* overwrites, then releases */
 struct vn_str vn_without_line_end(struct vn_str s);
 /* The content of a file that whoever writes it replaces before the token in it ends, without the line's end: read each time. */

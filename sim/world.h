@@ -81,6 +81,7 @@ struct vn_sim {
         size_t injection_count;
         size_t record_total;
         uint64_t next_id;
+        struct vn_sim_identity *identity; /* sim/identity.h; NULL until it is needed */
         struct vn_sim_session sessions[VN_SIM_SESSIONS];
         size_t session_next;
         uint16_t port[VN_PLATFORM_CLOUDS]; /* 0 in tests without a server */

@@ -82,8 +82,7 @@ static enum vn_rc assume_by_token(struct vn_cloud *cloud, struct vn_str arn, str
 
 static enum vn_rc from_environment(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err)
 {
-        struct vn_aws_keys keys = {vn_environment("AWS_ACCESS_KEY_ID"),
-                                   vn_environment("AWS_SECRET_ACCESS_KEY"),
+        struct vn_aws_keys keys = {vn_environment("AWS_ACCESS_KEY_ID"), vn_environment("AWS_SECRET_ACCESS_KEY"),
                                    vn_environment("AWS_SESSION_TOKEN")};
         struct vn_str token_file = vn_environment("AWS_WEB_IDENTITY_TOKEN_FILE");
         if (keys.access_key_id.len && keys.secret_access_key.len)

@@ -55,8 +55,7 @@ static enum vn_rc container_header(struct vn_cloud_request *request, struct vn_b
                       text = vn_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
         if (file.len)
                 VN_TRY(vn_token_read(file, token, &text, err));
-        if (!vn_is_visible(text) && !vn_str_starts(text, VN_STR("Basic ")) &&
-            !vn_str_starts(text, VN_STR("Bearer ")))
+        if (!vn_is_visible(text) && !vn_str_starts(text, VN_STR("Basic ")) && !vn_str_starts(text, VN_STR("Bearer ")))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "the authorization token has blanks or control characters");
         if (text.len)
                 vn_request_header(request, VN_STR("Authorization"), text);

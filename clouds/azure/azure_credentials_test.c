@@ -75,8 +75,7 @@ static const char *pair(int64_t from_s, int64_t until_s)
 }
 #define NOON_S INT64_C(1795521600)
 
-#define GOT(token)                                                                                                   \
-        200, NULL, "{\"token_type\":\"Bearer\",\"expires_in\":3599,\"access_token\":\"" token "\"}"
+#define GOT(token) 200, NULL, "{\"token_type\":\"Bearer\",\"expires_in\":3599,\"access_token\":\"" token "\"}"
 #define SITES                                                                                                        \
         {                                                                                                            \
                 "GET https://management.azure.com/subscriptions/sub/", 200, NULL, "{\"value\":[]}"                   \
@@ -133,10 +132,10 @@ TEST(azure_client_certificates_sign_an_assertion_for_the_token_endpoint)
         struct wire wire;
         clean_environment();
         WIRE_INIT(&wire, steps);
-        struct vn_cloud *cloud =
-                open_account(&wire, &(struct vn_cloud_config){.tenant = VN_STR("t"),
-                                                              .client_id = VN_STR("c"),
-                                                              .client_certificate_file = vn_str(file_with("c.pem", pem))});
+        struct vn_cloud *cloud = open_account(
+                &wire, &(struct vn_cloud_config){.tenant = VN_STR("t"),
+                                                 .client_id = VN_STR("c"),
+                                                 .client_certificate_file = vn_str(file_with("c.pem", pem))});
         list(cloud);
         CHECK(strstr(wire.asked[1], "Authorization: Bearer ONE"));
         CHECK(strstr(wire.asked[0], "client-assertion-type%3Ajwt-bearer") && !strstr(wire.asked[0], "client_secret"));
@@ -149,7 +148,8 @@ TEST(azure_client_certificates_sign_an_assertion_for_the_token_endpoint)
         CHECK_INT(27, json_string_length(json_object_get(header, "x5t")));
         CHECK(vn_str_eq(vn_json_str(header, "alg"), VN_STR("RS256")));
         CHECK(vn_str_eq(vn_json_str(claims, "aud"), VN_STR("https://login.microsoftonline.com/t/oauth2/v2.0/token")));
-        CHECK(vn_str_eq(vn_json_str(claims, "iss"), VN_STR("c")) && vn_str_eq(vn_json_str(claims, "sub"), VN_STR("c")));
+        CHECK(vn_str_eq(vn_json_str(claims, "iss"), VN_STR("c")) &&
+              vn_str_eq(vn_json_str(claims, "sub"), VN_STR("c")));
         CHECK(vn_json_str(claims, "jti").len >= 16);
         CHECK_NEAR(NOON_S, vn_json_pick_number(claims, "nbf", 0), 0);
         CHECK_NEAR(NOON_S + 600, vn_json_pick_number(claims, "exp", 0), 0);
@@ -174,16 +174,17 @@ static void check_asks(const struct vn_cloud_config *config, const char *expect,
 TEST(azure_identities_are_looked_for_in_the_order_of_azures_own_clients)
 {
         clean_environment();
-        check_asks(&nothing, "GET http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01"
-                             "&resource=https%3A%2F%2Fmanagement.azure.com",
+        check_asks(&nothing,
+                   "GET http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01"
+                   "&resource=https%3A%2F%2Fmanagement.azure.com",
                    "Metadata: true");
         setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:99/", 1);
         check_asks(&(struct vn_cloud_config){.client_id = VN_STR("user one")},
                    "GET http://127.0.0.1:99/metadata/identity/oauth2/token?", "&client_id=user%20one\n");
         setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:98/msi/token", 1);
         setenv("IDENTITY_HEADER", "h-1", 1);
-        check_asks(&nothing, "GET http://127.0.0.1:98/msi/token?api-version=2019-08-01&resource=",
-                   "X-IDENTITY-HEADER: h-1");
+        check_asks(&nothing,
+                   "GET http://127.0.0.1:98/msi/token?api-version=2019-08-01&resource=", "X-IDENTITY-HEADER: h-1");
         setenv("AZURE_FEDERATED_TOKEN_FILE", file_with("federated", "eyJ.a.b\n"), 1);
         setenv("AZURE_TENANT_ID", "t", 1);
         setenv("AZURE_CLIENT_ID", "c", 1);
@@ -219,10 +220,9 @@ static void check_refused(const struct vn_cloud_config *config, enum vn_rc want,
 
 TEST(azure_identities_that_are_not_to_be_had_are_said_place_by_place)
 {
-        static const char *const places[] = {"environment: no AZURE_CLIENT_SECRET",
-                                             "workload identity: no AZURE_FEDERATED_TOKEN_FILE",
-                                             "App Service: IDENTITY_ENDPOINT is not set",
-                                             "instance metadata: nothing answers"};
+        static const char *const places[] = {
+                "environment: no AZURE_CLIENT_SECRET", "workload identity: no AZURE_FEDERATED_TOKEN_FILE",
+                "App Service: IDENTITY_ENDPOINT is not set", "instance metadata: nothing answers"};
         clean_environment();
         for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
                 check_refused(&nothing, VN_UNAUTHENTICATED, places[i]);

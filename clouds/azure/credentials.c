@@ -56,8 +56,7 @@ static enum vn_rc assertion_of(const struct app *app, struct vn_str host, struct
         if (rc == VN_OK)
                 rc = vn_azure_assertion(text, app->client, vn_buf_view(&audience), now_us, ret, err);
         vn_wipe(&pem);
-        return rc == VN_OK ? VN_OK
-                           : vn_err_prefix(err, rc, "client certificate %.*s", VN_FMT(app->certificate_file));
+        return rc == VN_OK ? VN_OK : vn_err_prefix(err, rc, "client certificate %.*s", VN_FMT(app->certificate_file));
 }
 
 static enum vn_rc write_form(const struct app *app, const char *scope, struct vn_str host, struct vn_str path,
@@ -75,8 +74,9 @@ static enum vn_rc write_form(const struct app *app, const char *scope, struct vn
                 vn_buf_url_encode(form, app->secret, false);
         } else {
                 rc = assertion_of(app, host, path, now_us, &assertion, err);
-                vn_buf_text(form, "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
-                                  "&client_assertion=");
+                vn_buf_text(form,
+                            "&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
+                            "&client_assertion=");
                 vn_buf_url_encode(form, vn_buf_view(&assertion), false);
                 vn_wipe(&assertion);
         }
@@ -149,7 +149,7 @@ static enum vn_rc from_environment(struct vn_cloud *cloud, const char *scope, co
                           .client = first(cloud->config.client_id, "AZURE_CLIENT_ID"),
                           .secret = vn_environment("AZURE_CLIENT_SECRET"),
                           .certificate_file = vn_environment("AZURE_CLIENT_CERTIFICATE_PATH")};
-        const char *refused = app.secret.len                                                   ? NULL
+        const char *refused = app.secret.len                                                      ? NULL
                               : !app.certificate_file.len && vn_environment("AZURE_USERNAME").len ? "AZURE_USERNAME"
                               : app.certificate_file.len && vn_environment("AZURE_CLIENT_CERTIFICATE_PASSWORD").len
                                       ? "AZURE_CLIENT_CERTIFICATE_PASSWORD"

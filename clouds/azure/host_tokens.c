@@ -66,8 +66,9 @@ static enum vn_rc ask(struct vn_cloud *cloud, struct vn_cloud_request *request, 
         response;
         vn_cloud_response_init(&response);
         VN_TRY(vn_host_ask(cloud, request, may_come, &response, err));
-        enum vn_rc rc = response.status == 400 ? vn_fail(err, VN_NOT_FOUND, "no such identity is assigned to this host")
-                                               : take_answer(cloud, scope, &response, ret, err);
+        enum vn_rc rc = response.status == 400
+                                ? vn_fail(err, VN_NOT_FOUND, "no such identity is assigned to this host")
+                                : take_answer(cloud, scope, &response, ret, err);
         if (response.body.ptr)
                 explicit_bzero(response.body.ptr, response.body.len);
         return rc;

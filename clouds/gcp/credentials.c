@@ -64,8 +64,7 @@ static enum vn_rc generate(struct vn_cloud *cloud, const struct vn_gcp_source *s
         body = VN_BUF_INIT(MAX_BODY_BYTES);
         struct vn_buf bearer = VN_BUF_INIT(MAX_BODY_BYTES);
         char host[VN_CLOUD_URL_BYTES];
-        struct vn_call call = {
-                .method = "POST", .host = host, .anonymous = true, .content_type = "application/json"};
+        struct vn_call call = {.method = "POST", .host = host, .anonymous = true, .content_type = "application/json"};
         struct vn_str name, base;
         vn_cloud_response_init(&response);
         VN_TRY(vn_link_split(source->impersonate_url, &name, &base, &call.query, err));
@@ -145,11 +144,11 @@ static enum vn_rc find_source(struct vn_cloud *cloud, struct vn_err *err)
         struct vn_str named = vn_environment("GOOGLE_APPLICATION_CREDENTIALS"),
                       gcloud = vn_environment("CLOUDSDK_CONFIG"), home = vn_environment("HOME");
         char path[1024];
-        int n = named.len    ? snprintf(path, sizeof(path), "%.*s", VN_FMT(named))
-                : gcloud.len ? snprintf(path, sizeof(path), "%.*s/application_default_credentials.json",
-                                        VN_FMT(gcloud))
-                             : snprintf(path, sizeof(path), "%.*s/.config/gcloud/application_default_credentials.json",
-                                        VN_FMT(home));
+        int n = named.len ? snprintf(path, sizeof(path), "%.*s", VN_FMT(named))
+                : gcloud.len
+                        ? snprintf(path, sizeof(path), "%.*s/application_default_credentials.json", VN_FMT(gcloud))
+                        : snprintf(path, sizeof(path), "%.*s/.config/gcloud/application_default_credentials.json",
+                                   VN_FMT(home));
         if (n < 0 || (size_t)n >= sizeof(path))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "a credential file's path that is too long");
         enum vn_rc rc = take_file(cloud, path, err);
@@ -169,9 +168,10 @@ static enum vn_rc no_place(enum vn_rc rc, struct vn_err *err)
 {
         if (rc != VN_NOT_FOUND)
                 return rc;
-        return vn_err_prefix(err, VN_UNAUTHENTICATED,
-                             "no GCP credentials: GOOGLE_APPLICATION_CREDENTIALS is not set; gcloud has no application "
-                             "default credentials");
+        return vn_err_prefix(
+                err, VN_UNAUTHENTICATED,
+                "no GCP credentials: GOOGLE_APPLICATION_CREDENTIALS is not set; gcloud has no application "
+                "default credentials");
 }
 
 static enum vn_rc fetch(struct vn_cloud *cloud, const char *audience, const struct vn_cloud_token **ret,

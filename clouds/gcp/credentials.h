@@ -25,10 +25,10 @@ struct vn_gcp_source {
         enum vn_gcp_source_kind kind;
         json_t *root;
         struct vn_str project;
-        struct vn_str email, pem, token_uri;               /* a key's */
-        struct vn_str audience, subject_type, token_url;   /* an external account's */
-        struct vn_str subject_file, subject_url;           /* exactly one */
-        struct vn_str subject_field;                       /* of a JSON text; empty: the text is the token */
+        struct vn_str email, pem, token_uri;             /* a key's */
+        struct vn_str audience, subject_type, token_url; /* an external account's */
+        struct vn_str subject_file, subject_url;         /* exactly one */
+        struct vn_str subject_field;                     /* of a JSON text; empty: the text is the token */
         struct vn_cloud_header subject_headers[VN_GCP_MAX_SUBJECT_HEADERS];
         size_t subject_header_count;
         struct vn_str impersonate_url; /* ...:generateAccessToken; empty: none */

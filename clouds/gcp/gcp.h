@@ -7,7 +7,8 @@
 #define VN_GCP_SCOPE "https://www.googleapis.com/auth/cloud-platform"
 #define VN_GCP_LIFE_S 3600
 
-enum vn_rc vn_gcp_open(struct vn_cloud *cloud, struct vn_err *err) VN_MUST_USE; /* reads the key file that it is given */
+enum vn_rc vn_gcp_open(struct vn_cloud *cloud,
+                       struct vn_err *err) VN_MUST_USE; /* reads the key file that it is given */
 enum vn_rc vn_gcp_authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
                             struct vn_cloud_request *request, struct vn_arena *scratch,
                             struct vn_err *err) VN_MUST_USE;

@@ -203,7 +203,8 @@ TEST(gcp_federated_tokens_ask_for_those_of_the_account_that_they_may_be)
         CHECK(strstr(wire.asked[1], "&subject_token=eyJ.1"));
         CHECK(strstr(wire.asked[2], "Bearer F1\n") && strstr(wire.asked[2], "\"lifetime\":\"3600s\""));
         CHECK(strstr(wire.asked[3], "Bearer A1\n"));
-        CHECK(strstr(wire.asked[4], "Bearer F1\n") && strstr(wire.asked[4], "\"audience\":\"https://f-uc.a.run.app\""));
+        CHECK(strstr(wire.asked[4], "Bearer F1\n") &&
+              strstr(wire.asked[4], "\"audience\":\"https://f-uc.a.run.app\""));
         list(cloud);
         CHECK(strstr(wire.asked[9], "&subject_token=eyJ.2") && strstr(wire.asked[10], "Bearer F2\n") &&
               strstr(wire.asked[11], "Bearer A2\n"));
@@ -254,10 +255,11 @@ static void check_token_url(const char *url, bool good)
         VN_AUTO(vn_gcp_source)
         source = NULL;
         char text[1024];
-        snprintf(text, sizeof(text),
-                 "{\"type\":\"external_account\",\"audience\":\"a\",\"subject_token_type\":\"t\",\"token_url\":\"%s\","
-                 "\"credential_source\":{\"file\":\"f\"}}",
-                 url);
+        snprintf(
+                text, sizeof(text),
+                "{\"type\":\"external_account\",\"audience\":\"a\",\"subject_token_type\":\"t\",\"token_url\":\"%s\","
+                "\"credential_source\":{\"file\":\"f\"}}",
+                url);
         if ((vn_gcp_source_parse(vn_str(text), false, &source, NULL) == VN_OK) != good)
                 test_fail(__FILE__, __LINE__, "%s %s", url, good ? "is refused" : "is taken");
 }
@@ -285,7 +287,8 @@ TEST(gcp_urls_of_credential_files_lead_to_googles_hosts_only)
         check_file(EXTERNAL("{\"url\":\"http://10.0.0.1/token\"}", ""), VN_FAILED_PRECONDITION, "plain http");
         check_file(EXTERNAL("{\"url\":\"http://169.254.169.254.evil.example/\"}", ""), VN_FAILED_PRECONDITION,
                    "plain http");
-        check_file(EXTERNAL("{\"url\":\"https://evil.example/\"}", ""), VN_FAILED_PRECONDITION, "evil.example is none");
+        check_file(EXTERNAL("{\"url\":\"https://evil.example/\"}", ""), VN_FAILED_PRECONDITION,
+                   "evil.example is none");
         check_file(EXTERNAL("{\"file\":\"f\"}",
                             ",\"service_account_impersonation_url\":\"https://evil.example/x:generateAccessToken\""),
                    VN_FAILED_PRECONDITION, "service_account_impersonation_url: evil.example");
@@ -302,8 +305,8 @@ TEST(gcp_credential_files_that_cannot_be_used_are_refused_by_name)
                 const char *text, *part;
                 enum vn_rc rc;
         } cases[] = {
-                {"{\"type\":\"authorized_user\",\"refresh_token\":\"HUSH\"}", "authorized_user is a person's own login",
-                 VN_FAILED_PRECONDITION},
+                {"{\"type\":\"authorized_user\",\"refresh_token\":\"HUSH\"}",
+                 "authorized_user is a person's own login", VN_FAILED_PRECONDITION},
                 {EXTERNAL("{\"executable\":{\"command\":\"/bin/HUSH\"}}", ""), "\"executable\" is not supported",
                  VN_FAILED_PRECONDITION},
                 {EXTERNAL("{\"environment_id\":\"aws1\",\"url\":\"http://169.254.169.254/\"}", ""),

@@ -7,7 +7,8 @@ static void check(const struct vn_gcp_source *source)
 {
         VN_ASSERT(!source->token_url.len || vn_str_starts(source->token_url, VN_STR("https://")));
         VN_ASSERT(!source->token_uri.len || vn_str_starts(source->token_uri, VN_STR("https://")));
-        VN_ASSERT(!source->impersonate_url.len || vn_str_ends(source->impersonate_url, VN_STR(":generateAccessToken")));
+        VN_ASSERT(!source->impersonate_url.len ||
+                  vn_str_ends(source->impersonate_url, VN_STR(":generateAccessToken")));
         VN_ASSERT(source->subject_header_count <= VN_GCP_MAX_SUBJECT_HEADERS);
         switch (source->kind) {
         case VN_GCP_KEY: VN_ASSERT(source->email.len && source->pem.len && source->token_uri.len); break;

@@ -125,7 +125,8 @@ static enum vn_rc read_external(json_t *root, bool any_host, struct vn_gcp_sourc
         ret->subject_type = vn_json_str(root, "subject_token_type");
         ret->token_url = vn_json_str(root, "token_url");
         if (json_object_get(root, "workforce_pool_user_project"))
-                return vn_fail(err, VN_FAILED_PRECONDITION, "a workforce pool's account is a person's: not supported");
+                return vn_fail(err, VN_FAILED_PRECONDITION,
+                               "a workforce pool's account is a person's: not supported");
         VN_TRY(vn_account_need(ret->audience, "audience of the external account", err));
         VN_TRY(vn_account_need(ret->subject_type, "subject_token_type", err));
         VN_TRY(check_url(ret->token_url, any_host, "token_url", err));
@@ -175,8 +176,8 @@ static enum vn_rc read_impersonated(json_t *root, bool any_host, struct vn_gcp_s
         ret->kind = VN_GCP_IMPERSONATED;
         ret->root = json_incref(root);
         ret->delegates = json_object_get(root, "delegates");
-        json_array_foreach(ret->delegates, i, delegate) if (!json_is_string(delegate))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "delegates are not all texts");
+        json_array_foreach(ret->delegates, i, delegate) if (!json_is_string(delegate)) return vn_fail(
+                err, VN_INVALID_ARGUMENT, "delegates are not all texts");
         VN_TRY(read_impersonation(root, any_host, ret, err));
         if (!json_is_object(source))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "account: source_credentials is missing");
