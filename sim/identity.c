@@ -212,8 +212,6 @@ static enum vn_rc keep_subject(struct vn_sim *sim, json_t *json, const char *nam
         VN_AUTO(vn_buf)
         token = VN_BUF_INIT(8192);
         VN_TRY(vn_sim_subject_sign(sim, audience, &token, err));
-        vn_buf_char(&token, '\n');
-        VN_TRY(vn_buf_check(&token, err));
         return keep(json, name, dir, account, "subject.jwt", vn_buf_view(&token), err);
 }
 

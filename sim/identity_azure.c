@@ -175,13 +175,16 @@ static bool has_param(const struct vn_sim_request *request, const char *name, co
 void vn_sim_azure_identity(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response)
 {
         const struct vn_sim_identity *identity = vn_sim_identity(sim);
-        bool app_service = vn_str_eq(request->path, VN_STR("/msi/token"));
+        struct vn_str path = request->path;
+        if (vn_str_ends(path, VN_STR("/"))) /* as Azure's own library asks where its variable is set */
+                path.len--;
+        bool app_service = vn_str_eq(path, VN_STR("/msi/token"));
         const struct vn_sim_account *a = &sim->accounts[vn_sim_identity_account(VN_PLATFORM_AZURE)];
         VN_AUTO(vn_buf)
         resource = VN_BUF_INIT(256);
         VN_AUTO(vn_buf)
         client = VN_BUF_INIT(128);
-        if (!app_service && !vn_str_eq(request->path, VN_STR("/metadata/identity/oauth2/token")))
+        if (!app_service && !vn_str_eq(path, VN_STR("/metadata/identity/oauth2/token")))
                 vn_sim_text(response, 404, "text/plain", "");
         else if (app_service && (!identity || !vn_str_eq_secret(vn_sim_header(request, "x-identity-header"),
                                                                 vn_str(identity->host_secret))))

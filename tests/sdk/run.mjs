@@ -2,7 +2,7 @@
 //   node run.mjs PATH-OF-VANE-SIM [test files...]
 // Exit 77: skipped, because the clients' packages are not installed and the registry cannot be reached.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +25,7 @@ let code = 1;
 try {
   for (let i = 0; i < 300 && !existsSync(join(state, 'sim.json')) && sim.exitCode === null; i++)
     await new Promise((wake) => setTimeout(wake, 100));
-  const wanted = files.length ? files : ['aws.test.mjs', 'azure.test.mjs', 'gcp.test.mjs'];
+  const wanted = files.length ? files : readdirSync(here).filter((name) => name.endsWith('.test.mjs'));
   const test = spawnSync(process.execPath, ['--test', ...wanted.map((f) => join(here, f))], {
     stdio: 'inherit',
     timeout: 240000,
