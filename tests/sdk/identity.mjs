@@ -32,6 +32,8 @@ export function badSubjects(aud) {
     ['stranger', sign(claims(aud, {}), stranger)],
     ['unsigned', `${encode({ alg: 'none', typ: 'JWT' })}.${encode(claims(aud, {}))}.`],
     ['unsigned with a signature', `${encode({ alg: 'none' })}.${encode(claims(aud, {}))}.${good.split('.')[2]}`],
+    ['signed, but labelled as unsigned', sign(claims(aud, {}), issuerKey, { alg: 'none' })],
+    ['signed, but labelled otherwise', sign(claims(aud, {}), issuerKey, { alg: 'HS256' })],
     ['the public key as a secret', `${confused}.${createHmac('sha256', publicPem).update(confused).digest('base64url')}`],
     ['no token', 'x'],
   ];
