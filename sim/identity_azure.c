@@ -143,6 +143,7 @@ static void answer_token(struct vn_sim *sim, bool app_service, const char *resou
 {
         uint32_t account = vn_sim_identity_account(VN_PLATFORM_AZURE);
         struct vn_str audience = vn_str(resource);
+        int64_t on_s = vn_now_us(sim->clock) / VN_US_PER_S + VN_SIM_AZURE_TOKEN_S;
         char plain[256], in[24], on[24];
         VN_AUTO(vn_buf)
         token = VN_BUF_INIT(8192);
@@ -154,7 +155,7 @@ static void answer_token(struct vn_sim *sim, bool app_service, const char *resou
                 return;
         }
         snprintf(in, sizeof in, "%d", VN_SIM_AZURE_TOKEN_S);
-        snprintf(on, sizeof on, "%lld", (long long)(vn_now_us(sim->clock) / VN_US_PER_S + VN_SIM_AZURE_TOKEN_S));
+        snprintf(on, sizeof on, "%lld", (long long)on_s);
         json_t *json = vn_sim_azure_sign(sim, account, plain, &token, &err) == VN_OK
                                ? json_pack("{s:s, s:s, s:s, s:s, s:s}", "access_token", token.ptr, "expires_on", on,
                                            "resource", resource, "token_type", "Bearer", "client_id",
