@@ -81,7 +81,7 @@ static enum vn_rc authorize(struct vn_cloud *cloud, const struct vn_call *call, 
 }
 
 static enum vn_rc send_once(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
-                            struct vn_err *err)
+                            bool *ret_sent, struct vn_err *err)
 {
         VN_AUTO(vn_arena)
         scratch;
@@ -99,6 +99,7 @@ static enum vn_rc send_once(struct vn_cloud *cloud, const struct vn_call *call, 
                 VN_TRY(authorize(cloud, call, host, &request, &scratch, err));
         VN_TRY(vn_budget_take(&cloud->budget, cloud->config.kind, vn_now_us(cloud->clock), err));
         cloud->calls++;
+        *ret_sent = true;
         vn_cloud_response_done(ret);
         vn_cloud_response_init(ret);
         return cloud->transport->send(cloud->transport->state, &request, ret, err);
@@ -187,8 +188,11 @@ enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, stru
         bool skew_learnt = false, token_renewed = false;
 
         for (int attempt = 0;; attempt++) {
-                enum vn_rc rc = send_once(cloud, call, ret, err);
+                bool sent = false;
+                enum vn_rc rc = send_once(cloud, call, ret, &sent, err);
 
+                if (!sent) /* no credentials: whoever gives them has been asked often enough */
+                        return rc;
                 if (rc == VN_OK && !skew_learnt && learn_skew(cloud, ret)) {
                         skew_learnt = true;
                         continue;

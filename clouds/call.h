@@ -14,6 +14,7 @@ struct vn_cloud_token {
         char *text;
         size_t len;
         int64_t expires_us;
+        int64_t ask_again_us; /* not fetched anew before, while this one holds */
 };
 #define VN_AWS_METRICS_ASKED 3 /* by one GetMetricData of aws/observe.c */
 #define VN_CLOUD_MAX_TOKENS 128
@@ -33,9 +34,10 @@ struct vn_cloud {
         size_t token_count;
         uint64_t *seen; /* open addressing by hash, 0 is free */
         size_t seen_count;
-        struct vn_cloud_header invoke_header;      /* borrowed from the caller */
-        struct vn_aws_session *aws;                /* aws/credentials.h; NULL: not asked for yet */
-        char *key_email, *key_pem, *key_token_uri; /* gcp, in the arena */
+        struct vn_cloud_header invoke_header; /* borrowed from the caller */
+        struct vn_aws_session *aws;           /* aws/credentials.h; NULL: not asked for yet */
+        bool host_answered;                   /* an endpoint of this host that gives tokens is there: identity.h */
+        struct vn_gcp_source *gcp;            /* gcp/credentials.h; the same */
 };
 
 struct vn_call {
@@ -107,6 +109,12 @@ bool vn_request_header(struct vn_cloud_request *request, struct vn_str name, str
 const struct vn_cloud_token *vn_token_find(struct vn_cloud *cloud, const char *audience);
 enum vn_rc vn_token_store(struct vn_cloud *cloud, const char *audience, struct vn_str text, int64_t expires_us,
                           const struct vn_cloud_token **ret, struct vn_err *err) VN_MUST_USE;
+typedef enum vn_rc (*vn_token_fetch)(struct vn_cloud *cloud, const char *audience, const struct vn_cloud_token **ret,
+                                     struct vn_err *err);
+/* The cached one, or a new one. While whoever gives them is away the old one serves to its end, with a minute between
+ * attempts; a refusal is told at once. */
+enum vn_rc vn_token_get(struct vn_cloud *cloud, const char *audience, vn_token_fetch fetch,
+                        const struct vn_cloud_token **ret, struct vn_err *err) VN_MUST_USE;
 void vn_token_drop(struct vn_cloud *cloud, const char *audience);
 void vn_invoke_header(const struct vn_cloud *cloud, struct vn_call *call);
 enum vn_rc vn_bearer(struct vn_cloud_request *request, struct vn_arena *scratch, const struct vn_cloud_token *token,

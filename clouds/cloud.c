@@ -48,6 +48,7 @@ static const struct {
         {"tenant", offsetof(struct vn_cloud_config, tenant)},
         {"client_id", offsetof(struct vn_cloud_config, client_id)},
         {"client_secret", offsetof(struct vn_cloud_config, client_secret)},
+        {"client_certificate_file", offsetof(struct vn_cloud_config, client_certificate_file)},
         {"subscription", offsetof(struct vn_cloud_config, subscription)},
         {"workspace", offsetof(struct vn_cloud_config, workspace)},
         {"app_id", offsetof(struct vn_cloud_config, app_id)},

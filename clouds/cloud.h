@@ -36,11 +36,12 @@ struct vn_cloud_config {
         struct vn_str region;                                          /* aws: required; others: a filter, or empty */
         struct vn_str access_key_id, secret_access_key, session_token; /* aws; empty: aws/credentials.h finds them */
         struct vn_str profile;                                         /* aws: of the shared files, instead */
-        struct vn_str tenant, client_id, client_secret, subscription;  /* azure */
-        struct vn_str workspace;          /* azure: Log Analytics workspace whose AppRequests are read; or */
-        struct vn_str app_id;             /* azure: the Application Insights app whose requests are read */
-        struct vn_str key_json;           /* gcp: content of a service account's key file */
-        struct vn_str project;            /* gcp: empty takes the key file's */
+        struct vn_str tenant, client_id, client_secret, subscription;  /* azure; see azure/credentials.h */
+        struct vn_str client_certificate_file; /* azure: instead of a secret; read each time */
+        struct vn_str workspace;               /* azure: Log Analytics workspace whose AppRequests are read; or */
+        struct vn_str app_id;                  /* azure: the Application Insights app whose requests are read */
+        struct vn_str key_json;           /* gcp: content of a credential file; empty: gcp/credentials.h finds one */
+        struct vn_str project;            /* gcp: empty takes the file's, or the metadata server's */
         struct vn_str functions_file;     /* http: which functions there are, and what they cost */
         struct vn_str token_file;         /* http: a bearer token, read anew for each call; empty: none */
         struct vn_str log_file;           /* http: the access log, JSON lines; empty: none */

@@ -73,6 +73,34 @@ const struct vn_cloud_token *vn_token_find(struct vn_cloud *cloud, const char *a
         return NULL;
 }
 
+enum vn_rc vn_token_get(struct vn_cloud *cloud, const char *audience, vn_token_fetch fetch,
+                        const struct vn_cloud_token **ret, struct vn_err *err)
+{
+        int64_t now = vn_now_us(cloud->clock);
+        struct vn_cloud_token *old = NULL;
+        enum vn_rc rc;
+
+        *ret = vn_token_find(cloud, audience);
+        if (*ret)
+                return VN_OK;
+        for (size_t i = 0; i < cloud->token_count; i++)
+                if (!strcmp(cloud->tokens[i].audience, audience) && cloud->tokens[i].expires_us > now)
+                        old = &cloud->tokens[i];
+        if (old && old->ask_again_us > now) {
+                *ret = old;
+                return VN_OK;
+        }
+        rc = fetch(cloud, audience, ret, err);
+        if (rc != VN_UNAVAILABLE && rc != VN_DEADLINE_EXCEEDED && rc != VN_RESOURCE_EXHAUSTED)
+                return rc;
+        /* The search may have given the place to another. */
+        if (!old || strcmp(old->audience, audience) || old->expires_us <= now)
+                return rc;
+        old->ask_again_us = now + VN_US_PER_MIN;
+        *ret = old;
+        return VN_OK;
+}
+
 void vn_token_drop(struct vn_cloud *cloud, const char *audience)
 {
         for (size_t i = 0; i < cloud->token_count; i++)
@@ -107,6 +135,7 @@ enum vn_rc vn_token_store(struct vn_cloud *cloud, const char *audience, struct v
         slot->text = copy;
         slot->len = text.len;
         slot->expires_us = expires_us;
+        slot->ask_again_us = 0;
         *ret = slot;
         return VN_OK;
 }

@@ -285,6 +285,13 @@ static void check_account(json_t *description, const struct vn_clock *clock)
         vn_cloud_account_free(account);
 }
 
+/* Whether it is the description that holds, or names, what is secret: else the environment does. */
+static bool has_secret(const json_t *description)
+{
+        return json_object_get(description, "access_key_id") || json_object_get(description, "profile") ||
+               json_object_get(description, "client_secret") || json_object_get(description, "key_json");
+}
+
 /* The same account with a secret that is not its own. */
 static void check_wrong_secret(json_t *description, const struct vn_clock *clock)
 {
@@ -335,7 +342,8 @@ int main(int argc, char **argv)
                         json_object_set(account, "ca_file", json_object_get(cloud, "ca_file"));
                         json_object_set_new(account, "cloud", json_string(names[i]));
                         check_account(account, clock);
-                        check_wrong_secret(account, clock);
+                        if (has_secret(account))
+                                check_wrong_secret(account, clock);
                 }
         }
         return 0;

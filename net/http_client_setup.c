@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <pthread.h>
 #include <strings.h>
@@ -145,15 +146,17 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 
 /* --- the request --- */
 
-/* This machine, and the credential services of EC2, ECS and EKS: link-local, so never beyond the host. */
+/* This machine, and the credential services of the clouds (EC2, ECS, EKS, Azure, App Service, GCP): link-local, so never
+ * beyond the host. */
 static bool is_local(const char *host)
 {
-        static const char *const local[] = {"127.0.0.1",     "[::1]",          "localhost",       "169.254.169.254",
-                                            "169.254.170.2", "169.254.170.23", "[fd00:ec2::254]", "[fd00:ec2::23]"};
+        static const char *const local[] = {"127.0.0.1", "[::1]", "localhost", "[fd00:ec2::254]", "[fd00:ec2::23]"};
+        struct in_addr address;
+
         for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
                 if (!strcasecmp(host, local[i]))
                         return true;
-        return false;
+        return inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 16 == 0xa9fe; /* 169.254.0.0/16 */
 }
 
 static enum vn_rc check_url(struct http_transfer *t, const struct http_settings *settings, const char *url,

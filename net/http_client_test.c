@@ -279,6 +279,8 @@ TEST(http_client_refuses_what_it_must_not_send)
         CHECK_RC(VN_INVALID_ARGUMENT, get(http, "http://127.0.0.1:1/", 0, 0, &err));
         CHECK_RC(VN_INVALID_ARGUMENT, get(lax, "http://example.com/", 0, 0, &err));
         CHECK_RC(VN_INVALID_ARGUMENT, get(lax, "http://127.0.0.1.example.com/", 0, 0, &err));
+        CHECK_RC(VN_INVALID_ARGUMENT, get(lax, "http://169.254.169.254.example.com/", 0, 0, &err));
+        CHECK_RC(VN_INVALID_ARGUMENT, get(lax, "http://169.253.0.1/", 0, 0, &err));
         CHECK_RC(VN_INVALID_ARGUMENT, get(lax, "file:///etc/passwd", 0, 0, &err));
         CHECK_RC(VN_INVALID_ARGUMENT, get(http, "https://me:secret@localhost/", 0, 0, &err));
         CHECK(!strstr(err.msg, "secret"));

@@ -428,6 +428,10 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
         uint32_t account;
         const struct vn_sim_session *session;
         char service[32];
+        if (vn_sim_aws_is_web_identity(request)) {
+                vn_sim_aws_web_identity(sim, request, response);
+                return;
+        }
         if (!check_signature(sim, request, response, &account, &session, service))
                 return;
         enum vn_aws_protocol protocol = protocol_of(request);

@@ -17,6 +17,14 @@ void vn_sim_aws_target(struct vn_sim *sim, uint32_t account, const struct vn_sim
 /* The Security Token Service. by_session: what signs are temporary keys. */
 void vn_sim_aws_sts(struct vn_sim *sim, uint32_t account, bool by_session, const struct vn_sim_request *request,
                     struct vn_sim_response *response);
+/* The account of a role that can be assumed, UINT32_MAX if there is none; by_id: only with the external id. */
+uint32_t vn_sim_aws_role(const struct vn_sim *sim, struct vn_str arn, bool *ret_by_id);
+bool vn_sim_aws_is_session_name(struct vn_str s);
+const struct vn_sim_session *vn_sim_aws_issue(struct vn_sim *sim, uint32_t account, int64_t expires_us);
+/* identity_aws.c: AssumeRoleWithWebIdentity, which nobody signs. */
+bool vn_sim_aws_is_web_identity(const struct vn_sim_request *request);
+void vn_sim_aws_web_identity(struct vn_sim *sim, const struct vn_sim_request *request,
+                             struct vn_sim_response *response);
 /* The three log lines of an invocation. */
 void vn_sim_aws_report(const struct vn_sim_record *record, struct vn_buf *ret);
 

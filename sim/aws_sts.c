@@ -9,14 +9,13 @@
 #define SHORTEST_S 900
 #define LONGEST_S 43200
 #define CHAINED_LONGEST_S 3600
-#define NOBODY UINT32_MAX
 
 static void refuse(struct vn_sim_response *response, int status, const char *code, const char *message)
 {
         vn_sim_aws_error(response, VN_AWS_QUERY, status, code, "%s", message);
 }
 
-static uint32_t account_of_role(const struct vn_sim *sim, struct vn_str arn, bool *ret_by_id)
+uint32_t vn_sim_aws_role(const struct vn_sim *sim, struct vn_str arn, bool *ret_by_id)
 {
         for (uint32_t i = 0; i < VN_SIM_ACCOUNTS; i++) {
                 char plain[96], by_id[96];
@@ -28,10 +27,10 @@ static uint32_t account_of_role(const struct vn_sim *sim, struct vn_str arn, boo
                 if (*ret_by_id || vn_str_eq(arn, vn_str(plain)))
                         return i;
         }
-        return NOBODY;
+        return UINT32_MAX;
 }
 
-static const struct vn_sim_session *issue(struct vn_sim *sim, uint32_t account, int64_t expires_us)
+const struct vn_sim_session *vn_sim_aws_issue(struct vn_sim *sim, uint32_t account, int64_t expires_us)
 {
         struct vn_sim_session *s = &sim->sessions[sim->session_next++ % VN_SIM_SESSIONS];
         uint8_t bytes[52];
@@ -67,7 +66,7 @@ static void answer_keys(const struct vn_sim *sim, const struct vn_sim_session *s
                 s->token, end);
 }
 
-static bool is_session_name(struct vn_str s)
+bool vn_sim_aws_is_session_name(struct vn_str s)
 {
         for (size_t i = 0; i < s.len; i++)
                 if (!s.ptr[i] ||
@@ -90,8 +89,8 @@ static void assume_role(struct vn_sim *sim, bool by_session, const struct vn_sim
         vn_sim_param(request->body, "RoleArn", &arn);
         vn_sim_param(request->body, "RoleSessionName", &name);
         vn_sim_param(request->body, "ExternalId", &external);
-        uint32_t account = account_of_role(sim, vn_buf_view(&arn), &by_id);
-        if (!is_session_name(vn_buf_view(&name)) ||
+        uint32_t account = vn_sim_aws_role(sim, vn_buf_view(&arn), &by_id);
+        if (!vn_sim_aws_is_session_name(vn_buf_view(&name)) ||
             vn_sim_param_u64(request->body, "DurationSeconds", CHAINED_LONGEST_S, LONGEST_S, &seconds) != VN_OK ||
             seconds < SHORTEST_S)
                 refuse(response, 400, "ValidationError", "1 validation error detected");
@@ -99,11 +98,12 @@ static void assume_role(struct vn_sim *sim, bool by_session, const struct vn_sim
                 refuse(response, 400, "ValidationError",
                        "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role "
                        "chaining");
-        else if (account == NOBODY || (by_id && !vn_str_eq(vn_buf_view(&external), VN_STR("vane-sim"))))
+        else if (account == UINT32_MAX || (by_id && !vn_str_eq(vn_buf_view(&external), VN_STR("vane-sim"))))
                 refuse(response, 403, "AccessDenied",
                        "User is not authorized to perform: sts:AssumeRole on this resource");
         else
-                answer_keys(sim, issue(sim, account, vn_now_us(sim->clock) + (int64_t)seconds * VN_US_PER_S),
+                answer_keys(sim,
+                            vn_sim_aws_issue(sim, account, vn_now_us(sim->clock) + (int64_t)seconds * VN_US_PER_S),
                             vn_buf_view(&name), response);
 }
 

@@ -8,8 +8,6 @@
 #include "sim/azure_arm.h"
 #include "sim/token.h"
 
-#define TOKEN_S 3599
-
 void vn_sim_azure_error(struct vn_sim_response *response, int status, const char *code, const char *format, ...)
 {
         char message[512];
@@ -43,7 +41,8 @@ static uint32_t account_by(const struct vn_sim *sim, const char *tenant, const c
         return UINT32_MAX;
 }
 
-static void token_error(struct vn_sim_response *response, int status, const char *error, int code, const char *text)
+void vn_sim_azure_token_error(struct vn_sim_response *response, int status, const char *error, int code,
+                              const char *text)
 {
         char message[300];
         snprintf(message, sizeof message, "AADSTS%d: %s", code, text);
@@ -52,23 +51,32 @@ static void token_error(struct vn_sim_response *response, int status, const char
                 json_pack("{s:s, s:s, s:[i]}", "error", error, "error_description", message, "error_codes", code));
 }
 
-static void issue_token(struct vn_sim *sim, uint32_t account, const char *audience, struct vn_sim_response *response)
+enum vn_rc vn_sim_azure_sign(struct vn_sim *sim, uint32_t account, const char *audience, struct vn_buf *ret,
+                             struct vn_err *err)
 {
-        VN_AUTO(vn_buf)
-        token = VN_BUF_INIT(8192);
         const struct vn_sim_account *a = &sim->accounts[account];
         json_int_t now_s = vn_now_us(sim->clock) / VN_US_PER_S;
         VN_AUTO(vn_json)
         claims = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "aud", audience, "iss", "https://sts.windows.net/",
-                           "tid", a->tenant, "appid", a->key_id, "iat", now_s, "nbf", now_s, "exp", now_s + TOKEN_S);
+                           "tid", a->tenant, "appid", a->key_id, "iat", now_s, "nbf", now_s, "exp",
+                           now_s + VN_SIM_AZURE_TOKEN_S);
+        if (!claims)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for a token");
+        return vn_token_sign(sim->token_key, claims, ret, err);
+}
+
+static void issue_token(struct vn_sim *sim, uint32_t account, const char *audience, struct vn_sim_response *response)
+{
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(8192);
         struct vn_err err;
-        if (!claims || vn_token_sign(sim->token_key, claims, &token, &err) != VN_OK) {
-                token_error(response, 500, "server_error", 90033, "A transient error has occurred.");
+        if (vn_sim_azure_sign(sim, account, audience, &token, &err) != VN_OK) {
+                vn_sim_azure_token_error(response, 500, "server_error", 90033, "A transient error has occurred.");
                 return;
         }
         vn_sim_json(response, 200,
-                    json_pack("{s:s, s:i, s:i, s:s}", "token_type", "Bearer", "expires_in", TOKEN_S, "ext_expires_in",
-                              TOKEN_S, "access_token", token.ptr));
+                    json_pack("{s:s, s:i, s:i, s:s}", "token_type", "Bearer", "expires_in", VN_SIM_AZURE_TOKEN_S,
+                              "ext_expires_in", VN_SIM_AZURE_TOKEN_S, "access_token", token.ptr));
 }
 
 /* "https://management.azure.com/.default" is a token for "https://management.azure.com". */
@@ -91,37 +99,32 @@ static void token(struct vn_sim *sim, struct vn_str tenant, const struct vn_sim_
         VN_AUTO(vn_buf)
         client = VN_BUF_INIT(128);
         VN_AUTO(vn_buf)
-        secret = VN_BUF_INIT(256);
-        VN_AUTO(vn_buf)
         scope = VN_BUF_INIT(256);
         char name[48], audience[128];
         if (!vn_str_copy(name, sizeof name, tenant) || account_by(sim, name, NULL) == UINT32_MAX) {
-                token_error(response, 400, "invalid_request", 90002,
-                            "Tenant not found. Check the tenant identifier.");
+                vn_sim_azure_token_error(response, 400, "invalid_request", 90002,
+                                         "Tenant not found. Check the tenant identifier.");
                 return;
         }
         vn_sim_param(request->body, "grant_type", &grant);
         vn_sim_param(request->body, "client_id", &client);
-        vn_sim_param(request->body, "client_secret", &secret);
         vn_sim_param(request->body, "scope", &scope);
         if (!vn_str_eq(vn_buf_view(&grant), VN_STR("client_credentials"))) {
-                token_error(response, 400, "unsupported_grant_type", 70003,
-                            "The app requested an unsupported grant type.");
+                vn_sim_azure_token_error(response, 400, "unsupported_grant_type", 70003,
+                                         "The app requested an unsupported grant type.");
                 return;
         }
         uint32_t account = account_by(sim, name, client.ptr ? client.ptr : "");
         if (account == UINT32_MAX) {
-                token_error(response, 400, "unauthorized_client", 700016,
-                            "Application with this identifier was not found in the directory.");
+                vn_sim_azure_token_error(response, 400, "unauthorized_client", 700016,
+                                         "Application with this identifier was not found in the directory.");
                 return;
         }
-        if (!vn_str_eq_secret(vn_buf_view(&secret), vn_str(sim->accounts[account].secret))) {
-                token_error(response, 401, "invalid_client", 7000215, "Invalid client secret provided.");
+        if (!vn_sim_azure_proof(sim, account, request, response))
                 return;
-        }
         if (!audience_of(&scope, audience)) {
-                token_error(response, 400, "invalid_scope", 70011,
-                            "The provided value for the input parameter 'scope' is not valid.");
+                vn_sim_azure_token_error(response, 400, "invalid_scope", 70011,
+                                         "The provided value for the input parameter 'scope' is not valid.");
                 return;
         }
         issue_token(sim, account, audience, response);

@@ -7,7 +7,6 @@
 
 #include "sim/token.h"
 
-#define TOKEN_S 3599
 #define TOKEN_URI "https://oauth2.googleapis.com/token"
 
 void vn_sim_gcp_error(struct vn_sim_response *response, int status, const char *code, const char *format, ...)
@@ -90,9 +89,26 @@ static enum vn_rc account_jwt(struct vn_sim *sim, struct vn_str jwt, uint32_t *r
                        "reasonable timeframe. Check your iat and exp values in the JWT claim.");
 }
 
-static void grant_error(struct vn_sim_response *response, const char *error, const char *description)
+void vn_sim_gcp_grant_error(struct vn_sim_response *response, const char *error, const char *description)
 {
         vn_sim_json(response, 400, json_pack("{s:s, s:s}", "error", error, "error_description", description));
+}
+
+enum vn_rc vn_sim_gcp_sign(struct vn_sim *sim, uint32_t account, const char *audience, struct vn_buf *ret,
+                           struct vn_err *err)
+{
+        json_int_t now_s = vn_now_us(sim->clock) / VN_US_PER_S;
+        const char *email = sim->accounts[account].key_id;
+        VN_AUTO(vn_json)
+        claims = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I}", "iss",
+                           audience ? "https://accounts.google.com" : "vane-sim", "aud",
+                           audience ? audience : "access", "sub", email, "email", email, "email_verified", 1, "iat",
+                           now_s, "exp", now_s + VN_SIM_GCP_TOKEN_S + 1);
+        if (!claims)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for a token");
+        if (!audience)
+                vn_buf_text(ret, "ya29.");
+        return vn_token_sign(sim->token_key, claims, ret, err);
 }
 
 static void answer_token(struct vn_sim *sim, uint32_t account, const json_t *asked, struct vn_sim_response *response)
@@ -100,23 +116,14 @@ static void answer_token(struct vn_sim *sim, uint32_t account, const json_t *ask
         VN_AUTO(vn_buf)
         token = VN_BUF_INIT(8192);
         const char *audience = json_string_value(json_object_get(asked, "target_audience"));
-        json_int_t now_s = vn_now_us(sim->clock) / VN_US_PER_S;
-        const char *email = sim->accounts[account].key_id;
-        VN_AUTO(vn_json)
-        claims = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I}", "iss",
-                           audience ? "https://accounts.google.com" : "vane-sim", "aud",
-                           audience ? audience : "access", "sub", email, "email", email, "email_verified", 1, "iat",
-                           now_s, "exp", now_s + TOKEN_S + 1);
         struct vn_err err;
-        if (!audience)
-                vn_buf_text(&token, "ya29.");
-        if (!claims || vn_token_sign(sim->token_key, claims, &token, &err) != VN_OK)
+        if (vn_sim_gcp_sign(sim, account, audience, &token, &err) != VN_OK)
                 vn_sim_json(response, 500, NULL);
         else if (audience)
                 vn_sim_json(response, 200, json_pack("{s:s}", "id_token", token.ptr));
         else
                 vn_sim_json(response, 200,
-                            json_pack("{s:s, s:i, s:s}", "access_token", token.ptr, "expires_in", TOKEN_S,
+                            json_pack("{s:s, s:i, s:s}", "access_token", token.ptr, "expires_in", VN_SIM_GCP_TOKEN_S,
                                       "token_type", "Bearer"));
 }
 
@@ -133,15 +140,15 @@ void vn_gcp_token(struct vn_sim *sim, const struct vn_sim_request *request, stru
         struct vn_str aud;
         vn_sim_param(request->body, "grant_type", &grant);
         if (!vn_str_eq(vn_buf_view(&grant), VN_STR("urn:ietf:params:oauth:grant-type:jwt-bearer"))) {
-                grant_error(response, "unsupported_grant_type", "Invalid grant_type");
+                vn_sim_gcp_grant_error(response, "unsupported_grant_type", "Invalid grant_type");
                 return;
         }
         if (!vn_sim_param(request->body, "assertion", &assertion)) {
-                grant_error(response, "invalid_request", "Missing assertion");
+                vn_sim_gcp_grant_error(response, "invalid_request", "Missing assertion");
                 return;
         }
         if (account_jwt(sim, vn_buf_view(&assertion), &account, &claims, &err) != VN_OK) {
-                grant_error(response, "invalid_grant", err.msg);
+                vn_sim_gcp_grant_error(response, "invalid_grant", err.msg);
                 return;
         }
         VN_AUTO(vn_buf)
@@ -150,12 +157,13 @@ void vn_gcp_token(struct vn_sim *sim, const struct vn_sim_request *request, stru
         vn_buf_text(&own, "/token");
         if (vn_json_text(claims, "aud", &aud, &err) != VN_OK ||
             (!vn_str_eq(aud, VN_STR(TOKEN_URI)) && !vn_str_eq(aud, vn_buf_view(&own)))) {
-                grant_error(response, "invalid_grant",
-                            "Invalid JWT: the audience must be " TOKEN_URI " or this address.");
+                vn_sim_gcp_grant_error(response, "invalid_grant",
+                                       "Invalid JWT: the audience must be " TOKEN_URI " or this address.");
                 return;
         }
         if (!json_object_get(claims, "scope") == !json_object_get(claims, "target_audience")) {
-                grant_error(response, "invalid_scope", "Exactly one of scope and target_audience must be given.");
+                vn_sim_gcp_grant_error(response, "invalid_scope",
+                                       "Exactly one of scope and target_audience must be given.");
                 return;
         }
         answer_token(sim, account, claims, response);
@@ -287,8 +295,16 @@ void vn_sim_gcp(struct vn_sim *sim, const struct vn_sim_request *request, struct
                 vn_gcp_token(sim, request, response);
                 return;
         }
+        if (count == 2 && post && vn_str_eq(part[0], VN_STR("v1")) && vn_str_eq(part[1], VN_STR("token"))) {
+                vn_sim_gcp_exchange(sim, request, response);
+                return;
+        }
         if (!vn_gcp_bearer(sim, request, response, &account))
                 return;
+        if (count == 5 && post && vn_str_eq(part[0], VN_STR("v1")) && vn_str_eq(part[3], VN_STR("serviceAccounts"))) {
+                vn_sim_gcp_generate(sim, account, part[4], request, response);
+                return;
+        }
         bool project = count >= 4 && vn_str_eq(part[1], VN_STR("projects"));
         if (project && !vn_str_eq(part[2], vn_str(sim->accounts[account].id))) {
                 vn_sim_gcp_error(response, 403, "PERMISSION_DENIED",

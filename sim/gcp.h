@@ -14,6 +14,15 @@ char *vn_sim_gcp_key_file(const struct vn_sim *sim, uint32_t account, const char
 void vn_sim_gcp_error(struct vn_sim_response *response, int status, const char *code, const char *format, ...)
         VN_PRINTF(4, 5);
 void vn_sim_gcp_host(const struct vn_sim *sim, uint32_t deployment, char ret[96]); /* fn-00-1a2b3c4d-uc.a.run.app */
+#define VN_SIM_GCP_TOKEN_S 3599
+/* Appends an access token, or an ID token for an audience. */
+enum vn_rc vn_sim_gcp_sign(struct vn_sim *sim, uint32_t account, const char *audience, struct vn_buf *ret,
+                           struct vn_err *err) VN_MUST_USE;
+void vn_sim_gcp_grant_error(struct vn_sim_response *response, const char *error, const char *description);
+/* identity_gcp.c: the Security Token Service's exchange, and IAM Credentials' NAME:generateAccessToken, :generateIdToken. */
+void vn_sim_gcp_exchange(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response);
+void vn_sim_gcp_generate(struct vn_sim *sim, uint32_t account, struct vn_str name_and_verb,
+                         const struct vn_sim_request *request, struct vn_sim_response *response);
 void vn_gcp_token(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response);
 /* The account that a bearer token speaks for: an access token from here, or a self-signed JWT. */
 bool vn_gcp_bearer(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response,

@@ -1,4 +1,4 @@
-/* serve.c - see serve.h. One edge a listener: a listener is a cloud, and an edge routes by path only. */
+/* serve.c - see serve.h. One edge a listener: a listener is a cloud, the control or the host, and an edge routes by path only. */
 #include "sim/serve.h"
 
 #include <stdio.h>
@@ -10,10 +10,11 @@
 #include "sim/azure.h"
 #include "sim/control.h"
 #include "sim/gcp.h"
+#include "sim/identity.h"
 
 #include <pthread.h>
 
-enum { LISTENERS = 4, CONTROL = 3 };
+enum { LISTENERS = 5, CONTROL = 3, HOST = 4 };
 #define YEAR_S (INT64_C(366) * 86400)
 
 typedef void (*sim_handler)(struct vn_sim *sim, const struct vn_sim_request *request,
@@ -21,7 +22,7 @@ typedef void (*sim_handler)(struct vn_sim *sim, const struct vn_sim_request *req
 
 struct vn_sim_server {
         struct vn_sim *sim;
-        pthread_mutex_t lock; /* four edges, one world */
+        pthread_mutex_t lock; /* several edges, one world */
         struct listener {
                 struct vn_sim_server *server;
                 sim_handler handler;
@@ -42,7 +43,7 @@ static bool is_out(const struct listener *listener, const struct vn_sim_request 
         const struct vn_sim *sim = listener->server->sim;
         uint32_t cloud = (uint32_t)(listener - listener->server->listeners), out = 0;
         int64_t now_us = vn_now_us(sim->clock);
-        if (cloud == CONTROL || vn_sim_header(request, "x-vane-sim-at-us").len)
+        if (cloud >= CONTROL || vn_sim_header(request, "x-vane-sim-at-us").len)
                 return false;
         for (size_t i = 0; i < sim->injection_count; i++) {
                 const struct vn_injection *it = &sim->injections[i];
@@ -113,7 +114,8 @@ static enum vn_rc make_tls(struct vn_sim_server *server, const char *dir, struct
 
 static enum vn_rc listen_on(struct vn_sim_server *server, int i, uint16_t port, struct vn_err *err)
 {
-        static const sim_handler handlers[LISTENERS] = {vn_sim_aws, vn_sim_azure, vn_sim_gcp, vn_sim_control};
+        static const sim_handler handlers[LISTENERS] = {vn_sim_aws, vn_sim_azure, vn_sim_gcp, vn_sim_control,
+                                                        vn_sim_identity_host};
         struct listener *l = &server->listeners[i];
         struct vn_edge_limits limits;
         vn_edge_limits_default(&limits);
@@ -121,7 +123,8 @@ static enum vn_rc listen_on(struct vn_sim_server *server, int i, uint16_t port, 
         l->server = server;
         l->handler = handlers[i];
         VN_TRY(vn_edge_new(&limits, 1, &l->edge, err));
-        VN_TRY(vn_edge_listen(l->edge, "127.0.0.1", port, server->tls, &l->port, err));
+        /* Machines and containers reach the endpoints of their own host without TLS. */
+        VN_TRY(vn_edge_listen(l->edge, "127.0.0.1", port, i == HOST ? NULL : server->tls, &l->port, err));
         VN_TRY(vn_edge_add_http(l->edge, "/", VN_ACCESS_PUBLIC, handle, l, err));
         return vn_edge_start(l->edge, err);
 }
@@ -173,14 +176,18 @@ static enum vn_rc write_ready(struct vn_sim_server *server, const char *dir, str
 {
         VN_AUTO(vn_json)
         root = json_object();
-        char ca[512], endpoint[64], path[512];
+        json_t *identity = NULL;
+        char ca[512], endpoint[64], host[64], path[512];
         snprintf(ca, sizeof ca, "%s/ca.pem", dir);
+        snprintf(host, sizeof host, "http://127.0.0.1:%u", server->listeners[HOST].port);
         for (uint32_t c = 0; c < VN_PLATFORM_CLOUDS; c++) {
                 json_t *accounts = json_array();
                 snprintf(endpoint, sizeof endpoint, "https://localhost:%u", server->listeners[c].port);
                 for (uint32_t i = 2 * c; i < 2 * c + 2; i++) {
                         json_t *account = account_json(server->sim, i, endpoint, dir, err);
-                        if (!account || json_array_append_new(accounts, account)) {
+                        if (!account ||
+                            vn_sim_identity_files(server->sim, i, dir, endpoint, host, account, err) != VN_OK ||
+                            json_array_append_new(accounts, account)) {
                                 json_decref(accounts);
                                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "an account could not be written");
                         }
@@ -193,6 +200,8 @@ static enum vn_rc write_ready(struct vn_sim_server *server, const char *dir, str
         json_object_set_new(root, "control",
                             json_pack("{s:s, s:s, s:s}", "endpoint", endpoint, "ca_file", ca, "token",
                                       server->sim->control_token));
+        VN_TRY(vn_sim_identity_ready(server->sim, dir, host, &identity, err));
+        json_object_set_new(root, "identity", identity);
         json_object_set_new(root, "seed", json_integer((json_int_t)server->sim->seed));
         char *text = json_dumps(root, JSON_INDENT(1));
         if (!text)

@@ -6,7 +6,8 @@
 #include "sim/world.h"
 
 struct vn_sim_server;
-/* Listens on 127.0.0.1: four ports from port_base on (aws, azure, gcp, control), or any free ones for 0. Makes a CA, writes
+/* Listens on 127.0.0.1: five ports from port_base on (aws, azure, gcp, control and, without TLS, the
+ * endpoints of the host), or any free ones for 0. Makes a CA, writes
  * DIR/ca.pem, the service accounts' key files and, last, DIR/sim.json (mode 0600: it holds credentials). */
 enum vn_rc vn_sim_server_start(struct vn_sim *sim, const char *dir, uint16_t port_base, struct vn_sim_server **ret,
                                struct vn_err *err) VN_MUST_USE;

@@ -28,7 +28,7 @@ static enum vn_rc parse(int argc, char **argv, struct options *ret, struct vn_er
                 else if (!strcmp(argv[i], "--seed"))
                         good = good && vn_str_to_u64(value, &ret->seed) == VN_OK && ret->seed <= INT64_MAX;
                 else if (!strcmp(argv[i], "--port-base"))
-                        good = good && vn_str_to_u64(value, &ret->port_base) == VN_OK && ret->port_base <= 65532;
+                        good = good && vn_str_to_u64(value, &ret->port_base) == VN_OK && ret->port_base <= 65531;
                 else
                         return vn_fail(err, VN_INVALID_ARGUMENT, "unknown option %s", argv[i]);
                 if (!good)

@@ -1,6 +1,8 @@
 /* token.c - see token.h. */
 #include "sim/token.h"
 
+#include <stdio.h>
+
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -98,19 +100,28 @@ enum vn_rc vn_token_verify(const uint8_t key[32], struct vn_str token, json_t **
         return claims_of(&parts, ret_claims, err);
 }
 
-enum vn_rc vn_token_verify_rs256(const char *public_pem, struct vn_str token, json_t **ret_claims, struct vn_err *err)
+static bool set_padding(EVP_PKEY_CTX *key, bool pss)
+{
+        return !pss || (EVP_PKEY_CTX_set_rsa_padding(key, RSA_PKCS1_PSS_PADDING) == 1 &&
+                        EVP_PKEY_CTX_set_rsa_pss_saltlen(key, RSA_PSS_SALTLEN_DIGEST) == 1);
+}
+
+static enum vn_rc verify_rsa(const char *public_pem, struct vn_str token, bool pss, json_t **ret_claims,
+                             struct vn_err *err)
 {
         struct parts parts;
         VN_AUTO(vn_buf)
         sent = VN_BUF_INIT(2048);
+        EVP_PKEY_CTX *key_context = NULL; /* the digest context's */
         VN_TRY(split(token, &parts, err));
-        VN_TRY(check_algorithm(parts.header, "RS256", err));
+        VN_TRY(check_algorithm(parts.header, pss ? "PS256" : "RS256", err));
         if (vn_base64_decode(parts.signature, &sent) != VN_OK)
                 return vn_fail(err, VN_UNAUTHENTICATED, "the token's signature cannot be read");
         BIO *bio = BIO_new_mem_buf(public_pem, -1);
         EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
         EVP_MD_CTX *context = EVP_MD_CTX_new();
-        bool good = key && context && EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
+        bool good = key && context && EVP_DigestVerifyInit(context, &key_context, EVP_sha256(), NULL, key) == 1 &&
+                    set_padding(key_context, pss) &&
                     EVP_DigestVerify(context, (const unsigned char *)sent.ptr, sent.len,
                                      (const unsigned char *)parts.signed_text.ptr, parts.signed_text.len) == 1;
         EVP_MD_CTX_free(context);
@@ -119,6 +130,63 @@ enum vn_rc vn_token_verify_rs256(const char *public_pem, struct vn_str token, js
         if (!good)
                 return vn_fail(err, VN_UNAUTHENTICATED, "the token's signature is wrong");
         return claims_of(&parts, ret_claims, err);
+}
+
+enum vn_rc vn_token_verify_rs256(const char *public_pem, struct vn_str token, json_t **ret_claims, struct vn_err *err)
+{
+        return verify_rsa(public_pem, token, false, ret_claims, err);
+}
+
+enum vn_rc vn_token_verify_ps256(const char *public_pem, struct vn_str token, json_t **ret_claims, struct vn_err *err)
+{
+        return verify_rsa(public_pem, token, true, ret_claims, err);
+}
+
+enum vn_rc vn_token_header(struct vn_str token, json_t **ret, struct vn_err *err)
+{
+        struct parts parts;
+        VN_TRY(split(token, &parts, err));
+        return decode(parts.header, ret, err);
+}
+
+static bool sign_rsa(const char *private_pem, struct vn_str text, struct vn_buf *ret)
+{
+        unsigned char signature[512];
+        size_t len = sizeof signature;
+        BIO *bio = BIO_new_mem_buf(private_pem, -1);
+        EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+        EVP_MD_CTX *context = EVP_MD_CTX_new();
+        bool good = key && context && EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
+                    EVP_DigestSign(context, signature, &len, (const unsigned char *)text.ptr, text.len) == 1;
+        EVP_MD_CTX_free(context);
+        EVP_PKEY_free(key);
+        BIO_free(bio);
+        return good && vn_buf_base64url(ret, signature, len);
+}
+
+enum vn_rc vn_token_sign_rs256(const char *private_pem, const char *key_id, const json_t *claims, struct vn_buf *ret,
+                               struct vn_err *err)
+{
+        VN_AUTO(vn_buf)
+        token = VN_BUF_INIT(MAX_TOKEN_BYTES);
+        VN_AUTO(vn_buf)
+        signature = VN_BUF_INIT(1024);
+        char header[128];
+        char *text = json_dumps(claims, JSON_COMPACT);
+        if (!text)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for a token");
+        snprintf(header, sizeof header, "{\"typ\":\"JWT\",\"alg\":\"RS256\",\"kid\":\"%s\"}", key_id);
+        vn_buf_base64url(&token, header, strlen(header));
+        vn_buf_char(&token, '.');
+        vn_buf_base64url(&token, text, strlen(text));
+        free(text);
+        VN_TRY(vn_buf_check(&token, err));
+        if (!sign_rsa(private_pem, vn_buf_view(&token), &signature))
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for a signature");
+        vn_buf_str(ret, vn_buf_view(&token));
+        vn_buf_char(ret, '.');
+        vn_buf_str(ret, vn_buf_view(&signature));
+        return vn_buf_check(ret, err);
 }
 
 static bool in_time(int64_t from_us, int64_t until_us, int64_t now_us)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sim/identity.h"
 #include "sim/token.h"
 
 static const char *const names[VN_SIM_ACCOUNTS] = {"aws-a", "aws-b", "azure-a", "azure-b", "gcp-a", "gcp-b"};
@@ -111,6 +112,7 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
                 vn_free(sim->accounts[i].private_pem);
                 vn_free(sim->accounts[i].public_pem);
         }
+        vn_sim_identity_free(sim->identity);
         vn_free(sim->functions);
         vn_free(sim->arrivals);
         vn_platform_free(sim->platform);

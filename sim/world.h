@@ -86,6 +86,7 @@ struct vn_sim {
         size_t injection_count;
         size_t record_total;
         uint64_t next_id;
+        struct vn_sim_identity *identity; /* sim/identity.h; NULL until it is needed */
         struct vn_sim_session sessions[VN_SIM_SESSIONS];
         size_t session_next;
         struct vn_sim_budget writes[VN_SIM_ACCOUNTS]; /* azure, gcp */

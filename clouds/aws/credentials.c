@@ -1,7 +1,6 @@
 #include "clouds/aws/credentials.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "clouds/aws/profile.h"
 #include "clouds/aws/session.h"
@@ -16,49 +15,17 @@
 /* A place that has no keys says NOT_FOUND and why; any other error ends the search. */
 typedef enum vn_rc (*place_fn)(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err);
 
-struct vn_str vn_aws_environment(const char *name)
-{
-        return vn_str(getenv(name));
-}
-
-bool vn_aws_is_visible(struct vn_str s)
-{
-        for (size_t i = 0; i < s.len; i++)
-                if (s.ptr[i] <= ' ' || s.ptr[i] > '~')
-                        return false;
-        return true;
-}
-
 enum vn_rc vn_aws_session_keep(struct vn_aws_session *s, const struct vn_aws_keys *keys, int64_t expires_us,
                                const char *place, struct vn_err *err)
 {
-        if (!vn_aws_is_visible(keys->access_key_id) || !vn_aws_is_visible(keys->secret_access_key) ||
-            !vn_aws_is_visible(keys->session_token))
+        if (!vn_is_visible(keys->access_key_id) || !vn_is_visible(keys->secret_access_key) ||
+            !vn_is_visible(keys->session_token))
                 return vn_fail(err, VN_DATA_LOSS, "%s: a key with blanks or control characters in it", place);
         if (!vn_str_copy(s->access_key_id, sizeof(s->access_key_id), keys->access_key_id) ||
             !vn_str_copy(s->secret_access_key, sizeof(s->secret_access_key), keys->secret_access_key) ||
             !vn_str_copy(s->session_token, sizeof(s->session_token), keys->session_token))
                 return vn_fail(err, VN_DATA_LOSS, "%s: a key that is too long", place);
         s->expires_us = expires_us;
-        return VN_OK;
-}
-
-void vn_aws_wipe(struct vn_buf *buf)
-{
-        if (buf->ptr)
-                explicit_bzero(buf->ptr, buf->len);
-        vn_buf_done(buf);
-}
-
-enum vn_rc vn_aws_token_read(struct vn_str path, struct vn_buf *buf, struct vn_str *ret, struct vn_err *err)
-{
-        char name[1024];
-        if (!vn_str_copy(name, sizeof(name), path))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "a token file's path that is too long");
-        VN_TRY(vn_file_read(name, buf, err));
-        *ret = vn_buf_view(buf);
-        while (ret->len && (ret->ptr[ret->len - 1] == '\n' || ret->ptr[ret->len - 1] == '\r'))
-                ret->len--;
         return VN_OK;
 }
 
@@ -78,7 +45,7 @@ static enum vn_rc assume(struct vn_cloud *cloud, struct vn_aws_session *source, 
         cloud->aws = NULL;
         if (rc == VN_OK)
                 rc = vn_aws_session_keep(s, &keys, expires_us, "sts", err);
-        vn_aws_wipe(&answer.body);
+        vn_wipe(&answer.body);
         vn_cloud_response_done(&answer);
         vn_aws_session_free(source);
         return rc == VN_OK ? VN_OK : vn_err_prefix(err, rc, "role %.*s", VN_FMT(role->arn));
@@ -86,7 +53,7 @@ static enum vn_rc assume(struct vn_cloud *cloud, struct vn_aws_session *source, 
 
 static struct vn_str session_name(struct vn_str configured)
 {
-        struct vn_str set = vn_aws_environment("AWS_ROLE_SESSION_NAME");
+        struct vn_str set = vn_environment("AWS_ROLE_SESSION_NAME");
         return configured.len ? configured : set.len ? set : VN_STR("vane-agent");
 }
 
@@ -97,17 +64,17 @@ static enum vn_rc assume_by_token(struct vn_cloud *cloud, struct vn_str arn, str
         struct vn_str text = {0};
         if (!arn.len)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "web identity: no role");
-        enum vn_rc rc = vn_aws_token_read(file, &token, &text, err);
+        enum vn_rc rc = vn_token_read(file, &token, &text, err);
         if (rc == VN_NOT_FOUND)
                 rc = vn_fail(err, VN_FAILED_PRECONDITION, "web identity: there is no %.*s", VN_FMT(file));
-        if (rc == VN_OK && (!text.len || !vn_aws_is_visible(text)))
+        if (rc == VN_OK && (!text.len || !vn_is_visible(text)))
                 rc = vn_fail(err, VN_DATA_LOSS, "web identity: %.*s holds no token", VN_FMT(file));
         if (rc == VN_OK)
                 rc = assume(cloud, NULL,
                             &(struct vn_aws_role){
                                     .arn = arn, .session_name = session_name(name), .web_identity_token = text},
                             s, err);
-        vn_aws_wipe(&token);
+        vn_wipe(&token);
         return rc;
 }
 
@@ -115,14 +82,13 @@ static enum vn_rc assume_by_token(struct vn_cloud *cloud, struct vn_str arn, str
 
 static enum vn_rc from_environment(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err)
 {
-        struct vn_aws_keys keys = {vn_aws_environment("AWS_ACCESS_KEY_ID"),
-                                   vn_aws_environment("AWS_SECRET_ACCESS_KEY"),
-                                   vn_aws_environment("AWS_SESSION_TOKEN")};
-        struct vn_str token_file = vn_aws_environment("AWS_WEB_IDENTITY_TOKEN_FILE");
+        struct vn_aws_keys keys = {vn_environment("AWS_ACCESS_KEY_ID"), vn_environment("AWS_SECRET_ACCESS_KEY"),
+                                   vn_environment("AWS_SESSION_TOKEN")};
+        struct vn_str token_file = vn_environment("AWS_WEB_IDENTITY_TOKEN_FILE");
         if (keys.access_key_id.len && keys.secret_access_key.len)
                 return vn_aws_session_keep(s, &keys, 0, "environment", err);
         if (token_file.len)
-                return assume_by_token(cloud, vn_aws_environment("AWS_ROLE_ARN"), VN_STR(""), token_file, s, err);
+                return assume_by_token(cloud, vn_environment("AWS_ROLE_ARN"), VN_STR(""), token_file, s, err);
         return vn_fail(err, VN_NOT_FOUND,
                        "environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set");
 }
@@ -130,7 +96,7 @@ static enum vn_rc from_environment(struct vn_cloud *cloud, struct vn_aws_session
 static enum vn_rc read_shared(const char *variable, const char *in_home, struct vn_buf *ret, struct vn_err *err)
 {
         char path[1024];
-        struct vn_str named = vn_aws_environment(variable), home = vn_aws_environment("HOME");
+        struct vn_str named = vn_environment(variable), home = vn_environment("HOME");
         int n = named.len ? snprintf(path, sizeof(path), "%.*s", VN_FMT(named))
                           : snprintf(path, sizeof(path), "%.*s/.aws/%s", VN_FMT(home), in_home);
         if (n < 0 || (size_t)n >= sizeof(path))
@@ -216,7 +182,7 @@ static enum vn_rc from_profile(struct vn_cloud *cloud, struct vn_aws_session *s,
 {
         struct shared f = {VN_BUF_INIT(MAX_FILE_BYTES), VN_BUF_INIT(MAX_FILE_BYTES), cloud->config.profile};
         if (!f.profile.len)
-                f.profile = vn_aws_environment("AWS_PROFILE");
+                f.profile = vn_environment("AWS_PROFILE");
         if (!f.profile.len)
                 f.profile = VN_STR("default");
         enum vn_rc rc = read_shared("AWS_SHARED_CREDENTIALS_FILE", "credentials", &f.credentials, err);
@@ -224,8 +190,8 @@ static enum vn_rc from_profile(struct vn_cloud *cloud, struct vn_aws_session *s,
                 rc = read_shared("AWS_CONFIG_FILE", "config", &f.config, err);
         if (rc == VN_OK)
                 rc = keys_of_profile(cloud, &f, 0, s, err);
-        vn_aws_wipe(&f.credentials);
-        vn_aws_wipe(&f.config);
+        vn_wipe(&f.credentials);
+        vn_wipe(&f.config);
         return rc;
 }
 

@@ -51,12 +51,11 @@ static enum vn_rc take_answer(struct vn_aws_session *s, const struct vn_cloud_re
 
 static enum vn_rc container_header(struct vn_cloud_request *request, struct vn_buf *token, struct vn_err *err)
 {
-        struct vn_str file = vn_aws_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
-                      text = vn_aws_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+        struct vn_str file = vn_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+                      text = vn_environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
         if (file.len)
-                VN_TRY(vn_aws_token_read(file, token, &text, err));
-        if (!vn_aws_is_visible(text) && !vn_str_starts(text, VN_STR("Basic ")) &&
-            !vn_str_starts(text, VN_STR("Bearer ")))
+                VN_TRY(vn_token_read(file, token, &text, err));
+        if (!vn_is_visible(text) && !vn_str_starts(text, VN_STR("Basic ")) && !vn_str_starts(text, VN_STR("Bearer ")))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "the authorization token has blanks or control characters");
         if (text.len)
                 vn_request_header(request, VN_STR("Authorization"), text);
@@ -68,8 +67,8 @@ enum vn_rc vn_aws_container_keys(struct vn_cloud *cloud, struct vn_aws_session *
         VN_AUTO(vn_response)
         response;
         struct vn_buf token = VN_BUF_INIT(16u << 10);
-        struct vn_str relative = vn_aws_environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
-                      full = vn_aws_environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+        struct vn_str relative = vn_environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+                      full = vn_environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
         char url[MAX_URL_BYTES];
         struct vn_cloud_request request = {.method = "GET", .url = url};
         vn_cloud_response_init(&response);
@@ -84,8 +83,8 @@ enum vn_rc vn_aws_container_keys(struct vn_cloud *cloud, struct vn_aws_session *
                 rc = ask(cloud, &request, &response, err);
         if (rc == VN_OK)
                 rc = take_answer(s, &response, "container", err);
-        vn_aws_wipe(&token);
-        vn_aws_wipe(&response.body);
+        vn_wipe(&token);
+        vn_wipe(&response.body);
         /* What is set and does not work is a mistake, not a place without keys. */
         return rc == VN_OK ? VN_OK
                            : vn_err_prefix(err, rc == VN_NOT_FOUND ? VN_FAILED_PRECONDITION : rc, "container");
@@ -104,7 +103,7 @@ static enum vn_rc metadata(struct vn_cloud *cloud, const char *method, const cha
                            struct vn_cloud_response *ret, struct vn_err *err)
 {
         char url[MAX_URL_BYTES];
-        struct vn_str at = vn_aws_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+        struct vn_str at = vn_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
         struct vn_cloud_request request = {.method = method, .url = url};
         if (!at.len)
                 at = VN_STR("http://169.254.169.254");
@@ -131,7 +130,7 @@ static enum vn_rc ask_instance(struct vn_cloud *cloud, struct vn_aws_session *s,
         vn_cloud_response_init(&answer);
         VN_TRY(metadata(cloud, "PUT", "api/token", VN_STR(""), &session, err));
         struct vn_str token = vn_buf_view(&session.body);
-        if (!token.len || token.len > 1024 || !vn_aws_is_visible(token))
+        if (!token.len || token.len > 1024 || !vn_is_visible(token))
                 return vn_fail(err, VN_DATA_LOSS, "a session token that is none");
         VN_TRY(metadata(cloud, "GET", "meta-data/iam/security-credentials/", token, &answer, err));
         struct vn_str roles = vn_buf_view(&answer.body), role = vn_str_trim(vn_str_cut(&roles, '\n'));
@@ -147,7 +146,7 @@ static enum vn_rc ask_instance(struct vn_cloud *cloud, struct vn_aws_session *s,
 /* The last place asked: on machines that are no EC2 instance nothing answers. */
 enum vn_rc vn_aws_instance_keys(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err)
 {
-        if (vn_str_eq_nocase(vn_aws_environment("AWS_EC2_METADATA_DISABLED"), VN_STR("true")))
+        if (vn_str_eq_nocase(vn_environment("AWS_EC2_METADATA_DISABLED"), VN_STR("true")))
                 return vn_fail(err, VN_NOT_FOUND, "instance metadata: switched off");
         enum vn_rc rc = ask_instance(cloud, s, err);
         if (rc == VN_UNAVAILABLE || rc == VN_DEADLINE_EXCEEDED)

@@ -5,6 +5,7 @@
 #define VANE_CLOUDS_AWS_SESSION_H
 
 #include "clouds/aws/credentials.h"
+#include "clouds/identity.h"
 
 struct vn_aws_session {
         char access_key_id[160], secret_access_key[192], session_token[8192];
@@ -13,16 +14,8 @@ struct vn_aws_session {
         bool fixed;           /* not to be replaced: of the description, or a source in use for a role */
 };
 
-/* An environment variable; empty if it is not set. */
-struct vn_str vn_aws_environment(const char *name);
-bool vn_aws_is_visible(struct vn_str s); /* nothing that could end a header or stand for a blank */
 enum vn_rc vn_aws_session_keep(struct vn_aws_session *s, const struct vn_aws_keys *keys, int64_t expires_us,
                                const char *place, struct vn_err *err) VN_MUST_USE;
-void vn_aws_wipe(struct vn_buf *buf);
-/* The content of a file that whoever writes it replaces before the token in it ends, without the line's end: read each time.
- * Points into the buffer, which the caller wipes. */
-enum vn_rc vn_aws_token_read(struct vn_str path, struct vn_buf *buf, struct vn_str *ret,
-                             struct vn_err *err) VN_MUST_USE;
 
 /* NOT_FOUND, and why, where there is no such endpoint. */
 enum vn_rc vn_aws_container_keys(struct vn_cloud *cloud, struct vn_aws_session *s, struct vn_err *err) VN_MUST_USE;

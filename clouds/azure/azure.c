@@ -1,51 +1,9 @@
-/* Azure: tokens, host keys, ARM calls, invoking functions, and whether the account works. */
+/* Azure: host keys, ARM calls, invoking functions, and whether the account works. */
 #include "clouds/azure/azure.h"
 
+#include "clouds/azure/credentials.h"
+
 /* --- credentials --- */
-
-static enum vn_rc fetch_token(struct vn_cloud *cloud, const char *scope, const struct vn_cloud_token **ret,
-                              struct vn_err *err)
-{
-        VN_AUTO(vn_response)
-        response;
-        VN_AUTO(vn_json)
-        answer = NULL;
-        VN_AUTO(vn_buf)
-        path = VN_BUF_INIT(512);
-        VN_AUTO(vn_buf)
-        form = VN_BUF_INIT(8192);
-        struct vn_call call = {.method = "POST",
-                               .host = "login.microsoftonline.com",
-                               .anonymous = true,
-                               .content_type = "application/x-www-form-urlencoded"};
-        double seconds;
-        enum vn_rc rc;
-
-        vn_cloud_response_init(&response);
-        vn_buf_char(&path, '/');
-        vn_buf_url_encode(&path, cloud->config.tenant, false);
-        vn_buf_text(&path, "/oauth2/v2.0/token");
-        vn_buf_text(&form, "client_id=");
-        vn_buf_url_encode(&form, cloud->config.client_id, false);
-        vn_buf_text(&form, "&scope=");
-        vn_buf_url_encode(&form, vn_str(scope), false);
-        vn_buf_text(&form, "&grant_type=client_credentials&client_secret=");
-        vn_buf_url_encode(&form, cloud->config.client_secret, false);
-        VN_TRY(vn_buf_check(&path, err));
-        VN_TRY(vn_buf_check(&form, err));
-        call.path = vn_buf_view(&path);
-        call.body = vn_buf_view(&form);
-        rc = vn_call_json(cloud, &call, &response, &answer, err);
-        explicit_bzero(form.ptr, form.len);
-        if (rc == VN_INVALID_ARGUMENT) /* the authority says 400 to a wrong client or secret */
-                return vn_err_prefix(err, VN_UNAUTHENTICATED, "azure token");
-        VN_TRY(rc);
-        seconds = vn_json_pick_number(answer, "expires_in", 0);
-        if (!(seconds > 0 && seconds < 1e7))
-                return vn_fail(err, VN_DATA_LOSS, "azure: token without lifetime");
-        return vn_token_store(cloud, scope, vn_json_str(answer, "access_token"),
-                              vn_now_us(cloud->clock) + (int64_t)(seconds * (double)VN_US_PER_S), ret, err);
-}
 
 /* The site's host key, read with the account's own rights and kept for an hour. */
 static enum vn_rc fetch_key(struct vn_cloud *cloud, const char *audience, const struct vn_cloud_token **ret,
@@ -76,13 +34,11 @@ enum vn_rc vn_azure_authorize(struct vn_cloud *cloud, const struct vn_call *call
                               struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err)
 {
         bool is_key = !strncmp(call->audience, VN_AZURE_KEY_AUDIENCE, strlen(VN_AZURE_KEY_AUDIENCE));
-        const struct vn_cloud_token *token = vn_token_find(cloud, call->audience);
+        const struct vn_cloud_token *token;
         char *copy;
 
         (void)host;
-        if (!token)
-                VN_TRY(is_key ? fetch_key(cloud, call->audience, &token, err)
-                              : fetch_token(cloud, call->audience, &token, err));
+        VN_TRY(vn_token_get(cloud, call->audience, is_key ? fetch_key : vn_azure_fetch_token, &token, err));
         if (!is_key)
                 return vn_bearer(request, scratch, token, err);
         copy = vn_arena_strndup(scratch, token->text, token->len);
@@ -146,9 +102,7 @@ static enum vn_rc azure_open(struct vn_cloud *cloud, struct vn_err *err)
 {
         const struct vn_cloud_config *c = &cloud->config;
 
-        VN_TRY(vn_account_need(c->tenant, "tenant", err));
-        VN_TRY(vn_account_need(c->client_id, "client_id", err));
-        VN_TRY(vn_account_need(c->client_secret, "client_secret", err));
+        VN_TRY(vn_azure_credentials_check(c, err));
         return vn_account_need(c->subscription, "subscription", err);
 }
 

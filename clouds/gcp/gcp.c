@@ -1,6 +1,8 @@
 /* GCP: Cloud Functions v2: list, read, invoke, and whether the account works. */
 #include "clouds/gcp/gcp.h"
 
+#include "clouds/gcp/credentials.h"
+
 #define API_HOST VN_GCP_FUNCTIONS_HOST
 #define MAX_PAGES 200
 
@@ -109,6 +111,7 @@ static enum vn_rc list_page(struct vn_cloud *cloud, struct vn_buf *token, struct
         json_t *item;
         size_t i;
 
+        VN_TRY(vn_gcp_need_project(cloud, err));
         vn_buf_printf(&path, "/v2/projects/%.*s/locations/-/functions", VN_FMT(cloud->config.project));
         vn_buf_text(&query, "pageSize=1000");
         if (token->len > 0) {
@@ -203,21 +206,26 @@ static enum vn_rc gcp_health(struct vn_cloud *cloud, struct vn_cloud_health *ret
         struct vn_str region = cloud->config.region.len > 0 ? cloud->config.region : VN_STR("-");
         struct vn_call call = {.method = "GET", .host = API_HOST, .query = VN_STR("pageSize=1")};
         int64_t start_us = vn_now_us(cloud->clock);
+        struct vn_str email = VN_STR("");
 
         vn_cloud_response_init(&response);
+        VN_TRY(vn_gcp_need_project(cloud, err));
         snprintf(path, sizeof(path), "/v2/projects/%.*s/locations/%.*s/functions", VN_FMT(cloud->config.project),
                  VN_FMT(region));
         call.path = vn_str(path);
         VN_TRY(vn_call_json(cloud, &call, &response, &answer, err));
         vn_health_clock(cloud, &response, start_us, ret);
-        snprintf(ret->identity, sizeof(ret->identity), "projects/%.*s%s%s", VN_FMT(cloud->config.project),
-                 cloud->key_email ? " " : "", cloud->key_email ? cloud->key_email : "");
+        if (cloud->gcp && cloud->gcp->kind == VN_GCP_KEY)
+                email = cloud->gcp->email;
+        snprintf(ret->identity, sizeof(ret->identity), "projects/%.*s%s%.*s", VN_FMT(cloud->config.project),
+                 email.len ? " " : "", VN_FMT(email));
         return VN_OK;
 }
 
 const struct vn_cloud_ops vn_gcp_ops = {
         .name = "gcp",
         .open = vn_gcp_open,
+        .close = vn_gcp_close,
         .authorize = vn_gcp_authorize,
         .list = gcp_list,
         .read = vn_gcp_read,

@@ -4,13 +4,17 @@
 
 #include "clouds/call.h"
 
-enum vn_rc vn_gcp_open(struct vn_cloud *cloud, struct vn_err *err) VN_MUST_USE; /* reads the key file */
+#define VN_GCP_SCOPE "https://www.googleapis.com/auth/cloud-platform"
+#define VN_GCP_LIFE_S 3600
+
+enum vn_rc vn_gcp_open(struct vn_cloud *cloud,
+                       struct vn_err *err) VN_MUST_USE; /* reads the key file that it is given */
 enum vn_rc vn_gcp_authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
                             struct vn_cloud_request *request, struct vn_arena *scratch,
                             struct vn_err *err) VN_MUST_USE;
-/* Appends one signed JWT (RS256): for an access token with scope, for an ID token with target_audience. */
-enum vn_rc vn_gcp_jwt(const char *email, const char *key_pem, const char *token_uri, const char *target_audience,
-                      int64_t now_us, struct vn_buf *ret, struct vn_err *err) VN_MUST_USE;
+/* Fills config.project where the description has none: the credential file's, GOOGLE_CLOUD_PROJECT, or the metadata server's. */
+enum vn_rc vn_gcp_need_project(struct vn_cloud *cloud, struct vn_err *err) VN_MUST_USE;
+void vn_gcp_close(struct vn_cloud *cloud);
 enum vn_rc vn_gcp_call(struct vn_cloud *cloud, const char *method, const char *host, struct vn_str path,
                        struct vn_str query, json_t *body, bool once, json_t **ret, struct vn_err *err) VN_MUST_USE;
 #define VN_GCP_FUNCTIONS_HOST "cloudfunctions.googleapis.com"

@@ -83,6 +83,7 @@ enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *f
         filter = VN_BUF_INIT(2048);
         char from[VN_TIME_TEXT_BYTES], to[VN_TIME_TEXT_BYTES];
 
+        VN_TRY(vn_gcp_need_project(cloud, err));
         vn_time_format(from_us, from);
         vn_time_format(to_us, to);
         vn_buf_printf(&filter,
@@ -138,6 +139,7 @@ enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
         token = VN_BUF_INIT(8192);
         char from[VN_TIME_TEXT_BYTES], to[VN_TIME_TEXT_BYTES], filter[512];
 
+        VN_TRY(vn_gcp_need_project(cloud, err));
         vn_time_format(from_us, from);
         vn_time_format(to_us, to);
         vn_buf_printf(&path, "/v3/projects/%.*s/timeSeries", VN_FMT(cloud->config.project));

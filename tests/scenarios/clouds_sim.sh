@@ -65,3 +65,57 @@ with open(f"{state}/roles.json", "w", encoding="utf-8") as f:
     json.dump({"aws": sim["aws"], "azure": {**sim["azure"], "accounts": []}, "gcp": {**sim["gcp"], "accounts": []}}, f)
 PY
 AWS_SHARED_CREDENTIALS_FILE=$state/credentials AWS_CONFIG_FILE=$state/config "$bin/vane-clouds-probe" "$state/roles.json"
+stop_sim
+
+# The first account of each cloud without a secret in its description, by every other proof that its cloud takes. A line of
+# `ways` names what the description keeps, the rest is the environment's.
+cat >"$state/ways.py" <<'PY'
+import json, os, sys
+state, way = sys.argv[1:]
+with open(f"{state}/sim.json", encoding="utf-8") as f:
+    sim = json.load(f)
+host, secret = sim["identity"]["endpoint"], sim["identity"]["secret"]
+aws, azure, gcp = (sim[c]["accounts"][0] for c in ("aws", "azure", "gcp"))
+key = json.loads(gcp["key_json"])
+with open(gcp["external_account_file"], encoding="utf-8") as f:
+    external = json.load(f)
+with open(f"{state}/impersonated.json", "w", encoding="utf-8") as f:
+    json.dump({"type": "impersonated_service_account", "source_credentials": key,
+               "service_account_impersonation_url": external["service_account_impersonation_url"]}, f)
+env = {"HOME": state, "CLOUDSDK_CONFIG": state, "AWS_SHARED_CREDENTIALS_FILE": f"{state}/none", "AWS_CONFIG_FILE": f"{state}/none"}
+for account, names in ((aws, ("access_key_id", "secret_access_key")), (azure, ("client_secret",)),
+                       (gcp, ("key_json", "key_file", "project", "project_id"))):
+    for name in names:
+        del account[name]
+if way == "files":
+    env |= {"AWS_WEB_IDENTITY_TOKEN_FILE": aws["web_identity_token_file"], "AWS_ROLE_ARN": aws["role_arn"]}
+    azure["client_certificate_file"] = azure["certificate_file"]
+    gcp |= {"key_file": gcp["external_account_file"], "project": key["project_id"]}
+elif way == "container":
+    env |= {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{host}/creds", "AWS_CONTAINER_AUTHORIZATION_TOKEN": secret,
+            "AZURE_FEDERATED_TOKEN_FILE": azure["federated_token_file"],
+            "GOOGLE_APPLICATION_CREDENTIALS": gcp["external_url_file"], "GOOGLE_CLOUD_PROJECT": key["project_id"]}
+elif way == "machine":
+    del azure["tenant"], azure["client_id"]
+    env |= {"AWS_EC2_METADATA_SERVICE_ENDPOINT": host, "AZURE_POD_IDENTITY_AUTHORITY_HOST": host,
+            "GCE_METADATA_HOST": host.removeprefix("http://")}
+elif way == "app":
+    sim["aws"]["accounts"] = []
+    del azure["tenant"], azure["client_id"]
+    env |= {"IDENTITY_ENDPOINT": f"{host}/msi/token", "IDENTITY_HEADER": secret,
+            "GOOGLE_APPLICATION_CREDENTIALS": f"{state}/impersonated.json"}
+for cloud in ("aws", "azure", "gcp"):
+    sim[cloud]["accounts"] = sim[cloud]["accounts"][:1]
+with open(f"{state}/way.json", "w", encoding="utf-8") as f:
+    json.dump(sim, f)
+own = ("AWS_", "AZURE_", "IDENTITY_", "GOOGLE_", "GCE_", "CLOUDSDK_")
+probe = os.path.join(os.environ["BIN"], "vane-clouds-probe")
+kept = {k: v for k, v in os.environ.items() if not k.startswith(own)}
+os.execve(probe, [probe, f"{state}/way.json"], kept | env)
+PY
+for way in files container machine app; do
+  start_sim
+  echo "by $way:"
+  BIN=$bin python3 "$state/ways.py" "$state" "$way"
+  stop_sim
+done
