@@ -71,7 +71,9 @@ static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *req
         size_t count = 0;
         struct vn_sigv4_result result;
         enum vn_aws_protocol protocol = protocol_of(request);
-        bool anywhere = protocol == VN_AWS_QUERY; /* the token service stands in each region, for all accounts */
+        bool anywhere =
+                protocol == VN_AWS_QUERY &&
+                !vn_sim_aws_is_monitoring(request); /* the token service stands in each region, for all accounts */
         for (uint32_t i = 0; i < VN_SIM_ACCOUNTS; i++) {
                 const struct vn_sim_account *a = &sim->accounts[i];
                 if (a->cloud != VN_PLATFORM_AWS)
@@ -412,7 +414,11 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
                                                 {"Logs_20140328.", "logs"},
                                                 {"GraniteServiceVersion20100801.", "monitoring"}};
         struct vn_str target = vn_sim_header(request, "x-amz-target");
-        const char *expected = protocol == VN_AWS_REST ? "lambda" : protocol == VN_AWS_QUERY ? "sts" : "";
+        bool monitoring = protocol == VN_AWS_QUERY && vn_sim_aws_is_monitoring(request);
+        const char *expected = protocol == VN_AWS_REST    ? "lambda"
+                               : monitoring               ? "monitoring"
+                               : protocol == VN_AWS_QUERY ? "sts"
+                                                          : "";
         for (size_t i = 0; i < 3; i++) {
                 if (vn_str_starts(target, vn_str(wanted[i][0])))
                         expected = wanted[i][1];
@@ -426,6 +432,11 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
         switch (protocol) {
         case VN_AWS_REST: lambda(sim, account, request, response); return;
         case VN_AWS_JSON: vn_sim_aws_target(sim, account, request, response); return;
-        case VN_AWS_QUERY: vn_sim_aws_sts(sim, account, session != NULL, request, response); return;
+        case VN_AWS_QUERY:
+                if (monitoring)
+                        vn_sim_aws_query(sim, account, request, response);
+                else
+                        vn_sim_aws_sts(sim, account, session != NULL, request, response);
+                return;
         }
 }

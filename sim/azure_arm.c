@@ -140,8 +140,10 @@ static void operation(struct vn_sim *sim, uint32_t account, struct vn_str id, st
         for (uint32_t f = 0; f < sim->demo->function_count; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, f);
                 char text[40];
+                if (!sim->functions[deployment].operation)
+                        continue;
                 vn_sim_uuid(sim->functions[deployment].operation, text);
-                if (!sim->functions[deployment].operation || !is(id, text))
+                if (!is(id, text))
                         continue;
                 bool busy = vn_sim_busy(sim, deployment, true);
                 vn_sim_json(response, 200,

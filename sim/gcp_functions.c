@@ -192,8 +192,10 @@ static void get_operation(struct vn_sim *sim, uint32_t account, struct vn_str id
         for (uint32_t f = 0; f < sim->demo->function_count; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, f);
                 char name[200];
+                if (!sim->functions[deployment].operation)
+                        continue;
                 operation_name(sim, deployment, name);
-                if (sim->functions[deployment].operation && vn_str_ends(vn_str(name), id) && id.len == 26) {
+                if (vn_str_ends(vn_str(name), id) && id.len == 26) {
                         vn_sim_json(response, 200, operation(sim, deployment, true));
                         return;
                 }

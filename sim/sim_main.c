@@ -1,5 +1,5 @@
 /* sim_main.c - vane-sim: three clouds on one machine.
- *   vane-sim --state DIR [--seed N] [--port-base P]
+ *   vane-sim --state DIR [--seed N] [--port-base P] [--functions N]
  * Data root: $VANE_DATA, else tests/data of the tree that it was built from. Clock: $VANE_CLOCK, else the machine's.
  * It stops on SIGINT and SIGTERM. */
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 struct options {
         const char *state;
-        uint64_t seed, port_base;
+        uint64_t seed, port_base, functions;
 };
 
 static enum vn_rc parse(int argc, char **argv, struct options *ret, struct vn_err *err)
@@ -29,6 +29,9 @@ static enum vn_rc parse(int argc, char **argv, struct options *ret, struct vn_er
                         good = good && vn_str_to_u64(value, &ret->seed) == VN_OK && ret->seed <= INT64_MAX;
                 else if (!strcmp(argv[i], "--port-base"))
                         good = good && vn_str_to_u64(value, &ret->port_base) == VN_OK && ret->port_base <= 65532;
+                else if (!strcmp(argv[i], "--functions"))
+                        good = good && vn_str_to_u64(value, &ret->functions) == VN_OK &&
+                               ret->functions <= (uint64_t)VN_MAX_TRACE_FUNCTIONS * VN_SIM_ACCOUNTS;
                 else
                         return vn_fail(err, VN_INVALID_ARGUMENT, "unknown option %s", argv[i]);
                 if (!good)
@@ -53,7 +56,8 @@ static enum vn_rc run(const struct options *options, const sigset_t *signals, st
 
         VN_TRY(vn_clock_from_environment(&clock, err));
         VN_TRY(vn_sim_data_read(root, VANE_DATA_ROOT, &data, err));
-        enum vn_rc rc = vn_sim_new(&data.texts, clock, options->seed, &sim, err);
+        const struct vn_sim_options world = {.seed = options->seed, .functions = (uint32_t)options->functions};
+        enum vn_rc rc = vn_sim_new(&data.texts, clock, &world, &sim, err);
         vn_sim_data_done(&data);
         VN_TRY(rc);
         VN_TRY(vn_sim_server_start(sim, options->state, (uint16_t)options->port_base, &server, err));

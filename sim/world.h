@@ -45,6 +45,13 @@ struct vn_sim_record {
         uint64_t instance, id;
 };
 
+/* The time that a block of records spans, from the first arrival to the last end: what lets a query skip the block. Records
+ * stand in the order in which they came, which is not quite that of their times. */
+#define VN_SIM_BLOCK 64
+struct vn_sim_block {
+        int64_t from_us, until_us;
+};
+
 struct vn_sim_function {    /* one deployment's control-plane state */
         uint32_t revision;  /* rises with every change, and again when it has settled */
         int64_t changed_us; /* last change */
@@ -53,7 +60,8 @@ struct vn_sim_function {    /* one deployment's control-plane state */
         uint32_t wanted_mb;
         uint64_t operation; /* id of the latest change */
         struct vn_sim_record *records;
-        size_t record_count, record_cap;
+        struct vn_sim_block *blocks;
+        size_t record_count, record_cap, block_cap;
         /* ledger */
         uint64_t invocations, failed, cold;
         struct vn_platform_cost cost;
@@ -73,6 +81,8 @@ struct vn_sim {
         struct vn_platform *platform;
         struct vn_sim_account accounts[VN_SIM_ACCOUNTS];
         struct vn_sim_function *functions; /* by deployment */
+        uint32_t *names;                   /* hash table of the functions' names: index + 1, 0 is empty */
+        size_t name_slots;                 /* a power of two */
         uint8_t token_key[VN_SIM_KEY_BYTES];
         char control_token[2 * VN_SIM_KEY_BYTES + 1];
         struct vn_sim_arrival *arrivals;
@@ -89,14 +99,21 @@ struct vn_sim {
 struct vn_sim_texts {
         struct vn_str invocations, durations, memory, functions_prices, aws_tiers, egress;
 };
+struct vn_sim_options {
+        uint64_t seed;
+        uint32_t functions; /* wanted in all, a sixth of them in each account; 0: those of the demonstration */
+};
 /* Makes accounts, keys and deployments. Secrets come from the kernel's random bytes, constants from the seed. */
-enum vn_rc vn_sim_new(const struct vn_sim_texts *texts, const struct vn_clock *clock, uint64_t seed,
-                      struct vn_sim **ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_sim_new(const struct vn_sim_texts *texts, const struct vn_clock *clock,
+                      const struct vn_sim_options *options, struct vn_sim **ret, struct vn_err *err) VN_MUST_USE;
 struct vn_sim *vn_sim_free(struct vn_sim *sim);
 VN_DEFINE_AUTO(vn_sim);
 
 /* Deployment of a function by its name in an account; UINT32_MAX if there is none. */
 uint32_t vn_sim_find(const struct vn_sim *sim, uint32_t account, struct vn_str name);
+/* The first record from index `at` on that was under way at some time in [from_us, until_us), its end included; the count of
+ * records if there is none. */
+size_t vn_sim_next_record(const struct vn_sim_function *function, size_t at, int64_t from_us, int64_t until_us);
 const char *vn_sim_function_name(const struct vn_sim *sim, uint32_t deployment);
 /* Time of the request: header x-vane-sim-at-us if a driver sends one, else the clock. */
 int64_t vn_sim_arrival(const struct vn_sim *sim, const struct vn_sim_request *request);
