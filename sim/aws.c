@@ -122,9 +122,9 @@ static void arn_of(const struct vn_sim *sim, uint32_t account, uint32_t deployme
                  vn_sim_function_name(sim, deployment));
 }
 
-static void revision_of(const struct vn_sim *sim, uint32_t deployment, char ret[40])
+static void revision_of(const struct vn_sim *sim, uint32_t deployment, uint32_t revision, char ret[40])
 {
-        const uint64_t parts[2] = {deployment, sim->functions[deployment].revision};
+        const uint64_t parts[2] = {deployment, revision};
         vn_sim_uuid(vn_hash64(parts, sizeof parts, sim->seed ^ 0x4157), ret);
 }
 
@@ -142,7 +142,7 @@ static json_t *configuration(struct vn_sim *sim, uint32_t account, uint32_t depl
         char arn[160], revision[40], changed[VN_TIME_TEXT_BYTES], role[120];
         bool busy = vn_sim_busy(sim, deployment, look);
         arn_of(sim, account, deployment, arn);
-        revision_of(sim, deployment, revision);
+        revision_of(sim, deployment, vn_sim_revision(sim, deployment), revision);
         vn_time_format(sim->functions[deployment].changed_us, changed);
         snprintf(changed + 23, 6, "+0000"); /* Lambda writes the zone so */
         snprintf(role, sizeof role, "arn:aws:iam::%s:role/vane-functions", sim->accounts[account].id);
@@ -177,6 +177,7 @@ static void list_functions(struct vn_sim *sim, uint32_t account, const struct vn
                 return;
         }
         max = max > PAGE ? PAGE : max;
+        max = vn_sim_page_size(sim, account, !vn_sim_param(request->query, "Marker", &marker), (size_t)max);
         if (vn_sim_param(request->query, "Marker", &marker) && marker.len) {
                 uint32_t from = vn_sim_find(sim, account, vn_buf_view(&marker));
                 if (from == UINT32_MAX) {
@@ -232,7 +233,7 @@ static void update_configuration(struct vn_sim *sim, uint32_t account, uint32_t 
                                  "This simulator changes MemorySize only, not %.60s", key);
                 return;
         }
-        revision_of(sim, deployment, revision);
+        revision_of(sim, deployment, sim->functions[deployment].revision, revision);
         const char *sent = json_string_value(json_object_get(body, "RevisionId"));
         if (sent && strcmp(sent, revision)) {
                 vn_sim_aws_error(response, VN_AWS_REST, 412, "PreconditionFailedException",

@@ -377,7 +377,8 @@ static void filter_log_events(struct vn_sim *sim, uint32_t account, const json_t
         }
         const struct vn_sim_function *f = &sim->functions[deployment];
         json_t *events = json_array();
-        int64_t from_us = ms_to_us(from), until_us = ms_to_us(until);
+        int64_t from_us = ms_to_us(from);
+        int64_t until_us = vn_sim_visible(sim, VN_SIM_LOG_LAG, account, ms_to_us(until));
         at = token ? vn_sim_next_record(f, (size_t)at, from_us, until_us) : 0;
         for (int looked = 0; token && looked < LOG_PAGE && at < f->record_count; looked++) {
                 if (f->records[at].instance)

@@ -247,6 +247,7 @@ void vn_sim_azure_query(struct vn_sim *sim, uint32_t account, bool workspace, co
         int64_t from_us = INT64_MIN, until_us = INT64_MAX;
         vn_kql_bounds(query, name, workspace ? workspace_columns : app_columns, COLUMNS, vn_now_us(sim->clock),
                       &from_us, &until_us);
+        until_us = vn_sim_visible(sim, VN_SIM_LOG_LAG, account, until_us);
         vn_arena_init(&arena, 512u << 20);
         if (!fill_table(sim, account, workspace, from_us, until_us, &arena, &table))
                 vn_sim_azure_error(response, 503, "ServiceUnavailable", "The table is too large for this simulator.");

@@ -51,7 +51,7 @@ static json_t *run_service(struct vn_sim *sim, uint32_t deployment)
         function_path(sim, deployment, "services", name);
         vn_sim_gcp_host(sim, deployment, host);
         snprintf(memory, sizeof memory, "%uMi", vn_sim_memory(sim, deployment));
-        snprintf(etag, sizeof etag, "\"%u\"", sim->functions[deployment].revision);
+        snprintf(etag, sizeof etag, "\"%u\"", vn_sim_revision(sim, deployment));
         cpu_text(d, vn_sim_memory(sim, deployment), cpu);
         return json_pack("{s:s, s:s+, s:o, s:s, s:b, s:{s:[{s:s, s:{s:{s:s, s:s}}}], s:{s:i}, s:i}, s:{s:s, s:s}}",
                          "name", name, "uri", "https://", host, "updateTime",
@@ -77,8 +77,15 @@ static void list(struct vn_sim *sim, uint32_t account, struct vn_str location, b
                 return;
         }
         size = !size || size > 1000 ? 1000 : size;
+        VN_AUTO(vn_buf)
+        sent = VN_BUF_INIT(64); /* token "0" follows an empty first page */
+        size = vn_sim_page_size(sim, account, !vn_sim_param(request->query, "pageToken", &sent) || !sent.len,
+                                (size_t)size);
+        double none;
+        bool unreachable = vn_sim_event_now(sim, VN_SIM_UNREACHABLE, account, &none);
         json_t *items = json_array(), *body;
-        size_t f = is(location, "-") || is(location, a->region) ? (size_t)start : sim->demo->function_count;
+        size_t f = (is(location, "-") || is(location, a->region)) && !unreachable ? (size_t)start
+                                                                                  : sim->demo->function_count;
         size_t end = f + size < sim->demo->function_count ? f + size : sim->demo->function_count;
         for (; f < end; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, (uint32_t)f);
@@ -86,6 +93,8 @@ static void list(struct vn_sim *sim, uint32_t account, struct vn_str location, b
                                       services ? run_service(sim, deployment) : function(sim, deployment, false));
         }
         body = json_pack("{s:o}", services ? "services" : "functions", items);
+        if (body && unreachable)
+                json_object_set_new(body, "unreachable", json_pack("[s]", a->region));
         if (body && f < sim->demo->function_count) {
                 char token[24];
                 snprintf(token, sizeof token, "%zu", f);

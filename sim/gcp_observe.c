@@ -318,6 +318,7 @@ static struct entry *gather(const struct vn_sim *sim, uint32_t account, const st
         size_t cap = 1;
         int64_t from_us, until_us;
         bounds_of(q, &from_us, &until_us);
+        until_us = vn_sim_visible(sim, VN_SIM_LOG_LAG, account, until_us);
         *ret_count = 0;
         for (uint32_t f = 0; entries && f < sim->demo->function_count; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, f);

@@ -40,6 +40,8 @@ struct vn_series_point *vn_series(const struct vn_sim *sim, uint32_t deployment,
         size_t n = 0, most = 0;
         *ret_count = 0;
         from_us -= from_us % period_us;
+        until_us =
+                vn_sim_visible(sim, VN_SIM_METRIC_LAG, (uint32_t)(deployment / sim->demo->function_count), until_us);
         for (size_t i = next(f, 0, from_us, until_us); i < f->record_count; i = next(f, i + 1, from_us, until_us))
                 most++;
         struct sample *samples = vn_alloc_array(most + 1, sizeof *samples);

@@ -146,6 +146,9 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
                 vn_free(sim->accounts[i].public_pem);
         }
         vn_free(sim->functions);
+        for (size_t f = 0; sim->real_urls && f < sim->trace->function_count; f++)
+                vn_free(sim->real_urls[f]);
+        vn_free(sim->real_urls);
         vn_free(sim->names);
         vn_free(sim->arrivals);
         vn_platform_free(sim->platform);
@@ -267,7 +270,20 @@ const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deploymen
         if (!make_room(sim, f))
                 return NULL;
         VN_IGNORE(vn_sim_busy(sim, deployment, false)); /* puts a change that is due into force */
-        vn_platform_invoke(sim->platform, deployment, at_us, request->body.len, outcome);
+        if (sim->real_urls && sim->real_urls[deployment % sim->demo->function_count]) {
+                if (!sim->real) {
+                        response->real_url = sim->real_urls[deployment % sim->demo->function_count];
+                        return NULL;
+                }
+                at_us = sim->real->at_us;
+        }
+        const struct vn_platform_measured measured = {.run_us = sim->real ? sim->real->run_us : 0,
+                                                      .response_bytes = sim->real ? sim->real->response_bytes : 0,
+                                                      .failed = sim->real && sim->real->failed};
+        vn_platform_invoke_measured(sim->platform, deployment, at_us, request->body.len, sim->real ? &measured : NULL,
+                                    outcome);
+        if (sim->real)
+                sim->real->used = outcome->status == VN_RUN_OK || outcome->status == VN_RUN_ERROR;
         snprintf(text, sizeof text, "%lld", (long long)outcome->elapsed_us);
         vn_sim_set_header(response, "x-vane-sim-elapsed-us", text);
         account_for(f, outcome);
@@ -289,6 +305,40 @@ const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deploymen
         return outcome->instance_id ? r : NULL;
 }
 
+enum vn_rc vn_sim_set_real(struct vn_sim *sim, struct vn_str name, struct vn_str url, struct vn_err *err)
+{
+        static const char *const local[] = {"http://127.0.0.1:", "http://localhost:", "http://[::1]:"};
+        struct vn_str lambda = VN_STR("lambda+");
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1024);
+        bool invoke = vn_str_starts(url, lambda), here = false;
+        if (invoke)
+                url = vn_str_n(url.ptr + lambda.len, url.len - lambda.len);
+        for (size_t i = 0; i < 3; i++)
+                here = here || vn_str_starts(url, vn_str(local[i]));
+        uint32_t function = vn_sim_find(sim, 0, name);
+        if (!here || function == UINT32_MAX)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "%.*s: %s", VN_FMT(name),
+                               here ? "there is no such function"
+                                    : "real functions run on this machine's loopback only");
+        /* lambda+http://HOST:PORT/NAME is HOST:PORT's invoke call for NAME. */
+        size_t slash = url.len;
+        while (invoke && slash && url.ptr[slash - 1] != '/')
+                slash--;
+        vn_buf_str(&text, vn_str_n(url.ptr, slash));
+        if (invoke)
+                vn_buf_printf(&text, "2015-03-31/functions/%.*s/invocations", (int)(url.len - slash),
+                              url.ptr + slash);
+        if (!sim->real_urls)
+                sim->real_urls = vn_alloc_array(sim->trace->function_count, sizeof *sim->real_urls);
+        if (!sim->real_urls || text.failed)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for an address");
+        char **at = &sim->real_urls[function % sim->demo->function_count];
+        vn_free(*at);
+        *at = vn_buf_take(&text);
+        return VN_OK;
+}
+
 void vn_sim_payload(const struct vn_platform_outcome *outcome, struct vn_buf *ret)
 {
         vn_buf_text(ret, "{\"ok\":true,\"data\":\"");
@@ -300,9 +350,26 @@ void vn_sim_payload(const struct vn_platform_outcome *outcome, struct vn_buf *re
         vn_buf_text(ret, "\"}");
 }
 
+/* Whether reads still show what was there before the latest change. */
+static bool is_stale(const struct vn_sim *sim, uint32_t deployment)
+{
+        const struct vn_sim_function *f = &sim->functions[deployment];
+        double seconds;
+        return f->before_mb &&
+               vn_sim_event_now(sim, VN_SIM_STALE, (uint32_t)(deployment / sim->demo->function_count), &seconds) &&
+               vn_now_us(sim->clock) < f->changed_us + (int64_t)(seconds * 1e6);
+}
+
 uint32_t vn_sim_memory(const struct vn_sim *sim, uint32_t deployment)
 {
-        return sim->functions[deployment].wanted_mb;
+        const struct vn_sim_function *f = &sim->functions[deployment];
+        return is_stale(sim, deployment) ? f->before_mb : f->wanted_mb;
+}
+
+uint32_t vn_sim_revision(const struct vn_sim *sim, uint32_t deployment)
+{
+        const struct vn_sim_function *f = &sim->functions[deployment];
+        return is_stale(sim, deployment) ? f->before_revision : f->revision;
 }
 
 bool vn_sim_busy(struct vn_sim *sim, uint32_t deployment, bool look)
@@ -331,6 +398,8 @@ enum vn_rc vn_sim_change(struct vn_sim *sim, uint32_t deployment, uint32_t memor
         if (vn_sim_busy(sim, deployment, false))
                 return vn_fail(err, VN_FAILED_PRECONDITION, "another change is under way");
         VN_TRY(vn_platform_check_memory(sim->demo->deployments[deployment].plan, memory_mb, err));
+        f->before_mb = f->wanted_mb;
+        f->before_revision = f->revision;
         f->wanted_mb = memory_mb;
         f->settles_us = now_us + delay_us;
         f->looks = 0;

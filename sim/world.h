@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "platform/demo.h"
+#include "sim/event.h"
 #include "sim/wire.h"
 
 #define VN_SIM_ACCOUNTS VN_DEMO_SITES
@@ -58,7 +59,8 @@ struct vn_sim_function {    /* one deployment's control-plane state */
         int64_t settles_us; /* INT64_MAX: nothing is under way */
         uint32_t looks;     /* how often somebody looked while it is under way */
         uint32_t wanted_mb;
-        uint64_t operation; /* id of the latest change */
+        uint32_t before_mb, before_revision; /* before the latest change: what a stale read shows */
+        uint64_t operation;                  /* id of the latest change */
         struct vn_sim_record *records;
         struct vn_sim_block *blocks;
         size_t record_count, record_cap, block_cap;
@@ -72,6 +74,14 @@ struct vn_sim_arrival {
         uint32_t function, payload_bytes;
 };
 
+/* What a real function did with the invocation that is being handled. */
+struct vn_sim_real {
+        int64_t at_us, run_us;
+        uint64_t response_bytes;
+        bool failed;
+        bool used; /* set when it became an invocation: a limit or an outage may have come first */
+};
+
 struct vn_sim {
         const struct vn_clock *clock;
         uint64_t seed;
@@ -83,12 +93,16 @@ struct vn_sim {
         struct vn_sim_function *functions; /* by deployment */
         uint32_t *names;                   /* hash table of the functions' names: index + 1, 0 is empty */
         size_t name_slots;                 /* a power of two */
+        char **real_urls;                  /* by function; NULL: none really runs */
+        struct vn_sim_real *real;          /* during a handler's second call for a real function */
         uint8_t token_key[VN_SIM_KEY_BYTES];
         char control_token[2 * VN_SIM_KEY_BYTES + 1];
         struct vn_sim_arrival *arrivals;
         size_t arrival_count, arrival_cap;
         struct vn_injection injections[VN_MAX_PLATFORM_INJECTIONS]; /* for the replays of `alone` */
         size_t injection_count;
+        struct vn_sim_event events[VN_MAX_SIM_EVENTS];
+        size_t event_count;
         size_t record_total;
         uint64_t next_id;
         struct vn_sim_session sessions[VN_SIM_SESSIONS];
@@ -122,12 +136,16 @@ int64_t vn_sim_arrival(const struct vn_sim *sim, const struct vn_sim_request *re
 const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deployment,
                                           const struct vn_sim_request *request, struct vn_sim_response *response,
                                           struct vn_platform_outcome *outcome);
+/* From now on the function runs at that address, in all accounts: http://127.0.0.1:PORT/PATH (Functions Framework), or
+ * lambda+http://127.0.0.1:PORT/NAME (Lambda's invoke call, as serverless-offline has it). This machine only. */
+enum vn_rc vn_sim_set_real(struct vn_sim *sim, struct vn_str name, struct vn_str url, struct vn_err *err) VN_MUST_USE;
 /* A JSON text of the wanted size, as the functions answer. */
 void vn_sim_payload(const struct vn_platform_outcome *outcome, struct vn_buf *ret);
 
 /* Memory as configured now, and a change of it. A change settles after delay_us of virtual time, or when it has been
  * looked at three times: a sandbox clock may stand still while a client waits. FAILED_PRECONDITION while another
  * change is under way. */
+uint32_t vn_sim_revision(const struct vn_sim *sim, uint32_t deployment); /* as a read shows it, maybe stale */
 uint32_t vn_sim_memory(const struct vn_sim *sim, uint32_t deployment);
 enum vn_rc vn_sim_change(struct vn_sim *sim, uint32_t deployment, uint32_t memory_mb, int64_t delay_us,
                          struct vn_err *err) VN_MUST_USE;
