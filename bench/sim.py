@@ -121,15 +121,15 @@ class Aws:
             marker = page["NextMarker"]
         return names
 
-    def get(self, path, query):
+    def get(self, path, query, verb="GET", body=b""):
         host = f"lambda.{self.account['region']}.amazonaws.com"
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        canonical = (f"GET\n{path}\n{query}\nhost:{host}\nx-amz-date:{now}\n\nhost;x-amz-date\n"
-                     + hashlib.sha256(b"").hexdigest())
+        canonical = (f"{verb}\n{path}\n{query}\nhost:{host}\nx-amz-date:{now}\n\nhost;x-amz-date\n"
+                     + hashlib.sha256(body).hexdigest())
         scope = f"{now[:8]}/{self.account['region']}/lambda/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self.key(now[:8]), text.encode(), "sha256").hex()
-        return "GET", path + ("?" + query if query else ""), host, {
+        return verb, path + ("?" + query if query else ""), host, {
             "x-amz-date": now,
             "authorization": f"AWS4-HMAC-SHA256 Credential={self.account['access_key_id']}/{scope}, "
                              f"SignedHeaders=host;x-amz-date, Signature={signature}"}

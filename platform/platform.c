@@ -358,3 +358,9 @@ const struct vn_platform_deployment *vn_platform_deployment(const struct vn_plat
         VN_ASSERT(deployment < platform->deployment_count);
         return &platform->deployments[deployment];
 }
+
+void vn_platform_skip_instances(struct vn_platform *platform, uint64_t past)
+{
+        if (platform->next_instance < past)
+                platform->next_instance = past;
+}

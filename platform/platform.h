@@ -64,6 +64,8 @@ void vn_platform_invoke_measured(struct vn_platform *platform, uint32_t deployme
  * that the plan does not offer, FAILED_PRECONDITION where there is no such knob. */
 enum vn_rc vn_platform_set_memory(struct vn_platform *platform, uint32_t deployment, uint32_t memory_mb,
                                   int64_t time_us, struct vn_err *err) VN_MUST_USE;
+/* Instances that start from now on have ids above `past`: those up to it were told of by an earlier process. */
+void vn_platform_skip_instances(struct vn_platform *platform, uint64_t past);
 /* Whether a plan offers a size: the errors of vn_platform_set_memory without its effect. */
 enum vn_rc vn_platform_check_memory(enum vn_platform_plan plan, uint32_t memory_mb, struct vn_err *err) VN_MUST_USE;
 /* The size in force at that time. */

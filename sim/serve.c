@@ -64,9 +64,14 @@ static enum vn_rc make_tls(struct vn_sim_server *server, const char *dir, struct
                                    .not_before_s = now_s - YEAR_S / 12,
                                    .not_after_s = now_s + YEAR_S};
         char path[512];
-        VN_TRY(vn_pki_make_key(&ca_key, err));
-        VN_TRY(vn_pki_make_ca(vn_buf_view(&ca_key), "vane-sim test authority", leaf.not_before_s, leaf.not_after_s,
-                              &ca, err));
+        if (server->sim->ca_pem) {
+                vn_buf_text(&ca_key, server->sim->ca_key_pem);
+                vn_buf_text(&ca, server->sim->ca_pem);
+        } else {
+                VN_TRY(vn_pki_make_key(&ca_key, err));
+                VN_TRY(vn_pki_make_ca(vn_buf_view(&ca_key), "vane-sim test authority", leaf.not_before_s,
+                                      leaf.not_after_s, &ca, err));
+        }
         VN_TRY(vn_pki_make_key(&key, err));
         VN_TRY(vn_pki_make_csr(vn_buf_view(&key), &csr, err));
         VN_TRY(vn_pki_sign_csr(vn_buf_view(&ca), vn_buf_view(&ca_key), vn_buf_view(&csr), &leaf, &cert, err));

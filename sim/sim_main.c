@@ -1,6 +1,6 @@
 /* sim_main.c - vane-sim: three clouds on one machine.
  *   vane-sim --state DIR [--seed N] [--port-base P] [--functions N]
- *            [--script FILE] [--speed F] [--real NAME=URL]...
+ *            [--script FILE] [--speed F] [--keep yes] [--real NAME=URL]...
  * Data root: $VANE_DATA, else tests/data of the tree that it was built from. Clock: $VANE_CLOCK, else the machine's.
  * It stops on SIGINT and SIGTERM. */
 #include <errno.h>
@@ -11,6 +11,7 @@
 
 #include "base/fault.h"
 #include "sim/data.h"
+#include "sim/keep.h"
 #include "sim/script.h"
 #include "sim/serve.h"
 
@@ -22,6 +23,7 @@ struct options {
         uint64_t seed, port_base, functions;
         double speed; /* of the simulator's clock against the machine's; 0: as it is */
         const char *script;
+        bool keep;
         const char *real[MAX_REAL]; /* NAME=URL */
         size_t real_count;
 };
@@ -40,6 +42,8 @@ static enum vn_rc parse(int argc, char **argv, struct options *ret, struct vn_er
                         good = good && vn_str_to_u64(value, &ret->port_base) == VN_OK && ret->port_base <= 65532;
                 else if (!strcmp(argv[i], "--script"))
                         ret->script = argv[i + 1];
+                else if (!strcmp(argv[i], "--keep"))
+                        good = ret->keep = good && (vn_str_eq(value, VN_STR("yes")));
                 else if (!strcmp(argv[i], "--speed"))
                         good = good && vn_str_to_double(value, &ret->speed) == VN_OK && ret->speed > 0 &&
                                ret->speed <= 10000;
@@ -56,7 +60,7 @@ static enum vn_rc parse(int argc, char **argv, struct options *ret, struct vn_er
         if (!ret->state)
                 return vn_fail(err, VN_INVALID_ARGUMENT,
                                "usage: vane-sim --state DIR [--seed N] [--port-base P] [--functions N] "
-                               "[--script FILE] [--speed F] [--real NAME=URL]...");
+                               "[--script FILE] [--speed F] [--keep yes] [--real NAME=URL]...");
         if (mkdir(ret->state, 0700) && errno != EEXIST)
                 return vn_fail(err, vn_rc_from_errno(errno), "%s cannot be made", ret->state);
         return VN_OK;
@@ -120,6 +124,8 @@ static enum vn_rc run(const struct options *options, const sigset_t *signals, st
         enum vn_rc rc = vn_sim_new(&data.texts, clock, &world, &sim, err);
         vn_sim_data_done(&data);
         VN_TRY(rc);
+        if (options->keep)
+                VN_TRY(vn_sim_keep_open(sim, options->state, err));
         VN_TRY(prepare(options, sim, err));
         VN_TRY(vn_sim_server_start(sim, options->state, (uint16_t)options->port_base, &server, err));
         sigwait(signals, &signal_number);

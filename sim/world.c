@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sim/keep.h"
 #include "sim/token.h"
 
 static const char *const names[VN_SIM_ACCOUNTS] = {"aws-a", "aws-b", "azure-a", "azure-b", "gcp-a", "gcp-b"};
@@ -150,6 +151,9 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
                 vn_free(sim->real_urls[f]);
         vn_free(sim->real_urls);
         vn_free(sim->names);
+        vn_sim_keep_free(sim->keep);
+        vn_free(sim->ca_pem);
+        vn_free(sim->ca_key_pem);
         vn_free(sim->arrivals);
         vn_platform_free(sim->platform);
         vn_demo_free(sim->demo);
@@ -234,7 +238,7 @@ static uint32_t cap32(int64_t value)
 
 static bool make_room(struct vn_sim *sim, struct vn_sim_function *f)
 {
-        return sim->record_total < VN_MAX_SIM_RECORDS &&
+        return sim->record_total < VN_MAX_SIM_RECORDS && vn_sim_keep_good(sim) &&
                grow((void **)&f->records, &f->record_cap, f->record_count, sizeof *f->records) &&
                grow((void **)&f->blocks, &f->block_cap, f->record_count / VN_SIM_BLOCK, sizeof *f->blocks) &&
                grow((void **)&sim->arrivals, &sim->arrival_cap, sim->arrival_count, sizeof *sim->arrivals);
@@ -301,8 +305,20 @@ const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deploymen
                                              .instance = outcome->instance_id,
                                              .id = vn_hash64(&sim->next_id, 8, sim->seed)};
         const struct vn_sim_record *r = add_record(sim, f, &record);
+        vn_sim_keep_record(sim, deployment, r, outcome);
         sim->next_id++;
         return outcome->instance_id ? r : NULL;
+}
+
+bool vn_sim_restore_record(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_record *record,
+                           const struct vn_platform_outcome *outcome)
+{
+        struct vn_sim_function *f = &sim->functions[deployment];
+        if (!make_room(sim, f))
+                return false;
+        account_for(f, outcome);
+        add_record(sim, f, record);
+        return true;
 }
 
 enum vn_rc vn_sim_set_real(struct vn_sim *sim, struct vn_str name, struct vn_str url, struct vn_err *err)
@@ -387,6 +403,7 @@ bool vn_sim_busy(struct vn_sim *sim, uint32_t deployment, bool look)
         f->settles_us = INT64_MAX;
         f->revision++;
         f->changed_us = now_us;
+        vn_sim_keep_function(sim, deployment);
         return false;
 }
 
@@ -407,7 +424,8 @@ enum vn_rc vn_sim_change(struct vn_sim *sim, uint32_t deployment, uint32_t memor
         f->changed_us = now_us;
         f->operation = vn_hash64(&sim->next_id, 8, sim->seed + 1);
         sim->next_id++;
-        return VN_OK;
+        vn_sim_keep_function(sim, deployment);
+        return vn_sim_keep_good(sim) ? VN_OK : vn_fail(err, VN_UNAVAILABLE, "the change cannot be kept");
 }
 
 static int compare_i64(const void *a, const void *b)

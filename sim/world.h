@@ -103,6 +103,8 @@ struct vn_sim {
         size_t injection_count;
         struct vn_sim_event events[VN_MAX_SIM_EVENTS];
         size_t event_count;
+        struct vn_sim_keep *keep;  /* NULL: nothing outlives the process */
+        char *ca_pem, *ca_key_pem; /* kept; NULL: the server makes its own */
         size_t record_total;
         uint64_t next_id;
         struct vn_sim_session sessions[VN_SIM_SESSIONS];
@@ -139,6 +141,9 @@ const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deploymen
 /* From now on the function runs at that address, in all accounts: http://127.0.0.1:PORT/PATH (Functions Framework), or
  * lambda+http://127.0.0.1:PORT/NAME (Lambda's invoke call, as serverless-offline has it). This machine only. */
 enum vn_rc vn_sim_set_real(struct vn_sim *sim, struct vn_str name, struct vn_str url, struct vn_err *err) VN_MUST_USE;
+/* For sim/keep.h: a record of an earlier process. False beyond the maximum, or without memory. */
+bool vn_sim_restore_record(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_record *record,
+                           const struct vn_platform_outcome *outcome);
 /* A JSON text of the wanted size, as the functions answer. */
 void vn_sim_payload(const struct vn_platform_outcome *outcome, struct vn_buf *ret);
 
