@@ -143,7 +143,8 @@ static bool run_elsewhere(struct vn_sim_lane *lane, struct vn_call *call, const 
 {
         char verb[16];
         struct vn_err err;
-        struct vn_str type = vn_sim_header(wire, "content-type");
+        /* Lambda's payload is JSON, whatever a client calls it. */
+        struct vn_str type = lane->cloud == VN_PLATFORM_AWS ? VN_STR("") : vn_sim_header(wire, "content-type");
         const struct vn_http_field headers[] = {
                 {VN_STR("content-type"), type.len ? type : VN_STR("application/json")}};
         if (!lane->http || !vn_str_copy(verb, sizeof verb, wire->verb))

@@ -106,6 +106,7 @@ def broken_connections(sim):
 class Real(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = body if isinstance(body, dict) else {"value": body}
         time.sleep(body.get("sleep", 0))
         answer = json.dumps({"echo": body, "path": self.path}).encode()
         self.send_response(500 if body.get("fail") else 200)
@@ -157,6 +158,14 @@ def real_functions(sim, server):
     check(status == 500, f"a function whose process is away fails: {status}")
 
 
+def adapters(sim):
+    """They expect a fresh simulator."""
+    probe = os.path.join(os.path.dirname(sys.argv[1]), "vane-clouds-probe")
+    done = subprocess.run([probe, os.path.join(os.path.dirname(sim["aws"]["ca_file"]), "sim.json")], capture_output=True,
+                          text=True, check=False)
+    check(done.returncode == 0, "Vane's own adapters invoke it on all accounts: " + done.stderr.strip())
+
+
 def script(program):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write("events:\n  - {what: outage, cloud: aws, at: 0, for: 100}\n"
@@ -181,6 +190,8 @@ def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Real)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     at = f"http://127.0.0.1:{server.server_port}/"
+    with running(program, "--real", f"fn-00={at}") as sim:
+        adapters(sim)
     with running(program, "--real", f"fn-00={at}", "--real", f"fn-01=lambda+{at}two") as sim:
         real_functions(sim, server)
     script(program)
