@@ -28,6 +28,7 @@ BENCHES = {
     "route": (script("route.py", BIN), ["vaned", "vanectl", "vane-sim", "vane-agent", "bench-edge-core",
                                        "bench-edge-nghttp2"]),
     "aggregate": (script("aggregate.py", os.path.join(BIN, "bench-aggregate")), ["bench-aggregate"]),
+    "sim": (script("sim.py", BIN), ["vane-sim"]),
     "store": (program("bench-store"), ["bench-store"]),
     "explain": (program("bench-explain"), ["bench-explain"]),
     "log": (program("bench-log"), ["bench-log"]),

@@ -57,6 +57,10 @@ struct vn_http_header {
 void vn_http_reply(struct vn_call *call, int status, const char *content_type, struct vn_str body,
                    const struct vn_http_header *headers, size_t header_count);
 
+/* For simulators: sends the head of such an answer and the first `sent` bytes of its body, then cuts the connection. sent 0:
+ * cuts it at once. Like vn_http_reply, but never from inside the handler. */
+void vn_http_break(struct vn_call *call, int status, const char *content_type, struct vn_str body, size_t sent);
+
 /* Descriptor set (protoc --descriptor_set_out --include_imports) for the reflection service and openapi.json. */
 enum vn_rc vn_edge_set_descriptors(struct vn_edge *edge, struct vn_str descriptor_set,
                                    struct vn_err *err) VN_MUST_USE;

@@ -403,3 +403,22 @@ void vn_http_reply(struct vn_call *call, int status, const char *content_type, s
                 n += reply_header(call, &headers[i], nv + n);
         submit(call, nv, n, has_length);
 }
+
+void vn_http_break(struct vn_call *call, int status, const char *content_type, struct vn_str body, size_t sent)
+{
+        struct edge_conn *conn = call->conn;
+        char length[24];
+        VN_ASSERT(call->kind == CALL_RAW && sent <= body.len);
+        if (!edge_call_finish_once(call))
+                return;
+        if (sent && vn_buf_str(&call->out, vn_str_n(body.ptr, sent))) {
+                snprintf(length, sizeof length, "%zu", body.len);
+                const nghttp2_nv nv[] = {edge_nv_fixed(":status", status_digits(call, status)),
+                                         edge_nv("content-type", vn_str(content_type)),
+                                         edge_nv("content-length", vn_str(length))};
+                call->content_length = (int64_t)body.len;
+                edge_call_submit(call, nv, 3, true);
+                edge_conn_flush(conn);
+        }
+        edge_conn_kill(conn);
+}

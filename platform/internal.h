@@ -47,6 +47,7 @@ struct vn_platform {
 
 struct vn_factors {
         double latency, price, outage;
+        uint32_t limit; /* of requests in flight; UINT32_MAX: none */
 };
 struct vn_factors vn_platform_factors(const struct vn_platform *platform, uint32_t site, int64_t time_us);
 

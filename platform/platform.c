@@ -135,7 +135,8 @@ struct vn_platform *vn_platform_free(struct vn_platform *platform)
 
 struct vn_factors vn_platform_factors(const struct vn_platform *platform, uint32_t site, int64_t time_us)
 {
-        struct vn_factors f = {1, 1, 0};
+        uint32_t own = platform->sites[site].concurrency_limit;
+        struct vn_factors f = {1, 1, 0, own ? own : UINT32_MAX};
         for (size_t i = 0; i < platform->injection_count; i++) {
                 const struct vn_injection *it = &platform->injections[i];
                 if ((it->site != UINT32_MAX && it->site != site) || time_us < it->from_us || time_us >= it->until_us)
@@ -144,6 +145,10 @@ struct vn_factors vn_platform_factors(const struct vn_platform *platform, uint32
                 case VN_INJECT_OUTAGE: f.outage = it->amount > f.outage ? it->amount : f.outage; break;
                 case VN_INJECT_LATENCY: f.latency *= it->amount; break;
                 case VN_INJECT_PRICE: f.price *= it->amount; break;
+                case VN_INJECT_LIMIT:
+                        if (it->amount < f.limit)
+                                f.limit = (uint32_t)it->amount;
+                        break;
                 }
         }
         return f;
@@ -159,7 +164,8 @@ enum vn_rc vn_platform_inject(struct vn_platform *platform, const struct vn_inje
         bool share = injection->kind == VN_INJECT_OUTAGE;
         if (injection->site != UINT32_MAX && injection->site >= platform->site_count)
                 return vn_fail(err, VN_NOT_FOUND, "no such site");
-        if (!(injection->amount >= 0 && injection->amount <= (share ? 1 : 1000)))
+        double most = share ? 1 : injection->kind == VN_INJECT_LIMIT ? 1e6 : 1000;
+        if (!(injection->amount >= 0 && injection->amount <= most))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "amount out of range");
         if (injection->until_us <= injection->from_us)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "an injection must end after it begins");
@@ -268,6 +274,24 @@ static void refuse(struct vn_platform_outcome *out, enum vn_platform_status stat
 void vn_platform_invoke(struct vn_platform *platform, uint32_t deployment, int64_t time_us, uint64_t payload_bytes,
                         struct vn_platform_outcome *ret)
 {
+        vn_platform_invoke_measured(platform, deployment, time_us, payload_bytes, NULL, ret);
+}
+
+static void take_measured(const struct vn_platform_measured *measured, const struct vn_platform_deployment *d,
+                          struct vn_platform_outcome *out)
+{
+        out->run_us = measured->run_us < d->timeout_us ? measured->run_us : d->timeout_us;
+        out->response_bytes = measured->response_bytes;
+        if (measured->failed)
+                out->status = VN_RUN_ERROR;
+        if (measured->run_us > d->timeout_us)
+                out->status = VN_RUN_TIMEOUT;
+}
+
+void vn_platform_invoke_measured(struct vn_platform *platform, uint32_t deployment, int64_t time_us,
+                                 uint64_t payload_bytes, const struct vn_platform_measured *measured,
+                                 struct vn_platform_outcome *ret)
+{
         VN_ASSERT(deployment < platform->deployment_count);
         struct vn_platform_deployment *d = &platform->deployments[deployment];
         struct vn_pool *pool = &platform->pools[deployment];
@@ -286,8 +310,8 @@ void vn_platform_invoke(struct vn_platform *platform, uint32_t deployment, int64
                 refuse(ret, VN_RUN_UNAVAILABLE);
                 return;
         }
-        if (site->concurrency_limit &&
-            vn_in_flight_count(&platform->in_flight[d->site], time_us) >= site->concurrency_limit) {
+        bool limited = factors.limit != UINT32_MAX;
+        if (limited && vn_in_flight_count(&platform->in_flight[d->site], time_us) >= factors.limit) {
                 refuse(ret, VN_RUN_THROTTLED);
                 return;
         }
@@ -307,12 +331,15 @@ void vn_platform_invoke(struct vn_platform *platform, uint32_t deployment, int64
         bool consumption = d->plan == VN_PLAN_AZURE_CONSUMPTION;
         double limit_mb = consumption ? 1536 : d->memory_mb;
         ret->used_mb = (uint32_t)(need_mb + (consumption ? table->host_mb[d->runtime] : 0) + 0.999);
-        finish_run(pool, d, payload_bytes, limit_mb, ret);
+        if (measured)
+                take_measured(measured, d, ret);
+        else
+                finish_run(pool, d, payload_bytes, limit_mb, ret);
         ret->elapsed_us = ret->network_us + ret->queue_us + ret->cold_us + ret->run_us;
         vn_instance_hold(it, d->concurrency, from_us, from_us + ret->run_us);
         if (ret->status == VN_RUN_OOM || ret->status == VN_RUN_TIMEOUT)
                 it->generation = pool->generation - 1; /* the sandbox is thrown away */
-        if (site->concurrency_limit)
+        if (limited)
                 VN_IGNORE(vn_in_flight_push(&platform->in_flight[d->site], time_us, from_us + ret->run_us,
                                             UINT32_MAX)); /* only memory can refuse: then one call goes uncounted */
         vn_platform_bill(platform, deployment, it, from_us, from_us + ret->run_us,
@@ -339,4 +366,10 @@ const struct vn_platform_deployment *vn_platform_deployment(const struct vn_plat
 {
         VN_ASSERT(deployment < platform->deployment_count);
         return &platform->deployments[deployment];
+}
+
+void vn_platform_skip_instances(struct vn_platform *platform, uint64_t past)
+{
+        if (platform->next_instance < past)
+                platform->next_instance = past;
 }

@@ -49,10 +49,23 @@ struct vn_platform *vn_platform_free(struct vn_platform *platform);
 void vn_platform_invoke(struct vn_platform *platform, uint32_t deployment, int64_t time_us, uint64_t payload_bytes,
                         struct vn_platform_outcome *ret);
 
+/* The same for a run that took place elsewhere and was measured there: it has no model's duration, memory or failure, but the
+ * platform's network, cold start, limits and bill. measured NULL: the model's run. */
+struct vn_platform_measured {
+        int64_t run_us;
+        uint64_t response_bytes;
+        bool failed;
+};
+void vn_platform_invoke_measured(struct vn_platform *platform, uint32_t deployment, int64_t time_us,
+                                 uint64_t payload_bytes, const struct vn_platform_measured *measured,
+                                 struct vn_platform_outcome *ret);
+
 /* From time_us on new instances have the new size and old ones take no more requests. INVALID_ARGUMENT for a size
  * that the plan does not offer, FAILED_PRECONDITION where there is no such knob. */
 enum vn_rc vn_platform_set_memory(struct vn_platform *platform, uint32_t deployment, uint32_t memory_mb,
                                   int64_t time_us, struct vn_err *err) VN_MUST_USE;
+/* Instances that start from now on have ids above `past`: those up to it were told of by an earlier process. */
+void vn_platform_skip_instances(struct vn_platform *platform, uint64_t past);
 /* Whether a plan offers a size: the errors of vn_platform_set_memory without its effect. */
 enum vn_rc vn_platform_check_memory(enum vn_platform_plan plan, uint32_t memory_mb, struct vn_err *err) VN_MUST_USE;
 /* From the next request on; instances over a new limit are not taken away. max_instances 0: the plan's usual limit; more than
@@ -68,6 +81,7 @@ enum vn_injection_kind {
         VN_INJECT_OUTAGE,  /* amount: share of requests that fail, 0..1 */
         VN_INJECT_LATENCY, /* amount: factor on network and run time */
         VN_INJECT_PRICE,   /* amount: factor on every price */
+        VN_INJECT_LIMIT,   /* amount: requests in flight in the account, where its own limit is not lower */
 };
 struct vn_injection {
         enum vn_injection_kind kind;

@@ -258,6 +258,43 @@ enum vn_rc vn_trace_build(struct vn_str invocations_csv, struct vn_str durations
         return rc;
 }
 
+static void make_like(struct vn_trace_function *f, size_t index, struct vn_rng *rng)
+{
+        double slower = vn_exp(0.4 * vn_rng_normal(rng)), larger = vn_exp(0.2 * vn_rng_normal(rng));
+        snprintf(f->name, sizeof f->name, "fn-%02zu", index);
+        for (size_t i = 0; i < 64; i += 16)
+                snprintf(f->hash + i, sizeof f->hash - i, "%016llx", (unsigned long long)vn_rng_u64(rng));
+        f->mean_ms *= slower;
+        f->p25_ms *= slower;
+        f->p50_ms *= slower;
+        f->p99_ms *= slower;
+        f->memory_mb *= larger;
+        f->payload_bytes *= vn_exp(0.4 * vn_rng_normal(rng));
+        f->counted = f->calls = 0;
+}
+
+enum vn_rc vn_trace_extend(struct vn_trace *trace, size_t wanted, uint64_t seed, struct vn_err *err)
+{
+        struct vn_rng rng;
+        size_t first = trace->function_count;
+        if (!first || wanted > VN_MAX_TRACE_FUNCTIONS)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "at most %d functions, like at least one",
+                               VN_MAX_TRACE_FUNCTIONS);
+        if (wanted <= first)
+                return VN_OK;
+        struct vn_trace_function *all = vn_realloc(trace->functions, wanted * sizeof *all);
+        if (!all)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for %zu functions", wanted);
+        trace->functions = all;
+        vn_rng_seed(&rng, vn_hash64("extend", 6, seed));
+        while (trace->function_count < wanted) {
+                all[trace->function_count] = all[vn_rng_below(&rng, first)];
+                make_like(&all[trace->function_count], trace->function_count, &rng);
+                trace->function_count++;
+        }
+        return VN_OK;
+}
+
 struct vn_trace *vn_trace_free(struct vn_trace *trace)
 {
         if (!trace)

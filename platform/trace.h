@@ -50,6 +50,9 @@ struct vn_trace {
 enum vn_rc vn_trace_build(struct vn_str invocations_csv, struct vn_str durations_csv, struct vn_str memory_csv,
                           const struct vn_trace_options *options, struct vn_trace **ret,
                           struct vn_err *err) VN_MUST_USE;
+/* Adds functions until there are `wanted`, each like one of those that are there (drawn by the seed) with durations and memory
+ * moved a little and an identity of its own. They make no calls. */
+enum vn_rc vn_trace_extend(struct vn_trace *trace, size_t wanted, uint64_t seed, struct vn_err *err) VN_MUST_USE;
 struct vn_trace *vn_trace_free(struct vn_trace *trace);
 VN_DEFINE_AUTO(vn_trace);
 

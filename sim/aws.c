@@ -72,7 +72,9 @@ static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *req
         size_t count = 0;
         struct vn_sigv4_result result;
         enum vn_aws_protocol protocol = protocol_of(request);
-        bool anywhere = protocol == VN_AWS_QUERY; /* the token service stands in each region, for all accounts */
+        bool anywhere =
+                protocol == VN_AWS_QUERY &&
+                !vn_sim_aws_is_monitoring(request); /* the token service stands in each region, for all accounts */
         for (uint32_t i = 0; i < VN_SIM_ACCOUNTS; i++) {
                 const struct vn_sim_account *a = &sim->accounts[i];
                 if (a->cloud != VN_PLATFORM_AWS)
@@ -121,10 +123,15 @@ void vn_sim_aws_arn(const struct vn_sim *sim, uint32_t account, uint32_t deploym
                  vn_sim_function_name(sim, deployment));
 }
 
+static void revision_of(const struct vn_sim *sim, uint32_t deployment, uint32_t revision, char ret[40])
+{
+        const uint64_t parts[2] = {deployment, revision};
+        vn_sim_uuid(vn_hash64(parts, sizeof parts, sim->seed ^ 0x4157), ret);
+}
+
 void vn_sim_aws_revision(const struct vn_sim *sim, uint32_t deployment, char ret[40])
 {
-        const uint64_t parts[2] = {deployment, sim->functions[deployment].revision};
-        vn_sim_uuid(vn_hash64(parts, sizeof parts, sim->seed ^ 0x4157), ret);
+        revision_of(sim, deployment, sim->functions[deployment].revision, ret);
 }
 
 static const char *runtime_name(enum vn_platform_runtime runtime)
@@ -140,7 +147,7 @@ json_t *vn_sim_aws_configuration(struct vn_sim *sim, uint32_t account, uint32_t 
         char arn[160], revision[40], changed[VN_TIME_TEXT_BYTES], role[120];
         bool busy = vn_sim_busy(sim, deployment, look);
         vn_sim_aws_arn(sim, account, deployment, arn);
-        vn_sim_aws_revision(sim, deployment, revision);
+        revision_of(sim, deployment, vn_sim_revision(sim, deployment), revision);
         vn_time_format(sim->functions[deployment].changed_us, changed);
         snprintf(changed + 23, 6, "+0000"); /* Lambda writes the zone so */
         snprintf(role, sizeof role, "arn:aws:iam::%s:role/vane-functions", sim->accounts[account].id);
@@ -175,6 +182,7 @@ static void list_functions(struct vn_sim *sim, uint32_t account, const struct vn
                 return;
         }
         max = max > PAGE ? PAGE : max;
+        max = vn_sim_page_size(sim, account, !vn_sim_param(request->query, "Marker", &marker), (size_t)max);
         if (vn_sim_param(request->query, "Marker", &marker) && marker.len) {
                 uint32_t from = vn_sim_find(sim, account, vn_buf_view(&marker));
                 if (from == UINT32_MAX) {
@@ -439,7 +447,11 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
                                                 {"Logs_20140328.", "logs"},
                                                 {"GraniteServiceVersion20100801.", "monitoring"}};
         struct vn_str target = vn_sim_header(request, "x-amz-target");
-        const char *expected = protocol == VN_AWS_REST ? "lambda" : protocol == VN_AWS_QUERY ? "sts" : "";
+        bool monitoring = protocol == VN_AWS_QUERY && vn_sim_aws_is_monitoring(request);
+        const char *expected = protocol == VN_AWS_REST    ? "lambda"
+                               : monitoring               ? "monitoring"
+                               : protocol == VN_AWS_QUERY ? "sts"
+                                                          : "";
         for (size_t i = 0; i < 3; i++) {
                 if (vn_str_starts(target, vn_str(wanted[i][0])))
                         expected = wanted[i][1];
@@ -453,6 +465,11 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
         switch (protocol) {
         case VN_AWS_REST: lambda(sim, account, request, response); return;
         case VN_AWS_JSON: vn_sim_aws_target(sim, account, request, response); return;
-        case VN_AWS_QUERY: vn_sim_aws_sts(sim, account, session != NULL, request, response); return;
+        case VN_AWS_QUERY:
+                if (monitoring)
+                        vn_sim_aws_query(sim, account, request, response);
+                else
+                        vn_sim_aws_sts(sim, account, session != NULL, request, response);
+                return;
         }
 }

@@ -14,6 +14,13 @@ void vn_sim_aws_error(struct vn_sim_response *response, enum vn_aws_protocol pro
 /* CloudWatch, Logs and Price List by x-amz-target. */
 void vn_sim_aws_target(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                        struct vn_sim_response *response);
+/* One of CloudWatch's operations by its name; body and answer as in the JSON protocol. */
+void vn_sim_aws_monitoring(struct vn_sim *sim, uint32_t account, const char *operation, const json_t *body,
+                           struct vn_sim_response *response);
+/* CloudWatch's query protocol, and whether a form is meant for it. */
+bool vn_sim_aws_is_monitoring(const struct vn_sim_request *request);
+void vn_sim_aws_query(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
+                      struct vn_sim_response *response);
 /* The Security Token Service. by_session: what signs are temporary keys. */
 void vn_sim_aws_sts(struct vn_sim *sim, uint32_t account, bool by_session, const struct vn_sim_request *request,
                     struct vn_sim_response *response);

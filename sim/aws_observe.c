@@ -1,4 +1,4 @@
-/* aws_observe.c - CloudWatch GetMetricData, CloudWatch Logs FilterLogEvents, Price List GetProducts. */
+/* aws_observe.c - CloudWatch GetMetricData, GetMetricStatistics and ListMetrics, CloudWatch Logs FilterLogEvents, Price List GetProducts. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -52,6 +52,12 @@ static bool point_value(const struct vn_series_point *p, const char *stat, doubl
         return true;
 }
 
+static bool is_metric(const char *name)
+{
+        return !strcmp(name, "Invocations") || !strcmp(name, "Errors") || !strcmp(name, "Throttles") ||
+               !strcmp(name, "Duration");
+}
+
 struct metric_request {
         const char *id, *label, *metric, *stat;
         const char *function;
@@ -87,8 +93,7 @@ static const char *read_query(json_t *query, struct metric_request *ret)
         }
         ret->function = value;
         ret->known = name && value && !strcmp(name, "FunctionName") && !strcmp(space, "AWS/Lambda") &&
-                     (!strcmp(ret->metric, "Invocations") || !strcmp(ret->metric, "Errors") ||
-                      !strcmp(ret->metric, "Throttles") || !strcmp(ret->metric, "Duration"));
+                     is_metric(ret->metric);
         return NULL;
 }
 
@@ -150,6 +155,137 @@ static void get_metric_data(struct vn_sim *sim, uint32_t account, const json_t *
         vn_sim_json(response, 200, json_pack("{s:o, s:[]}", "MetricDataResults", results, "Messages"));
 }
 
+static bool add_statistics(json_t *point, const struct vn_series_point *p, const json_t *names, bool extended)
+{
+        json_t *name, *into = point;
+        size_t i;
+        double value;
+        if (extended && json_array_size(names)) {
+                into = json_object();
+                json_object_set_new(point, "ExtendedStatistics", into);
+        }
+        json_array_foreach(names, i, name)
+        {
+                const char *stat = json_string_value(name);
+                if (!stat || (stat[0] == 'p') != extended || !point_value(p, stat, &value))
+                        return false;
+                json_object_set_new(into, stat, json_real(value));
+        }
+        return true;
+}
+
+/* One percentile a call, as the series has one: the first is asked for. */
+static void get_metric_statistics(struct vn_sim *sim, uint32_t account, const json_t *body,
+                                  struct vn_sim_response *response)
+{
+        enum { MOST = 1440 };
+        json_t *names = json_object_get(body, "Statistics"), *extended = json_object_get(body, "ExtendedStatistics");
+        const char *space = json_string_value(json_object_get(body, "Namespace")),
+                   *metric = json_string_value(json_object_get(body, "MetricName")), *function = NULL;
+        json_t *dimension = json_array_get(json_object_get(body, "Dimensions"), 0);
+        double from = json_number_value(json_object_get(body, "StartTime")),
+               until = json_number_value(json_object_get(body, "EndTime")), percentile = 50;
+        json_int_t period = json_integer_value(json_object_get(body, "Period"));
+        const char *first = json_string_value(json_array_get(extended, 0));
+        size_t count = 0;
+        if (!space || !metric || !(from > 0 && until > from && until < 1e11) || period < 60 || period % 60 ||
+            period > 86400 || (!json_array_size(names) && !json_array_size(extended)) ||
+            json_array_size(extended) > 1 || (first && first[0] == 'p' && !first[1])) {
+                bad(response, "InvalidParameterValue",
+                    "Namespace, MetricName, Period, StartTime before EndTime, and Statistics or one of "
+                    "ExtendedStatistics are needed");
+                return;
+        }
+        if ((until - from) / (double)period > MOST) {
+                bad(response, "InvalidParameterCombination",
+                    "You have requested up to more datapoints than the limit of 1,440.");
+                return;
+        }
+        if (first && (first[0] != 'p' || vn_str_to_double(vn_str(first + 1), &percentile) != VN_OK ||
+                      percentile < 0 || percentile > 100)) {
+                bad(response, "InvalidParameterValue", "The value for parameter ExtendedStatistics is not valid");
+                return;
+        }
+        if (json_string_value(json_object_get(dimension, "Name")) &&
+            !strcmp(json_string_value(json_object_get(dimension, "Name")), "FunctionName"))
+                function = json_string_value(json_object_get(dimension, "Value"));
+        uint32_t deployment = function && is_metric(metric) && !strcmp(space, "AWS/Lambda")
+                                      ? vn_sim_find(sim, account, vn_str(function))
+                                      : UINT32_MAX;
+        struct vn_series_point *points = NULL;
+        if (deployment != UINT32_MAX)
+                points = vn_series(sim, deployment, metric_value, metric, (int64_t)(from * 1e6),
+                                   (int64_t)(until * 1e6), period * VN_US_PER_S, percentile, MOST + 1, &count);
+        json_t *list = json_array();
+        bool good = true;
+        for (size_t i = 0; points && i < count; i++) {
+                json_t *point = json_pack("{s:I, s:s}", "Timestamp", (json_int_t)(points[i].start_us / VN_US_PER_S),
+                                          "Unit", strcmp(metric, "Duration") ? "Count" : "Milliseconds");
+                good = point && add_statistics(point, &points[i], names, false) &&
+                       add_statistics(point, &points[i], extended, true) && good;
+                json_array_append_new(list, point);
+        }
+        vn_free(points);
+        if (good)
+                vn_sim_json(response, 200, json_pack("{s:s, s:O}", "Label", metric, "Datapoints", list));
+        else
+                bad(response, "InvalidParameterValue", "The parameter Statistics is not valid");
+        json_decref(list);
+}
+
+/* A metric is there once it has a value. */
+static void list_metrics(struct vn_sim *sim, uint32_t account, const json_t *body, struct vn_sim_response *response)
+{
+        enum { PAGE_FUNCTIONS = 125 };
+        static const char *const all[] = {"Invocations", "Errors", "Throttles", "Duration"};
+        const char *space = json_string_value(json_object_get(body, "Namespace")),
+                   *metric = json_string_value(json_object_get(body, "MetricName")),
+                   *token = json_string_value(json_object_get(body, "NextToken"));
+        json_t *dimension = json_array_get(json_object_get(body, "Dimensions"), 0);
+        const char *wanted = json_string_value(json_object_get(dimension, "Value"));
+        uint64_t at = 0, found = 0;
+        if (token && vn_str_to_u64(vn_str(token), &at) != VN_OK) {
+                bad(response, "InvalidParameterValue", "The value for parameter NextToken is not valid");
+                return;
+        }
+        json_t *list = json_array();
+        for (; at < sim->demo->function_count && found < PAGE_FUNCTIONS && (!space || !strcmp(space, "AWS/Lambda"));
+             at++) {
+                const char *name = sim->trace->functions[at].name;
+                if (!sim->functions[vn_demo_deployment(sim->demo, account, (uint32_t)at)].record_count ||
+                    (wanted && strcmp(wanted, name)))
+                        continue;
+                found++;
+                for (int i = 0; i < 4; i++) {
+                        if (!metric || !strcmp(metric, all[i]))
+                                json_array_append_new(list,
+                                                      json_pack("{s:s, s:s, s:[{s:s, s:s}]}", "Namespace",
+                                                                "AWS/Lambda", "MetricName", all[i], "Dimensions",
+                                                                "Name", "FunctionName", "Value", name));
+                }
+        }
+        json_t *answer = json_pack("{s:o}", "Metrics", list);
+        if (answer && found == PAGE_FUNCTIONS && at < sim->demo->function_count) {
+                char next[24];
+                snprintf(next, sizeof next, "%llu", (unsigned long long)at);
+                json_object_set_new(answer, "NextToken", json_string(next));
+        }
+        vn_sim_json(response, 200, answer);
+}
+
+void vn_sim_aws_monitoring(struct vn_sim *sim, uint32_t account, const char *operation, const json_t *body,
+                           struct vn_sim_response *response)
+{
+        if (!strcmp(operation, "GetMetricData"))
+                get_metric_data(sim, account, body, response);
+        else if (!strcmp(operation, "GetMetricStatistics"))
+                get_metric_statistics(sim, account, body, response);
+        else if (!strcmp(operation, "ListMetrics"))
+                list_metrics(sim, account, body, response);
+        else
+                bad(response, "UnknownOperationException", "No such operation");
+}
+
 /* CloudWatch Logs' terms: plain ones must all occur, "?x" ones are alternatives. JSON patterns are not served. */
 static bool matches(const char *message, struct vn_str pattern)
 {
@@ -207,6 +343,11 @@ static void add_events(const struct vn_sim_record *r, struct vn_str pattern, jso
         }
 }
 
+static int64_t ms_to_us(int64_t ms)
+{
+        return ms < 0 ? 0 : ms > INT64_MAX / VN_US_PER_MS ? INT64_MAX : ms * VN_US_PER_MS;
+}
+
 /* The token is the index of the next record. The first page never holds events, as on AWS when old streams are searched
  * first: a client that stops at an empty page would miss everything. */
 static void filter_log_events(struct vn_sim *sim, uint32_t account, const json_t *body,
@@ -236,12 +377,13 @@ static void filter_log_events(struct vn_sim *sim, uint32_t account, const json_t
         }
         const struct vn_sim_function *f = &sim->functions[deployment];
         json_t *events = json_array();
-        uint64_t stop = token ? at + LOG_PAGE : 0;
-        for (; at < f->record_count && at < stop; at++) {
-                const struct vn_sim_record *r = &f->records[at];
-                int64_t end_ms = r->end_us / VN_US_PER_MS;
-                if (r->instance && end_ms >= from && r->at_us / VN_US_PER_MS < until)
-                        add_events(r, vn_str(pattern), events);
+        int64_t from_us = ms_to_us(from);
+        int64_t until_us = vn_sim_visible(sim, VN_SIM_LOG_LAG, account, ms_to_us(until));
+        at = token ? vn_sim_next_record(f, (size_t)at, from_us, until_us) : 0;
+        for (int looked = 0; token && looked < LOG_PAGE && at < f->record_count; looked++) {
+                if (f->records[at].instance)
+                        add_events(&f->records[at], vn_str(pattern), events);
+                at = vn_sim_next_record(f, (size_t)at + 1, from_us, until_us);
         }
         json_t *answer = json_pack("{s:o, s:[]}", "events", events, "searchedLogStreams");
         if (answer && at < f->record_count) {
@@ -373,8 +515,11 @@ void vn_sim_aws_target(struct vn_sim *sim, uint32_t account, const struct vn_sim
                 vn_sim_aws_error(response, VN_AWS_JSON, 400, "SerializationException", "%s", err.msg);
                 return;
         }
-        if (vn_str_eq(target, VN_STR("GraniteServiceVersion20100801.GetMetricData")))
-                get_metric_data(sim, account, body, response);
+        struct vn_str granite = VN_STR("GraniteServiceVersion20100801.");
+        char operation[64];
+        if (vn_str_starts(target, granite) &&
+            vn_str_copy(operation, sizeof operation, vn_str_n(target.ptr + granite.len, target.len - granite.len)))
+                vn_sim_aws_monitoring(sim, account, operation, body, response);
         else if (vn_str_eq(target, VN_STR("Logs_20140328.FilterLogEvents")))
                 filter_log_events(sim, account, body, response);
         else if (vn_str_eq(target, VN_STR("AWSPriceListService.GetProducts")))

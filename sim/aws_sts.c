@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "sim/aws.h"
+#include "sim/keep.h"
 
 #define SHORTEST_S 900
 #define LONGEST_S 43200
@@ -44,6 +45,7 @@ const struct vn_sim_session *vn_sim_aws_issue(struct vn_sim *sim, uint32_t accou
         snprintf(s->token, sizeof s->token, "Fwo+/%.48s==", hex + 56);
         s->account = account;
         s->expires_us = expires_us;
+        vn_sim_keep_session(sim, s);
         return s;
 }
 

@@ -308,7 +308,7 @@ static struct vn_clock_fake alloc_clock;
 static enum vn_rc make_world(void)
 {
         struct vn_sim *sim = NULL;
-        VN_TRY(vn_sim_new(&alloc_data.texts, &alloc_clock.clock, 5, &sim, NULL));
+        VN_TRY(vn_sim_new(&alloc_data.texts, &alloc_clock.clock, &(struct vn_sim_options){.seed = 5}, &sim, NULL));
         vn_sim_free(sim);
         return VN_OK;
 }

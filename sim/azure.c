@@ -202,16 +202,22 @@ void vn_azure_key(const struct vn_sim *sim, uint32_t deployment, char ret[48])
         snprintf(ret, 48, "%.40s==", hex);
 }
 
+/* The host is the function's name with a tail of fixed length. */
 static uint32_t find_host(const struct vn_sim *sim, struct vn_str host)
 {
-        char name[96];
+        enum { TAIL = 9 };
+        char full[96];
         host = vn_str_cut(&host, ':');
-        for (size_t d = 0; d < sim->demo->config.deployment_count; d++) {
-                if (sim->accounts[d / sim->demo->function_count].cloud != VN_PLATFORM_AZURE)
+        struct vn_str rest = host, label = vn_str_cut(&rest, '.');
+        for (uint32_t i = 0; i < VN_SIM_ACCOUNTS && label.len > TAIL; i++) {
+                if (sim->accounts[i].cloud != VN_PLATFORM_AZURE)
                         continue;
-                vn_sim_azure_host(sim, (uint32_t)d, name);
-                if (vn_str_eq_nocase(host, vn_str(name)))
-                        return (uint32_t)d;
+                uint32_t d = vn_sim_find(sim, i, vn_str_n(label.ptr, label.len - TAIL));
+                if (d == UINT32_MAX)
+                        return d;
+                vn_sim_azure_host(sim, d, full);
+                if (vn_str_eq_nocase(host, vn_str(full)))
+                        return d;
         }
         return UINT32_MAX;
 }

@@ -79,7 +79,11 @@ static void list_sites(struct vn_sim *sim, uint32_t account, const struct vn_sim
         }
         json_t *value = json_array();
         size_t f = (size_t)skip;
-        for (; f < sim->demo->function_count && f < skip + PAGE; f++)
+        /* An empty first page's token must not be taken for the start again: "0" is one, its absence is not. */
+        VN_AUTO(vn_buf)
+        sent = VN_BUF_INIT(64);
+        size_t page = vn_sim_page_size(sim, account, !vn_sim_param(request->query, "$skipToken", &sent), PAGE);
+        for (; f < sim->demo->function_count && f < skip + page; f++)
                 json_array_append_new(value,
                                       vn_azure_site(sim, vn_demo_deployment(sim->demo, account, (uint32_t)f), false));
         json_t *body = json_pack("{s:o}", "value", value);
@@ -199,8 +203,10 @@ static void operation(struct vn_sim *sim, uint32_t account, struct vn_str id, st
         for (uint32_t f = 0; f < sim->demo->function_count; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, f);
                 char text[40];
+                if (!sim->functions[deployment].operation)
+                        continue;
                 vn_sim_uuid(sim->functions[deployment].operation, text);
-                if (!sim->functions[deployment].operation || !is(id, text))
+                if (!is(id, text))
                         continue;
                 bool busy = vn_sim_busy(sim, deployment, true);
                 vn_sim_json(response, 200,

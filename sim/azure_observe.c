@@ -199,12 +199,16 @@ static bool fill_row(const struct vn_sim *sim, uint32_t deployment, const struct
 }
 
 /* Requests that reached an instance: what the front end refused is not in the logs. */
-static bool fill_table(const struct vn_sim *sim, uint32_t account, bool workspace, struct vn_arena *arena,
-                       struct vn_kql_table *table)
+static bool fill_table(const struct vn_sim *sim, uint32_t account, bool workspace, int64_t from_us, int64_t until_us,
+                       struct vn_arena *arena, struct vn_kql_table *table)
 {
         size_t total = 0;
-        for (uint32_t f = 0; f < sim->demo->function_count; f++)
-                total += sim->functions[vn_demo_deployment(sim->demo, account, f)].record_count;
+        for (uint32_t f = 0; f < sim->demo->function_count; f++) {
+                const struct vn_sim_function *function = &sim->functions[vn_demo_deployment(sim->demo, account, f)];
+                for (size_t i = vn_sim_next_record(function, 0, from_us, until_us); i < function->record_count;
+                     i = vn_sim_next_record(function, i + 1, from_us, until_us))
+                        total++;
+        }
         table->columns = workspace ? workspace_columns : app_columns;
         table->column_count = COLUMNS;
         table->row_count = 0;
@@ -212,7 +216,8 @@ static bool fill_table(const struct vn_sim *sim, uint32_t account, bool workspac
         for (uint32_t f = 0; table->rows && f < sim->demo->function_count; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, f);
                 const struct vn_sim_function *function = &sim->functions[deployment];
-                for (size_t i = 0; i < function->record_count; i++) {
+                for (size_t i = vn_sim_next_record(function, 0, from_us, until_us); i < function->record_count;
+                     i = vn_sim_next_record(function, i + 1, from_us, until_us)) {
                         if (!function->records[i].instance)
                                 continue;
                         if (!fill_row(sim, deployment, &function->records[i], workspace, arena,
@@ -238,11 +243,15 @@ void vn_sim_azure_query(struct vn_sim *sim, uint32_t account, bool workspace, co
                                    err.msg);
                 return;
         }
+        const char *name = workspace ? "AppRequests" : "requests";
+        int64_t from_us = INT64_MIN, until_us = INT64_MAX;
+        vn_kql_bounds(query, name, workspace ? workspace_columns : app_columns, COLUMNS, vn_now_us(sim->clock),
+                      &from_us, &until_us);
+        until_us = vn_sim_visible(sim, VN_SIM_LOG_LAG, account, until_us);
         vn_arena_init(&arena, 512u << 20);
-        if (!fill_table(sim, account, workspace, &arena, &table))
+        if (!fill_table(sim, account, workspace, from_us, until_us, &arena, &table))
                 vn_sim_azure_error(response, 503, "ServiceUnavailable", "The table is too large for this simulator.");
-        else if (vn_kql_run(query, workspace ? "AppRequests" : "requests", &table, vn_now_us(sim->clock), &answer,
-                            &err) != VN_OK)
+        else if (vn_kql_run(query, name, &table, vn_now_us(sim->clock), &answer, &err) != VN_OK)
                 vn_sim_json(response, 400,
                             json_pack("{s:{s:s, s:s, s:{s:s, s:s}}}", "error", "message",
                                       "The request had some invalid properties", "code", "BadArgumentError",

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sim/script.h"
+
 static void refuse(struct vn_sim_response *response, int status, const char *message)
 {
         vn_sim_json(response, status, json_pack("{s:s}", "message", message));
@@ -127,6 +129,15 @@ static void inject(struct vn_sim *sim, enum vn_injection_kind kind, const json_t
         vn_sim_json(response, 200, json_pack("{s:b}", "ok", 1));
 }
 
+static void event(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response)
+{
+        struct vn_err err;
+        if (vn_sim_script_one(sim, request->body, vn_now_us(sim->clock), &err) != VN_OK)
+                refuse(response, 400, err.msg);
+        else
+                vn_sim_json(response, 200, json_pack("{s:b}", "ok", 1));
+}
+
 static json_t *alone_json(const struct vn_sim_alone *r, const char *account)
 {
         json_t *json = json_pack("{s:f, s:f, s:I, s:I}", "cost_usd", r->cost_usd, "p95_ms", r->p95_ms, "failed",
@@ -191,6 +202,8 @@ void vn_sim_control(struct vn_sim *sim, const struct vn_sim_request *request, st
                 inject(sim, VN_INJECT_LATENCY, body, response);
         else if (post && vn_str_eq(request->path, VN_STR("/control/price")))
                 inject(sim, VN_INJECT_PRICE, body, response);
+        else if (post && vn_str_eq(request->path, VN_STR("/control/event")))
+                event(sim, request, response);
         else if (get && vn_str_eq(request->path, VN_STR("/control/ledger")))
                 ledger(sim, response);
         else if (post && vn_str_eq(request->path, VN_STR("/control/alone")))

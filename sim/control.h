@@ -3,6 +3,7 @@
  *                         share 1 of a whole cloud: its other APIs answer 503 as well
  *   POST /control/latency {"cloud"|"account", "factor", "from_s", "seconds"}
  *   POST /control/price   {"cloud"|"account", "factor", "from_s", "seconds"}    from_s counts from now (default 0)
+ *   POST /control/event   one event of a script (sim/script.h); `at` counts from now
  *   GET  /control/ledger  what was invoked, what it cost and how long it took: in all, by cloud, by account
  *   POST /control/alone   {"cloud": "aws"|"azure"|"gcp"|"thirds"}: the same arrivals on a fresh platform, sent to that
  *                         cloud alone (the better of its two accounts), or a static third of the functions to each

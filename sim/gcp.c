@@ -225,16 +225,22 @@ bool vn_gcp_id_token(struct vn_sim *sim, const struct vn_sim_request *request, c
                vn_token_in_time(claims, vn_now_us(sim->clock), vn_now_us(vn_clock_real()), &err) == VN_OK;
 }
 
+/* The host is the function's name with a tail of fixed length. */
 static uint32_t find_host(const struct vn_sim *sim, struct vn_str host)
 {
-        char name[96];
+        enum { TAIL = 12 };
+        char full[96];
         host = vn_str_cut(&host, ':');
-        for (size_t d = 0; d < sim->demo->config.deployment_count; d++) {
-                if (sim->accounts[d / sim->demo->function_count].cloud != VN_PLATFORM_GCP)
+        struct vn_str rest = host, label = vn_str_cut(&rest, '.');
+        for (uint32_t i = 0; i < VN_SIM_ACCOUNTS && label.len > TAIL; i++) {
+                if (sim->accounts[i].cloud != VN_PLATFORM_GCP)
                         continue;
-                vn_sim_gcp_host(sim, (uint32_t)d, name);
-                if (vn_str_eq_nocase(host, vn_str(name)))
-                        return (uint32_t)d;
+                uint32_t d = vn_sim_find(sim, i, vn_str_n(label.ptr, label.len - TAIL));
+                if (d == UINT32_MAX)
+                        return d;
+                vn_sim_gcp_host(sim, d, full);
+                if (vn_str_eq_nocase(host, vn_str(full)))
+                        return d;
         }
         return UINT32_MAX;
 }

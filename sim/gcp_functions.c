@@ -62,8 +62,15 @@ static void list(struct vn_sim *sim, uint32_t account, struct vn_str location, b
                 return;
         }
         size = !size || size > 1000 ? 1000 : size;
+        VN_AUTO(vn_buf)
+        sent = VN_BUF_INIT(64); /* token "0" follows an empty first page */
+        size = vn_sim_page_size(sim, account, !vn_sim_param(request->query, "pageToken", &sent) || !sent.len,
+                                (size_t)size);
+        double none;
+        bool unreachable = vn_sim_event_now(sim, VN_SIM_UNREACHABLE, account, &none);
         json_t *items = json_array(), *body;
-        size_t f = is(location, "-") || is(location, a->region) ? (size_t)start : sim->demo->function_count;
+        size_t f = (is(location, "-") || is(location, a->region)) && !unreachable ? (size_t)start
+                                                                                  : sim->demo->function_count;
         size_t end = f + size < sim->demo->function_count ? f + size : sim->demo->function_count;
         for (; f < end; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, (uint32_t)f);
@@ -71,6 +78,8 @@ static void list(struct vn_sim *sim, uint32_t account, struct vn_str location, b
                                       services ? vn_gcp_service(sim, deployment) : function(sim, deployment, false));
         }
         body = json_pack("{s:o}", services ? "services" : "functions", items);
+        if (body && unreachable)
+                json_object_set_new(body, "unreachable", json_pack("[s]", a->region));
         if (body && f < sim->demo->function_count) {
                 char token[24];
                 snprintf(token, sizeof token, "%zu", f);
@@ -247,8 +256,10 @@ static void get_operation(struct vn_sim *sim, uint32_t account, struct vn_str id
         for (uint32_t f = 0; f < sim->demo->function_count; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, f);
                 char name[200];
+                if (!sim->functions[deployment].operation)
+                        continue;
                 operation_name(sim, deployment, name);
-                if (sim->functions[deployment].operation && vn_str_ends(vn_str(name), id) && id.len == 26) {
+                if (vn_str_ends(vn_str(name), id) && id.len == 26) {
                         vn_sim_json(response, 200, operation(sim, deployment, true));
                         return;
                 }

@@ -293,20 +293,51 @@ static json_t *entry_json(const struct vn_sim *sim, uint32_t account, const stru
         return json;
 }
 
+/* What the filter's conditions on time leave. */
+static void bounds_of(const struct log_request *q, int64_t *from_us, int64_t *until_us)
+{
+        *from_us = INT64_MIN;
+        *until_us = INT64_MAX;
+        for (size_t i = 0; i < q->count; i++) {
+                const struct condition *c = &q->conditions[i];
+                int64_t bound;
+                if (!vn_str_eq(c->name, VN_STR("timestamp")) ||
+                    vn_time_parse(c->value.ptr, c->value.len, &bound) != VN_OK)
+                        continue;
+                if (c->op.ptr[0] == '<' && bound < *until_us)
+                        *until_us = bound + 1;
+                else if (c->op.ptr[0] == '>' && bound > *from_us)
+                        *from_us = bound;
+        }
+}
+
 static struct entry *gather(const struct vn_sim *sim, uint32_t account, const struct log_request *q,
                             const char *log_name, size_t *ret_count)
 {
-        size_t total = 0;
-        for (uint32_t f = 0; f < sim->demo->function_count; f++)
-                total += sim->functions[vn_demo_deployment(sim->demo, account, f)].record_count;
-        struct entry *entries = vn_alloc_array(total + 1, sizeof *entries);
+        struct entry *entries = vn_alloc_array(1, sizeof *entries);
+        size_t cap = 1;
+        int64_t from_us, until_us;
+        bounds_of(q, &from_us, &until_us);
+        until_us = vn_sim_visible(sim, VN_SIM_LOG_LAG, account, until_us);
         *ret_count = 0;
         for (uint32_t f = 0; entries && f < sim->demo->function_count; f++) {
                 uint32_t deployment = vn_demo_deployment(sim->demo, account, f);
-                for (size_t i = 0; i < sim->functions[deployment].record_count; i++) {
-                        struct entry e = {&sim->functions[deployment].records[i], deployment};
-                        if (entry_passes(sim, q, &e, log_name))
-                                entries[(*ret_count)++] = e;
+                const struct vn_sim_function *function = &sim->functions[deployment];
+                for (size_t i = vn_sim_next_record(function, 0, from_us, until_us); i < function->record_count;
+                     i = vn_sim_next_record(function, i + 1, from_us, until_us)) {
+                        struct entry e = {&function->records[i], deployment};
+                        if (!entry_passes(sim, q, &e, log_name))
+                                continue;
+                        if (*ret_count == cap) {
+                                struct entry *more = vn_realloc(entries, 2 * cap * sizeof *entries);
+                                if (!more) {
+                                        vn_free(entries);
+                                        return NULL;
+                                }
+                                entries = more;
+                                cap *= 2;
+                        }
+                        entries[(*ret_count)++] = e;
                 }
         }
         if (entries)

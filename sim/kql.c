@@ -29,6 +29,7 @@ struct run {
         struct vn_kql_value *rows;
         size_t row_count;
         int64_t now_us;
+        int64_t *from_us, *until_us; /* vn_kql_bounds: narrowed by each condition on the first column */
 };
 
 static enum vn_rc wrong(struct run *r, const char *what)
@@ -197,6 +198,15 @@ static bool holds(struct vn_str op, enum vn_kql_type type, const struct vn_kql_v
         return vn_str_eq(op, VN_STR(">=")) ? c >= 0 : c == 0;
 }
 
+static void narrow(const struct run *r, struct vn_str op, int64_t value)
+{
+        bool equal = vn_str_eq(op, VN_STR("=="));
+        if ((equal || op.ptr[0] == '>') && value > *r->from_us)
+                *r->from_us = value;
+        if ((equal || op.ptr[0] == '<') && value < *r->until_us)
+                *r->until_us = value + 1;
+}
+
 static enum vn_rc stage_where(struct run *r)
 {
         size_t conditions = 0;
@@ -210,6 +220,8 @@ static enum vn_rc stage_where(struct run *r)
                         return wrong(r, "a comparison is needed");
                 next(r);
                 VN_TRY(literal(r, r->columns[column].type, &value));
+                if (r->from_us && !column && r->columns[0].type == VN_KQL_TIME)
+                        narrow(r, op, value.integer);
                 for (size_t i = 0; i < r->row_count; i++) {
                         struct vn_kql_value *row = r->rows + i * r->column_count;
                         if (!holds(op, r->columns[column].type, &row[column], &value))
@@ -534,6 +546,27 @@ static enum vn_rc stages(struct run *r)
                 VN_TRY(rc);
         }
         return r->token.kind == T_END ? VN_OK : wrong(r, "the query does not end here");
+}
+
+void vn_kql_bounds(struct vn_str query, const char *table_name, const struct vn_kql_column *columns,
+                   size_t column_count, int64_t now_us, int64_t *from_us, int64_t *until_us)
+{
+        struct vn_err err;
+        struct run r = {.rest = query,
+                        .err = &err,
+                        .column_count = column_count,
+                        .now_us = now_us,
+                        .from_us = from_us,
+                        .until_us = until_us};
+        VN_ASSERT(column_count <= MAX_COLUMNS);
+        memcpy(r.columns, columns, column_count * sizeof *columns);
+        next(&r);
+        if (!take(&r, table_name))
+                return;
+        for (int n = 0; n < MAX_STAGES && take(&r, "|") && take(&r, "where"); n++) {
+                if (stage_where(&r) != VN_OK)
+                        return; /* the run itself will say so */
+        }
 }
 
 enum vn_rc vn_kql_run(struct vn_str query, const char *table_name, const struct vn_kql_table *table, int64_t now_us,

@@ -28,6 +28,10 @@ struct vn_kql_table {
         struct vn_kql_value *rows; /* row-major */
         size_t row_count;
 };
+/* The times of the first column outside of which the query's first stages leave nothing: no row beyond [from, until) need be
+ * in the table. Untouched without such a condition, or where the query cannot be read. */
+void vn_kql_bounds(struct vn_str query, const char *table_name, const struct vn_kql_column *columns,
+                   size_t column_count, int64_t now_us, int64_t *from_us, int64_t *until_us);
 /* {"tables":[{name, columns:[{name,type}], rows:[[...]]}]}. INVALID_ARGUMENT with what is not understood. */
 enum vn_rc vn_kql_run(struct vn_str query, const char *table_name, const struct vn_kql_table *table, int64_t now_us,
                       json_t **ret, struct vn_err *err) VN_MUST_USE;

@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <openssl/ssl.h>
+
 #include "base/tls.h"
 #include "net/edge.h"
 #include "sim/aws.h"
 #include "sim/azure.h"
+#include "sim/call.h"
 #include "sim/control.h"
 #include "sim/gcp.h"
 #include "sim/identity.h"
@@ -17,67 +20,28 @@
 enum { LISTENERS = 5, CONTROL = 3, HOST = 4 };
 #define YEAR_S (INT64_C(366) * 86400)
 
-typedef void (*sim_handler)(struct vn_sim *sim, const struct vn_sim_request *request,
-                            struct vn_sim_response *response);
-
 struct vn_sim_server {
         struct vn_sim *sim;
         pthread_mutex_t lock; /* several edges, one world */
         struct listener {
                 struct vn_sim_server *server;
-                sim_handler handler;
+                struct vn_sim_lane lane;
                 struct vn_edge *edge;
                 uint16_t port;
+                struct vn_tls_server *tls, *expired; /* the second lends its certificate while an event says so */
         } listeners[LISTENERS];
-        struct vn_tls_server *tls;
 };
 
-static struct vn_str call_header(const void *context, const char *name)
+/* Which certificate a handshake shows. */
+static int choose_certificate(SSL *ssl, void *arg)
 {
-        return vn_call_header((const struct vn_call *)context, name);
-}
-
-/* A cloud of which all is out answers nothing. A call that names its instant is the platform's to refuse, and counted. */
-static bool is_out(const struct listener *listener, const struct vn_sim_request *request)
-{
-        const struct vn_sim *sim = listener->server->sim;
-        uint32_t cloud = (uint32_t)(listener - listener->server->listeners), out = 0;
-        int64_t now_us = vn_now_us(sim->clock);
-        if (cloud >= CONTROL || vn_sim_header(request, "x-vane-sim-at-us").len)
-                return false;
-        for (size_t i = 0; i < sim->injection_count; i++) {
-                const struct vn_injection *it = &sim->injections[i];
-                if (it->kind == VN_INJECT_OUTAGE && it->amount >= 1 && it->site / 2 == cloud &&
-                    it->from_us <= now_us && now_us < it->until_us)
-                        out |= 1u << it->site % 2;
-        }
-        return out == 3;
-}
-
-static void handle(void *context, const struct vn_http_request *request)
-{
-        struct listener *listener = context;
-        struct vn_sim_response response;
-        struct vn_http_header headers[VN_MAX_SIM_HEADERS];
-        const struct vn_sim_request wire = {.verb = request->verb,
-                                            .path = request->path,
-                                            .query = request->query,
-                                            .body = request->body,
-                                            .header = call_header,
-                                            .header_context = request->call};
-        vn_sim_response_init(&response);
-        pthread_mutex_lock(&listener->server->lock);
-        if (is_out(listener, &wire))
-                vn_sim_json(&response, 503, json_pack("{s:s}", "message", "this cloud is out of service"));
-        else
-                listener->handler(listener->server->sim, &wire, &response);
-        pthread_mutex_unlock(&listener->server->lock);
-        for (size_t i = 0; i < response.header_count; i++)
-                headers[i] = (struct vn_http_header){response.headers[i].name, response.headers[i].value};
-        vn_http_reply(request->call, response.status,
-                      response.content_type[0] ? response.content_type : "application/json",
-                      vn_buf_view(&response.body), headers, response.header_count);
-        vn_sim_response_done(&response);
+        struct listener *l = arg;
+        pthread_mutex_lock(&l->server->lock);
+        bool expired = vn_sim_certificate_expired(l->server->sim, (enum vn_platform_cloud)l->lane.cloud);
+        pthread_mutex_unlock(&l->server->lock);
+        SSL_CTX *from = vn_tls_server_ctx(expired ? l->expired : l->tls);
+        return SSL_use_certificate(ssl, SSL_CTX_get0_certificate(from)) == 1 &&
+               SSL_use_PrivateKey(ssl, SSL_CTX_get0_privatekey(from)) == 1;
 }
 
 static enum vn_rc make_tls(struct vn_sim_server *server, const char *dir, struct vn_err *err)
@@ -101,31 +65,47 @@ static enum vn_rc make_tls(struct vn_sim_server *server, const char *dir, struct
                                    .not_before_s = now_s - YEAR_S / 12,
                                    .not_after_s = now_s + YEAR_S};
         char path[512];
-        VN_TRY(vn_pki_make_key(&ca_key, err));
-        VN_TRY(vn_pki_make_ca(vn_buf_view(&ca_key), "vane-sim test authority", leaf.not_before_s, leaf.not_after_s,
-                              &ca, err));
+        if (server->sim->ca_pem) {
+                vn_buf_text(&ca_key, server->sim->ca_key_pem);
+                vn_buf_text(&ca, server->sim->ca_pem);
+        } else {
+                VN_TRY(vn_pki_make_key(&ca_key, err));
+                VN_TRY(vn_pki_make_ca(vn_buf_view(&ca_key), "vane-sim test authority", leaf.not_before_s,
+                                      leaf.not_after_s, &ca, err));
+        }
         VN_TRY(vn_pki_make_key(&key, err));
         VN_TRY(vn_pki_make_csr(vn_buf_view(&key), &csr, err));
         VN_TRY(vn_pki_sign_csr(vn_buf_view(&ca), vn_buf_view(&ca_key), vn_buf_view(&csr), &leaf, &cert, err));
-        VN_TRY(vn_tls_server_new(vn_buf_view(&cert), vn_buf_view(&key), NULL, &server->tls, err));
+        for (int i = 0; i < LISTENERS; i++)
+                VN_TRY(vn_tls_server_new(vn_buf_view(&cert), vn_buf_view(&key), NULL, &server->listeners[i].tls,
+                                         err));
+        leaf.not_after_s = now_s - 3600;
+        vn_buf_reset(&cert);
+        VN_TRY(vn_pki_sign_csr(vn_buf_view(&ca), vn_buf_view(&ca_key), vn_buf_view(&csr), &leaf, &cert, err));
+        for (int i = 0; i < CONTROL; i++) {
+                struct listener *l = &server->listeners[i];
+                VN_TRY(vn_tls_server_new(vn_buf_view(&cert), vn_buf_view(&key), NULL, &l->expired, err));
+                SSL_CTX_set_cert_cb(vn_tls_server_ctx(l->tls), choose_certificate, l);
+        }
         snprintf(path, sizeof path, "%s/ca.pem", dir);
         return vn_file_write_atomic(path, vn_buf_view(&ca), 0644, err);
 }
 
 static enum vn_rc listen_on(struct vn_sim_server *server, int i, uint16_t port, struct vn_err *err)
 {
-        static const sim_handler handlers[LISTENERS] = {vn_sim_aws, vn_sim_azure, vn_sim_gcp, vn_sim_control,
-                                                        vn_sim_identity_host};
+        static const vn_sim_handler handlers[LISTENERS] = {vn_sim_aws, vn_sim_azure, vn_sim_gcp, vn_sim_control,
+                                                           vn_sim_identity_host};
         struct listener *l = &server->listeners[i];
         struct vn_edge_limits limits;
         vn_edge_limits_default(&limits);
         limits.max_body_bytes = 6u << 20;
-        l->server = server;
-        l->handler = handlers[i];
+        l->lane = (struct vn_sim_lane){
+                .sim = server->sim, .lock = &server->lock, .handler = handlers[i], .cloud = i < CONTROL ? i : -1};
         VN_TRY(vn_edge_new(&limits, 1, &l->edge, err));
         /* Machines and containers reach the endpoints of their own host without TLS. */
-        VN_TRY(vn_edge_listen(l->edge, "127.0.0.1", port, i == HOST ? NULL : server->tls, &l->port, err));
-        VN_TRY(vn_edge_add_http(l->edge, "/", VN_ACCESS_PUBLIC, handle, l, err));
+        VN_TRY(vn_edge_listen(l->edge, "127.0.0.1", port, i == HOST ? NULL : l->tls, &l->port, err));
+        VN_TRY(vn_edge_add_http(l->edge, "/", VN_ACCESS_PUBLIC, vn_sim_call, &l->lane, err));
+        VN_TRY(vn_sim_lane_init(&l->lane, vn_edge_loop(l->edge, 0), err));
         return vn_edge_start(l->edge, err);
 }
 
@@ -230,6 +210,8 @@ enum vn_rc vn_sim_server_start(struct vn_sim *sim, const char *dir, uint16_t por
         if (!server)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for the server");
         server->sim = sim;
+        for (int i = 0; i < LISTENERS; i++)
+                server->listeners[i].server = server;
         pthread_mutex_init(&server->lock, NULL);
         enum vn_rc rc = start(server, dir, port_base, err);
         if (rc == VN_OK)
@@ -244,11 +226,15 @@ struct vn_sim_server *vn_sim_server_free(struct vn_sim_server *server)
         if (!server)
                 return NULL;
         for (int i = 0; i < LISTENERS; i++) {
-                if (server->listeners[i].edge)
-                        vn_edge_drain(server->listeners[i].edge, 500);
-                vn_edge_free(server->listeners[i].edge);
+                struct listener *l = &server->listeners[i];
+                if (l->lane.http)
+                        vn_sim_lane_stop(&l->lane, vn_edge_loop(l->edge, 0));
+                if (l->edge)
+                        vn_edge_drain(l->edge, 500);
+                vn_edge_free(l->edge);
+                vn_tls_server_free(l->tls);
+                vn_tls_server_free(l->expired);
         }
-        vn_tls_server_free(server->tls);
         pthread_mutex_destroy(&server->lock);
         vn_free(server);
         return NULL;

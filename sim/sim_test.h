@@ -28,7 +28,7 @@ static inline void test_sim_init(struct test_sim *t)
         const char *carried = getenv("VANE_DATA_DEFAULT");
         vn_clock_fake_init(&t->clock, TEST_START_US);
         CHECK_OK(vn_sim_data_read(getenv("VANE_DATA"), carried ? carried : "tests/data", &data, &err));
-        enum vn_rc rc = vn_sim_new(&data.texts, &t->clock.clock, 5, &t->sim, &err);
+        enum vn_rc rc = vn_sim_new(&data.texts, &t->clock.clock, &(struct vn_sim_options){.seed = 5}, &t->sim, &err);
         vn_sim_data_done(&data);
         CHECK_OK(rc);
 }

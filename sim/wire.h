@@ -33,6 +33,8 @@ struct vn_sim_response {
                 char *value;
         } headers[VN_MAX_SIM_HEADERS];
         size_t header_count;
+        const char
+                *real_url; /* where the function really runs: ask there, then call the handler again (sim/call.h) */
 };
 void vn_sim_response_init(struct vn_sim_response *response);
 void vn_sim_response_done(struct vn_sim_response *response);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "sim/identity.h"
+#include "sim/keep.h"
 #include "sim/token.h"
 
 static const char *const names[VN_SIM_ACCOUNTS] = {"aws-a", "aws-b", "azure-a", "azure-b", "gcp-a", "gcp-b"};
@@ -63,13 +64,47 @@ static enum vn_rc make_account(struct vn_sim *sim, uint32_t i, struct vn_err *er
         return VN_OK;
 }
 
-static enum vn_rc build(struct vn_sim *sim, const struct vn_sim_texts *texts, struct vn_err *err)
+static uint64_t name_hash(struct vn_str name)
+{
+        char lower[64];
+        size_t n = name.len < sizeof lower ? name.len : sizeof lower;
+        for (size_t i = 0; i < n; i++)
+                lower[i] = (char)(name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? name.ptr[i] + 32 : name.ptr[i]);
+        return vn_hash64(lower, n, 0);
+}
+
+static enum vn_rc index_names(struct vn_sim *sim, struct vn_err *err)
+{
+        sim->name_slots = 64;
+        while (sim->name_slots < 2 * sim->trace->function_count)
+                sim->name_slots *= 2;
+        sim->names = vn_alloc_array(sim->name_slots, sizeof *sim->names);
+        if (!sim->names)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for the simulator");
+        for (size_t f = 0; f < sim->trace->function_count; f++) {
+                size_t slot = name_hash(vn_str(sim->trace->functions[f].name)) & (sim->name_slots - 1);
+                while (sim->names[slot])
+                        slot = (slot + 1) & (sim->name_slots - 1);
+                sim->names[slot] = (uint32_t)f + 1;
+        }
+        return VN_OK;
+}
+
+static enum vn_rc build(struct vn_sim *sim, const struct vn_sim_texts *texts, size_t functions, struct vn_err *err)
 {
         struct vn_trace_options options;
         vn_trace_options_default(&options);
         VN_TRY(vn_trace_build(texts->invocations, texts->durations, texts->memory, &options, &sim->trace, err));
+        if (functions)
+                VN_TRY(vn_trace_extend(sim->trace, (functions + VN_SIM_ACCOUNTS - 1) / VN_SIM_ACCOUNTS, sim->seed,
+                                       err));
+        VN_TRY(index_names(sim, err));
         VN_TRY(vn_price_table_parse(texts->functions_prices, texts->aws_tiers, texts->egress, &sim->prices, err));
         VN_TRY(vn_demo_build(sim->trace, &sim->prices, &sim->demo, err));
+        /* Owners of large fleets have their limits raised. */
+        for (uint32_t i = 0; i < VN_SIM_ACCOUNTS; i++)
+                if (sim->demo->sites[i].concurrency_limit < functions)
+                        sim->demo->sites[i].concurrency_limit = (uint32_t)functions;
         VN_TRY(vn_platform_new(&sim->demo->config, sim->seed, &sim->platform, err));
         sim->functions = vn_alloc_array(sim->demo->config.deployment_count, sizeof *sim->functions);
         if (!sim->functions)
@@ -86,16 +121,16 @@ static enum vn_rc build(struct vn_sim *sim, const struct vn_sim_texts *texts, st
         return VN_OK;
 }
 
-enum vn_rc vn_sim_new(const struct vn_sim_texts *texts, const struct vn_clock *clock, uint64_t seed,
-                      struct vn_sim **ret, struct vn_err *err)
+enum vn_rc vn_sim_new(const struct vn_sim_texts *texts, const struct vn_clock *clock,
+                      const struct vn_sim_options *options, struct vn_sim **ret, struct vn_err *err)
 {
         VN_AUTO(vn_sim)
         sim = vn_alloc(sizeof *sim);
         if (!sim)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for the simulator");
         sim->clock = clock;
-        sim->seed = seed;
-        VN_TRY(build(sim, texts, err));
+        sim->seed = options->seed;
+        VN_TRY(build(sim, texts, options->functions, err));
         *ret = vn_steal(&sim);
         return VN_OK;
 }
@@ -107,6 +142,7 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
         for (size_t i = 0; sim->functions && i < sim->demo->config.deployment_count; i++) {
                 vn_free(sim->functions[i].records);
                 vn_free(sim->functions[i].lambda);
+                vn_free(sim->functions[i].blocks);
         }
         for (size_t i = 0; i < VN_SIM_ACCOUNTS; i++) {
                 vn_free(sim->accounts[i].private_pem);
@@ -114,6 +150,13 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
         }
         vn_sim_identity_free(sim->identity);
         vn_free(sim->functions);
+        for (size_t f = 0; sim->real_urls && f < sim->trace->function_count; f++)
+                vn_free(sim->real_urls[f]);
+        vn_free(sim->real_urls);
+        vn_free(sim->names);
+        vn_sim_keep_free(sim->keep);
+        vn_free(sim->ca_pem);
+        vn_free(sim->ca_key_pem);
         vn_free(sim->arrivals);
         vn_platform_free(sim->platform);
         vn_demo_free(sim->demo);
@@ -124,11 +167,31 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
 
 uint32_t vn_sim_find(const struct vn_sim *sim, uint32_t account, struct vn_str name)
 {
-        for (size_t f = 0; f < sim->trace->function_count; f++) {
+        size_t slot = name_hash(name) & (sim->name_slots - 1);
+        for (; sim->names[slot]; slot = (slot + 1) & (sim->name_slots - 1)) {
+                uint32_t f = sim->names[slot] - 1;
                 if (vn_str_eq_nocase(name, vn_str(sim->trace->functions[f].name)))
-                        return vn_demo_deployment(sim->demo, account, (uint32_t)f);
+                        return vn_demo_deployment(sim->demo, account, f);
         }
         return UINT32_MAX;
+}
+
+size_t vn_sim_next_record(const struct vn_sim_function *function, size_t at, int64_t from_us, int64_t until_us)
+{
+        while (at < function->record_count) {
+                const struct vn_sim_block *block = &function->blocks[at / VN_SIM_BLOCK];
+                size_t end = (at / VN_SIM_BLOCK + 1) * VN_SIM_BLOCK;
+                end = end < function->record_count ? end : function->record_count;
+                if (block->until_us < from_us || block->from_us >= until_us) {
+                        at = end;
+                        continue;
+                }
+                for (; at < end; at++) {
+                        if (function->records[at].end_us >= from_us && function->records[at].at_us < until_us)
+                                return at;
+                }
+        }
+        return at;
 }
 
 const char *vn_sim_function_name(const struct vn_sim *sim, uint32_t deployment)
@@ -176,6 +239,32 @@ static uint32_t cap32(int64_t value)
         return value < 0 ? 0 : value > (int64_t)UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
+static bool make_room(struct vn_sim *sim, struct vn_sim_function *f)
+{
+        return sim->record_total < VN_MAX_SIM_RECORDS && vn_sim_keep_good(sim) &&
+               grow((void **)&f->records, &f->record_cap, f->record_count, sizeof *f->records) &&
+               grow((void **)&f->blocks, &f->block_cap, f->record_count / VN_SIM_BLOCK, sizeof *f->blocks) &&
+               grow((void **)&sim->arrivals, &sim->arrival_cap, sim->arrival_count, sizeof *sim->arrivals);
+}
+
+/* There is room for it. */
+static struct vn_sim_record *add_record(struct vn_sim *sim, struct vn_sim_function *f,
+                                        const struct vn_sim_record *record)
+{
+        struct vn_sim_block *block = &f->blocks[f->record_count / VN_SIM_BLOCK];
+        bool first = f->record_count % VN_SIM_BLOCK == 0;
+        if (first || record->at_us < block->from_us)
+                block->from_us = record->at_us;
+        if (first || record->end_us > block->until_us)
+                block->until_us = record->end_us;
+        sim->arrivals[sim->arrival_count++] = (struct vn_sim_arrival){
+                record->at_us, (uint32_t)((size_t)(f - sim->functions) % sim->demo->function_count),
+                record->payload_bytes};
+        sim->record_total++;
+        f->records[f->record_count] = *record;
+        return &f->records[f->record_count++];
+}
+
 const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deployment,
                                           const struct vn_sim_request *request, struct vn_sim_response *response,
                                           struct vn_platform_outcome *outcome)
@@ -185,48 +274,121 @@ const struct vn_sim_record *vn_sim_invoke(struct vn_sim *sim, uint32_t deploymen
         char text[24];
         memset(outcome, 0, sizeof *outcome);
         outcome->status = VN_RUN_UNAVAILABLE;
-        if (sim->record_total == VN_MAX_SIM_RECORDS ||
-            !grow((void **)&f->records, &f->record_cap, f->record_count, sizeof *f->records) ||
-            !grow((void **)&sim->arrivals, &sim->arrival_cap, sim->arrival_count, sizeof *sim->arrivals))
+        if (!make_room(sim, f))
                 return NULL;
         VN_IGNORE(vn_sim_busy(sim, deployment, false)); /* puts a change that is due into force */
-        vn_platform_invoke(sim->platform, deployment, at_us, request->body.len, outcome);
+        if (sim->real_urls && sim->real_urls[deployment % sim->demo->function_count]) {
+                if (!sim->real) {
+                        response->real_url = sim->real_urls[deployment % sim->demo->function_count];
+                        return NULL;
+                }
+                at_us = sim->real->at_us;
+        }
+        const struct vn_platform_measured measured = {.run_us = sim->real ? sim->real->run_us : 0,
+                                                      .response_bytes = sim->real ? sim->real->response_bytes : 0,
+                                                      .failed = sim->real && sim->real->failed};
+        vn_platform_invoke_measured(sim->platform, deployment, at_us, request->body.len, sim->real ? &measured : NULL,
+                                    outcome);
+        if (sim->real)
+                sim->real->used = outcome->status == VN_RUN_OK || outcome->status == VN_RUN_ERROR;
         snprintf(text, sizeof text, "%lld", (long long)outcome->elapsed_us);
         vn_sim_set_header(response, "x-vane-sim-elapsed-us", text);
         account_for(f, outcome);
-        sim->arrivals[sim->arrival_count++] = (struct vn_sim_arrival){
-                at_us, (uint32_t)(deployment % sim->demo->function_count), cap32((int64_t)request->body.len)};
-        struct vn_sim_record *r = &f->records[f->record_count++];
-        sim->record_total++;
-        *r = (struct vn_sim_record){.at_us = at_us,
-                                    .end_us = at_us + outcome->elapsed_us,
-                                    .payload_bytes = cap32((int64_t)request->body.len),
-                                    .run_ms_x1000 = cap32(outcome->run_us),
-                                    .init_ms_x1000 = cap32(outcome->init_us),
-                                    .billed_ms = cap32(outcome->billed_us / 1000),
-                                    .memory_mb = (uint16_t)outcome->memory_mb,
-                                    .used_mb = (uint16_t)outcome->used_mb,
-                                    .status = (uint8_t)outcome->status,
-                                    .cold = outcome->cold,
-                                    .response_bytes = cap32((int64_t)outcome->response_bytes),
-                                    .instance = outcome->instance_id,
-                                    .id = vn_hash64(&sim->next_id, 8, sim->seed)};
+        const struct vn_sim_record record = {.at_us = at_us,
+                                             .end_us = at_us + outcome->elapsed_us,
+                                             .payload_bytes = cap32((int64_t)request->body.len),
+                                             .run_ms_x1000 = cap32(outcome->run_us),
+                                             .init_ms_x1000 = cap32(outcome->init_us),
+                                             .billed_ms = cap32(outcome->billed_us / 1000),
+                                             .memory_mb = (uint16_t)outcome->memory_mb,
+                                             .used_mb = (uint16_t)outcome->used_mb,
+                                             .status = (uint8_t)outcome->status,
+                                             .cold = outcome->cold,
+                                             .response_bytes = cap32((int64_t)outcome->response_bytes),
+                                             .instance = outcome->instance_id,
+                                             .id = vn_hash64(&sim->next_id, 8, sim->seed)};
+        const struct vn_sim_record *r = add_record(sim, f, &record);
+        vn_sim_keep_record(sim, deployment, r, outcome);
         sim->next_id++;
         return outcome->instance_id ? r : NULL;
+}
+
+bool vn_sim_restore_record(struct vn_sim *sim, uint32_t deployment, const struct vn_sim_record *record,
+                           const struct vn_platform_outcome *outcome)
+{
+        struct vn_sim_function *f = &sim->functions[deployment];
+        if (!make_room(sim, f))
+                return false;
+        account_for(f, outcome);
+        add_record(sim, f, record);
+        return true;
+}
+
+enum vn_rc vn_sim_set_real(struct vn_sim *sim, struct vn_str name, struct vn_str url, struct vn_err *err)
+{
+        static const char *const local[] = {"http://127.0.0.1:", "http://localhost:", "http://[::1]:"};
+        struct vn_str lambda = VN_STR("lambda+");
+        VN_AUTO(vn_buf)
+        text = VN_BUF_INIT(1024);
+        bool invoke = vn_str_starts(url, lambda), here = false;
+        if (invoke)
+                url = vn_str_n(url.ptr + lambda.len, url.len - lambda.len);
+        for (size_t i = 0; i < 3; i++)
+                here = here || vn_str_starts(url, vn_str(local[i]));
+        uint32_t function = vn_sim_find(sim, 0, name);
+        if (!here || function == UINT32_MAX)
+                return vn_fail(err, VN_INVALID_ARGUMENT, "%.*s: %s", VN_FMT(name),
+                               here ? "there is no such function"
+                                    : "real functions run on this machine's loopback only");
+        /* lambda+http://HOST:PORT/NAME is HOST:PORT's invoke call for NAME. */
+        size_t slash = url.len;
+        while (invoke && slash && url.ptr[slash - 1] != '/')
+                slash--;
+        vn_buf_str(&text, vn_str_n(url.ptr, slash));
+        if (invoke)
+                vn_buf_printf(&text, "2015-03-31/functions/%.*s/invocations", (int)(url.len - slash),
+                              url.ptr + slash);
+        if (!sim->real_urls)
+                sim->real_urls = vn_alloc_array(sim->trace->function_count, sizeof *sim->real_urls);
+        if (!sim->real_urls || text.failed)
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "no memory for an address");
+        char **at = &sim->real_urls[function % sim->demo->function_count];
+        vn_free(*at);
+        *at = vn_buf_take(&text);
+        return VN_OK;
 }
 
 void vn_sim_payload(const struct vn_platform_outcome *outcome, struct vn_buf *ret)
 {
         vn_buf_text(ret, "{\"ok\":true,\"data\":\"");
-        size_t fixed = ret->len + 2;
-        for (size_t n = fixed; n < outcome->response_bytes && !ret->failed; n++)
-                vn_buf_char(ret, 'x');
+        size_t fixed = ret->len + 2, more = outcome->response_bytes > fixed ? outcome->response_bytes - fixed : 0;
+        if (vn_buf_reserve(ret, more + 3)) {
+                memset(ret->ptr + ret->len, 'x', more);
+                ret->len += more;
+        }
         vn_buf_text(ret, "\"}");
+}
+
+/* Whether reads still show what was there before the latest change. */
+static bool is_stale(const struct vn_sim *sim, uint32_t deployment)
+{
+        const struct vn_sim_function *f = &sim->functions[deployment];
+        double seconds;
+        return f->before_mb &&
+               vn_sim_event_now(sim, VN_SIM_STALE, (uint32_t)(deployment / sim->demo->function_count), &seconds) &&
+               vn_now_us(sim->clock) < f->changed_us + (int64_t)(seconds * 1e6);
 }
 
 uint32_t vn_sim_memory(const struct vn_sim *sim, uint32_t deployment)
 {
-        return sim->functions[deployment].wanted_mb;
+        const struct vn_sim_function *f = &sim->functions[deployment];
+        return is_stale(sim, deployment) ? f->before_mb : f->wanted_mb;
+}
+
+uint32_t vn_sim_revision(const struct vn_sim *sim, uint32_t deployment)
+{
+        const struct vn_sim_function *f = &sim->functions[deployment];
+        return is_stale(sim, deployment) ? f->before_revision : f->revision;
 }
 
 bool vn_sim_busy(struct vn_sim *sim, uint32_t deployment, bool look)
@@ -244,6 +406,7 @@ bool vn_sim_busy(struct vn_sim *sim, uint32_t deployment, bool look)
         f->settles_us = INT64_MAX;
         f->revision++;
         f->changed_us = now_us;
+        vn_sim_keep_function(sim, deployment);
         return false;
 }
 
@@ -255,6 +418,8 @@ enum vn_rc vn_sim_change(struct vn_sim *sim, uint32_t deployment, uint32_t memor
         if (vn_sim_busy(sim, deployment, false))
                 return vn_fail(err, VN_FAILED_PRECONDITION, "another change is under way");
         VN_TRY(vn_platform_check_memory(sim->demo->deployments[deployment].plan, memory_mb, err));
+        f->before_mb = f->wanted_mb;
+        f->before_revision = f->revision;
         f->wanted_mb = memory_mb;
         f->settles_us = now_us + delay_us;
         f->looks = 0;
@@ -262,7 +427,8 @@ enum vn_rc vn_sim_change(struct vn_sim *sim, uint32_t deployment, uint32_t memor
         f->changed_us = now_us;
         f->operation = vn_hash64(&sim->next_id, 8, sim->seed + 1);
         sim->next_id++;
-        return VN_OK;
+        vn_sim_keep_function(sim, deployment);
+        return vn_sim_keep_good(sim) ? VN_OK : vn_fail(err, VN_UNAVAILABLE, "the change cannot be kept");
 }
 
 static int compare_i64(const void *a, const void *b)
