@@ -39,7 +39,9 @@ static int choose_certificate(SSL *ssl, void *arg)
         pthread_mutex_lock(&l->server->lock);
         bool expired = vn_sim_certificate_expired(l->server->sim, (enum vn_platform_cloud)l->lane.cloud);
         pthread_mutex_unlock(&l->server->lock);
-        SSL_CTX *from = vn_tls_server_ctx(expired ? l->expired : l->tls);
+        if (!expired)
+                return 1; /* the context's own */
+        SSL_CTX *from = vn_tls_server_ctx(l->expired);
         return SSL_use_certificate(ssl, SSL_CTX_get0_certificate(from)) == 1 &&
                SSL_use_PrivateKey(ssl, SSL_CTX_get0_privatekey(from)) == 1;
 }
