@@ -220,6 +220,21 @@ static struct vn_str first_of(json_t *root, const char *const *names, size_t cou
         return VN_STR("");
 }
 
+/* Object stores answer in XML; nothing but the code is read from it. */
+static struct vn_str xml_code(const struct vn_buf *body)
+{
+        static const char open[] = "<Code>";
+        const char *at = body->len ? memmem(body->ptr, body->len, open, sizeof(open) - 1) : NULL;
+        struct vn_str rest;
+
+        if (!at)
+                return VN_STR("");
+        at += sizeof(open) - 1;
+        rest = vn_str_n(at, (size_t)(body->ptr + body->len - at));
+        rest = vn_str_cut(&rest, '<');
+        return vn_str_is_name(rest, 63) ? rest : VN_STR("");
+}
+
 void vn_call_error_code(const struct vn_cloud_response *response, char ret[64])
 {
         static const char *const names[] = {"error.status", "error.code", "__type", "code", "Code", "error"};
@@ -231,7 +246,7 @@ void vn_call_error_code(const struct vn_cloud_response *response, char ret[64])
                 vn_text_copy(ret, 64, vn_str_cut(&type, ':'));
                 return;
         }
-        ret[0] = '\0';
+        vn_text_copy(ret, 64, xml_code(&response->body));
         if (vn_json_load(vn_buf_view(&response->body), &root, NULL) == VN_OK)
                 vn_text_copy(ret, 64, last_part(first_of(root, names, 6), '#'));
 }

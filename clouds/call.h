@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "clouds/pick.h"
 
+struct vn_cloud_object;
 struct vn_cloud_ops;
 struct vn_cloud_token {
         char audience[VN_CLOUD_URL_BYTES];
@@ -82,6 +83,9 @@ struct vn_cloud_ops {
                               int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                               struct vn_err *err);
         enum vn_rc (*prices)(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err);
+        /* Sends it and gives the answer of whatever status; the texts of `object` are checked. */
+        enum vn_rc (*put_object)(struct vn_cloud *cloud, const struct vn_cloud_object *object,
+                                 struct vn_cloud_response *ret, struct vn_err *err);
 };
 extern const struct vn_cloud_ops vn_aws_ops, vn_azure_ops, vn_gcp_ops;
 
