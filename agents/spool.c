@@ -580,6 +580,7 @@ enum vn_rc vn_spool_peek(struct vn_spool *spool, size_t max_records, size_t max_
         vn_spool_dropped_reset(&spool->doubt);
         ret->dropped = spool->told;
         VN_TRY(peek(spool, max_records, max_bytes, ret, err));
+        ret->first_sequence = ret->count ? ret->records[0].sequence : spool->acked;
         if (ret->count)
                 spool->in_flight_until = ret->records[ret->count - 1].sequence + 1;
         return VN_OK;

@@ -40,6 +40,7 @@ struct vn_spool_dropped {
 };
 struct vn_spool_batch {
         struct vn_spool_dropped dropped; /* since the last batch that was acknowledged; records 0: nothing */
+        uint64_t first_sequence;         /* of the first record, or, without records, of the next one */
         struct vn_spool_record *records; /* oldest first; payloads in `bytes` */
         size_t count, cap;
         struct vn_buf bytes;

@@ -91,7 +91,9 @@ extern const struct vn_cloud_ops vn_aws_ops, vn_azure_ops, vn_gcp_ops;
 
 /* INVALID_ARGUMENT that names the member of the account which is missing. */
 enum vn_rc vn_account_need(struct vn_str text, const char *what, struct vn_err *err) VN_MUST_USE;
-/* Sends and gives the answer of whatever status; retries unless `once`. */
+/* Sends and gives the answer of whatever status; retries unless `once`. (net/service.h has this name too, and the agent
+ * links both.) */
+#define vn_call_send vn_cloud_call_send
 enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
                         struct vn_err *err) VN_MUST_USE;
 /* The same, but a status other than 2xx becomes an error, and the body is parsed (an empty one gives an empty object). */
