@@ -283,9 +283,10 @@ static enum vn_rc take_window(void *ctx, const struct vn_window *full, const str
 {
         struct agent *a = ctx;
         VN_TRY(vn_outbox_put(&a->outbox, full, err));
-        vn_sinks_window(a->sinks, full);
         a->round_tried = false;
-        return vn_learn_window(a->learn, full, sampled, err);
+        VN_TRY(vn_learn_window(a->learn, full, sampled, err));
+        vn_sinks_window(a->sinks, full); /* last: a window that fails before is closed anew */
+        return VN_OK;
 }
 
 /* After a time away the log is read in parts, each closed before the next: nothing that was logged meanwhile is lost. */

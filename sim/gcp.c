@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sim/objects.h"
 #include "sim/token.h"
 
 #define TOKEN_S 3599
@@ -289,6 +290,10 @@ void vn_sim_gcp(struct vn_sim *sim, const struct vn_sim_request *request, struct
         }
         if (!vn_gcp_bearer(sim, request, response, &account))
                 return;
+        if (vn_sim_gcs_path(request->path)) {
+                vn_sim_gcs(sim, account, request, response);
+                return;
+        }
         bool project = count >= 4 && vn_str_eq(part[1], VN_STR("projects"));
         if (project && !vn_str_eq(part[2], vn_str(sim->accounts[account].id))) {
                 vn_sim_gcp_error(response, 403, "PERMISSION_DENIED",

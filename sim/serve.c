@@ -58,7 +58,7 @@ static void handle(void *context, const struct vn_http_request *request)
         struct listener *listener = context;
         struct vn_sim_response response;
         struct vn_http_header headers[VN_MAX_SIM_HEADERS];
-        const struct vn_sim_request wire = {.verb = request->verb,
+        const struct vn_sim_request wire = {.verb = vn_call_verb(request->call), /* HEAD as it was signed */
                                             .path = request->path,
                                             .query = request->query,
                                             .body = request->body,
