@@ -47,7 +47,7 @@ struct vn_sink_health {
         bool spooled; /* else the rest is 0 */
         uint64_t waiting_records, waiting_bytes;
         uint64_t delivered_records, dropped_records, refused_records; /* since the start */
-        int64_t last_error_us; /* of the real monotonic clock; 0: none yet */
+        int64_t last_error_us;                                        /* of the real monotonic clock; 0: none yet */
 };
 /* Any thread. Returns how many there are. */
 size_t vn_sinks_health(const struct vn_sinks *sinks, struct vn_sink_health ret[VN_MAX_SINKS]);

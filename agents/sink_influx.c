@@ -87,7 +87,8 @@ static uint64_t refused_of(const char *reason, const struct vn_http_answer *answ
         const char *at = answer->body.len ? memmem(answer->body.ptr, answer->body.len, mark, sizeof mark - 1) : NULL;
         uint64_t n = 0, unparsed = 0;
         if (at) {
-                for (at += sizeof mark - 1; at < answer->body.ptr + answer->body.len && *at >= '0' && *at <= '9'; at++)
+                for (at += sizeof mark - 1; at < answer->body.ptr + answer->body.len && *at >= '0' && *at <= '9';
+                     at++)
                         n = n * 10 + (uint64_t)(*at - '0');
                 return n < sent ? n : sent;
         }
@@ -101,9 +102,8 @@ static int64_t wait_of(const struct vn_http_answer *answer)
 {
         uint64_t seconds;
         struct vn_str after = vn_http_answer_header(answer, "retry-after");
-        return after.ptr && vn_str_to_u64(after, &seconds) == VN_OK && seconds < 3600
-                       ? (int64_t)seconds * VN_US_PER_S
-                       : 0;
+        return after.ptr && vn_str_to_u64(after, &seconds) == VN_OK && seconds < 3600 ? (int64_t)seconds * VN_US_PER_S
+                                                                                      : 0;
 }
 
 static enum vn_rc judge(const struct vn_http_answer *answer, uint64_t sent, struct vn_sink_delivery *ret,

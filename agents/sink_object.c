@@ -108,8 +108,8 @@ static enum vn_rc send_text(struct vn_sink *sink, struct vn_sink_delivery *ret, 
         return rc;
 }
 
-static enum vn_rc send_dropped(struct vn_sink *sink, const struct vn_spool_batch *batch,
-                               struct vn_sink_delivery *ret, struct vn_err *err)
+static enum vn_rc send_dropped(struct vn_sink *sink, const struct vn_spool_batch *batch, struct vn_sink_delivery *ret,
+                               struct vn_err *err)
 {
         struct object_sink *o = sink->state;
         const struct vn_spool_dropped *d = &batch->dropped;

@@ -46,8 +46,7 @@ static void encode_window(const struct vn_sink *sink, const struct vn_window *w,
                 vn_buf_printf(ret, ",\"duration_p50_us\":%.0f,\"duration_p95_us\":%.0f,\"duration_p99_us\":%.0f",
                               vn_sketch_quantile_us(&w->durations, 0.5), vn_sketch_quantile_us(&w->durations, 0.95),
                               vn_sketch_quantile_us(&w->durations, 0.99));
-        vn_buf_printf(ret,
-                      ",\"memory_mb\":%u,\"max_memory_mb\":%u,\"payload_bytes\":%.0f,\"response_bytes\":%.0f}",
+        vn_buf_printf(ret, ",\"memory_mb\":%u,\"max_memory_mb\":%u,\"payload_bytes\":%.0f,\"response_bytes\":%.0f}",
                       w->memory_mb, w->max_memory_mb, w->payload_sum_bytes, w->response_sum_bytes);
 }
 
@@ -156,11 +155,18 @@ static enum vn_rc make_tables(struct postgres *p, struct vn_err *err)
 static enum vn_rc connect_now(struct postgres *p, struct vn_err *err)
 {
         /* Those before dbname are only defaults; the connection string overrides them. */
-        const char *const keys[] = {"connect_timeout",   "fallback_application_name", "gssencmode", "tcp_user_timeout",
-                                    "keepalives_idle",   "options",                   "dbname",
-                                    p->password.len ? "password" : NULL, NULL};
-        const char *const values[] = {"5", "vane-agent", "disable", "15000", "15", "-c statement_timeout=20000",
-                                      p->conninfo, p->password.ptr, NULL};
+        const char *const keys[] = {"connect_timeout",
+                                    "fallback_application_name",
+                                    "gssencmode",
+                                    "tcp_user_timeout",
+                                    "keepalives_idle",
+                                    "options",
+                                    "dbname",
+                                    p->password.len ? "password" : NULL,
+                                    NULL};
+        const char *const values[] = {
+                "5",         "vane-agent",    "disable", "15000", "15", "-c statement_timeout=20000",
+                p->conninfo, p->password.ptr, NULL};
         if (p->connection)
                 return VN_OK;
         p->connection = PQconnectdbParams(keys, values, 1);
@@ -189,8 +195,9 @@ static enum vn_rc insert_dropped(struct vn_sink *sink, const struct vn_spool_bat
                 vn_time_format(d->from_us, from);
                 vn_time_format(d->to_us, to);
         }
-        const char *const values[] = {sink->sinks->account, sink->name, vn_spool_id(sink->spool), sequence, records,
-                                      bytes, timed ? from : NULL, timed ? to : NULL};
+        const char *const values[] = {
+                sink->sinks->account, sink->name,       vn_spool_id(sink->spool), sequence, records, bytes,
+                timed ? from : NULL,  timed ? to : NULL};
         snprintf(sql, sizeof sql,
                  "INSERT INTO %s_dropped (account, sink, spool, sequence, records, bytes, from_at, to_at) "
                  "VALUES ($1, $2, $3, $4::bigint, $5::bigint, $6::bigint, $7::timestamptz, $8::timestamptz) "
@@ -256,7 +263,8 @@ static enum vn_rc check_conninfo(const char *conninfo, struct vn_err *err)
         if (!options)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "conninfo: not a connection string of libpq");
         for (PQconninfoOption *o = options; o->keyword; o++)
-                secret = secret || (o->val && (!strcmp(o->keyword, "password") || !strcmp(o->keyword, "sslpassword")));
+                secret =
+                        secret || (o->val && (!strcmp(o->keyword, "password") || !strcmp(o->keyword, "sslpassword")));
         PQconninfoFree(options);
         return secret ? vn_fail(err, VN_INVALID_ARGUMENT,
                                 "conninfo: the password belongs into password_file, PGPASSWORD or a passfile")

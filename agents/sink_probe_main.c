@@ -28,7 +28,8 @@ static void on_signal(int number)
 }
 
 /* Names that a careless writer would break its form with. */
-static const char *const functions[FUNCTIONS] = {"plain", "with space", "com,ma=\"quoted\"", "sl/ash?&%41#", "\xc3\xbc-\\"};
+static const char *const functions[FUNCTIONS] = {"plain", "with space", "com,ma=\"quoted\"", "sl/ash?&%41#",
+                                                 "\xc3\xbc-\\"};
 
 static void put_line(struct vn_sinks *sinks, uint64_t i)
 {
@@ -76,7 +77,8 @@ static enum vn_rc parse(int argc, char **argv, struct options *ret, struct vn_er
                                 *rows[r].text = argv[i + 1];
                         else if (!strcmp(argv[i], rows[r].name))
                                 VN_TRY(vn_str_to_u64(vn_str(argv[i + 1]), rows[r].number));
-        return ret->config && ret->state ? VN_OK : vn_fail(err, VN_INVALID_ARGUMENT, "--config and --state are needed");
+        return ret->config && ret->state ? VN_OK
+                                         : vn_fail(err, VN_INVALID_ARGUMENT, "--config and --state are needed");
 }
 
 static bool all_delivered(const struct vn_sinks *sinks)

@@ -52,8 +52,9 @@ static bool grow(struct prometheus *p)
 static struct row *row_of(struct prometheus *p, const struct vn_window *w)
 {
         VN_ASSERT_HELD(&p->lock);
-        size_t slot = (size_t)vn_hash64(w->function, strlen(w->function),
-                                        vn_hash64(w->region, strlen(w->region), 0)) % SLOTS;
+        size_t slot =
+                (size_t)vn_hash64(w->function, strlen(w->function), vn_hash64(w->region, strlen(w->region), 0)) %
+                SLOTS;
         for (; p->slots[slot]; slot = (slot + 1) % SLOTS) {
                 struct row *row = &p->rows[p->slots[slot] - 1];
                 if (!strcmp(row->function, w->function) && !strcmp(row->region, w->region))
@@ -199,7 +200,7 @@ static void print_health(const struct vn_sink *sink, struct vn_buf *ret)
         begin_metric(ret, name, type, help);                                                                         \
         for (const struct vn_sink_health *h = all; h < all + count; h++)                                             \
                 if (h->spooled && (shown))                                                                           \
-                        print_sink(h, name, value, ret)
+        print_sink(h, name, value, ret)
         PRINT("vane_agent_sink_spooled_bytes", "gauge", "Size of the sink's spool on disk.", true,
               (double)h->waiting_bytes);
         PRINT("vane_agent_sink_spooled_records", "gauge", "Records that wait for the sink.", true,
@@ -250,8 +251,9 @@ static enum vn_rc parse_listen(struct prometheus *p, const json_t *config, struc
         port = vn_str_n(text.ptr + host_len + 1, text.len > host_len ? text.len - host_len - 1 : 0);
         if (!colon || vn_str_to_u64(port, &number) != VN_OK || !number || number > UINT16_MAX ||
             !vn_str_copy(p->host, sizeof p->host, vn_str_n(text.ptr, host_len)))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "listen must be an address of this machine and a port: "
-                                                         "127.0.0.1:9464");
+                return vn_fail(err, VN_INVALID_ARGUMENT,
+                               "listen must be an address of this machine and a port: "
+                               "127.0.0.1:9464");
         p->port = (uint16_t)number;
         snprintf(p->names[0], sizeof p->names[0], "%s:%u", p->host, p->port);
         snprintf(p->names[1], sizeof p->names[1], "localhost:%u", p->port);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "agents/sink_kind.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -127,11 +128,11 @@ struct worker {
         unsigned failures; /* in a row */
         int64_t retry_us, since_us;
         bool full_said;
-        char trouble[VN_ERR_MSG_BYTES];
+        enum vn_rc trouble; /* the last failure; OK: none */
         struct vn_rng rng;
 };
 
-static void failed(struct worker *w, const struct vn_sink_delivery *delivery, const struct vn_err *err)
+static void failed(struct worker *w, const struct vn_sink_delivery *delivery, enum vn_rc rc, const struct vn_err *err)
 {
         int64_t most = PAUSE_FIRST_US << (w->failures < 8 ? w->failures : 8);
         int64_t pause = (int64_t)vn_rng_below(&w->rng, (uint64_t)(most < PAUSE_MOST_US ? most : PAUSE_MOST_US)) + 1;
@@ -140,10 +141,9 @@ static void failed(struct worker *w, const struct vn_sink_delivery *delivery, co
         w->failures++;
         w->retry_us = mono_us() + pause;
         atomic_store(&w->sink->last_error_us, mono_us());
-        if (strcmp(w->trouble, err->msg)) {
-                snprintf(w->trouble, sizeof w->trouble, "%s", err->msg);
+        if (w->trouble != rc) /* said once, though the text may tell another number of milliseconds each time */
                 VN_LOG(SINK_DOWN, "sink=%s %s", w->sink->name, err->msg);
-        }
+        w->trouble = rc;
         if (w->batch.dropped.records && !w->full_said) {
                 w->full_said = true;
                 VN_LOG(SINK_FULL, "sink=%s the spool is full: the oldest records are dropped, %llu so far",
@@ -172,13 +172,13 @@ static void arrived(struct worker *w, const struct vn_sink_delivery *delivery)
         atomic_fetch_add(&w->sink->delivered, w->batch.count - delivery->refused);
         atomic_fetch_add(&w->sink->refused, delivery->refused);
         if (delivery->refused)
-                VN_LOG(SINK_REFUSED, "sink=%s records=%llu %s", w->sink->name,
-                       (unsigned long long)delivery->refused, delivery->why);
+                VN_LOG(SINK_REFUSED, "sink=%s records=%llu %s", w->sink->name, (unsigned long long)delivery->refused,
+                       delivery->why);
         say_dropped(w);
         if (w->failures)
                 VN_LOG(SINK_UP, "sink=%s takes records again", w->sink->name);
         w->failures = 0;
-        w->trouble[0] = 0;
+        w->trouble = VN_OK;
         w->since_us = 0;
         if (w->max_records < w->sink->kind->max_records)
                 w->max_records = 2 * w->max_records;
@@ -196,6 +196,8 @@ static void deliver(struct worker *w)
                 return;
         if (rc == VN_OK)
                 rc = kind->deliver(w->sink, &w->batch, &delivery, &err);
+        if (rc == VN_OK && VN_FAULT("sink.arrived"))
+                return; /* as if the answer had been lost */
         if (rc == VN_OK) {
                 arrived(w, &delivery);
         } else if (delivery.too_large && w->batch.count > 1) {
@@ -205,7 +207,7 @@ static void deliver(struct worker *w)
                 snprintf(delivery.why, sizeof delivery.why, "%.150s", err.msg);
                 arrived(w, &delivery);
         } else {
-                failed(w, &delivery, &err);
+                failed(w, &delivery, rc, &err);
         }
 }
 

@@ -119,8 +119,8 @@ static enum vn_rc read_segment(const struct vn_spool *s, uint64_t first, uint64_
         if (fd < 0)
                 return vn_fail(err, vn_rc_from_errno(errno), "%.100s: %s", path, strerror(errno));
         while (n) {
-                ssize_t got = VN_FAULT("spool.read") ? (errno = EIO, -1)
-                                                     : pread(fd, ret->ptr + ret->len, n, (off_t)offset);
+                ssize_t got =
+                        VN_FAULT("spool.read") ? (errno = EIO, -1) : pread(fd, ret->ptr + ret->len, n, (off_t)offset);
                 if (got < 0 && errno == EINTR)
                         continue;
                 if (got < 0) {
@@ -507,8 +507,7 @@ static enum vn_rc read_into(struct vn_spool *s, const struct segment *segment, u
         size_t used;
         VN_TRY(read_segment(s, segment->first, offset, n, &ret->bytes, err));
         while (vn_spool_record_read(vn_str_n(ret->bytes.ptr + at, ret->bytes.len - at), &r, &used) == VN_OK) {
-                *ret_full = ret->count == max_records ||
-                            (ret->count && *payload_bytes + r.payload.len > max_bytes) ||
+                *ret_full = ret->count == max_records || (ret->count && *payload_bytes + r.payload.len > max_bytes) ||
                             r.sequence >= s->durable;
                 if (*ret_full)
                         return VN_OK;
@@ -544,8 +543,7 @@ static enum vn_rc peek(struct vn_spool *s, size_t max_records, size_t max_bytes,
         room = room < s->total_bytes ? room : s->total_bytes;
         if (!vn_buf_reserve(&ret->bytes, (size_t)room + 1))
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "spool: out of memory");
-        for (size_t i = s->head; i < s->count && !full; i++)
-{
+        for (size_t i = s->head; i < s->count && !full; i++) {
                 enum vn_rc rc = read_into(s, &s->segments[i], i == s->head ? s->head_offset : 0, max_records,
                                           max_bytes, ret, &payload_bytes, &full, err);
                 if (rc == VN_DATA_LOSS || rc == VN_NOT_FOUND) {
@@ -623,7 +621,7 @@ void vn_spool_stats(const struct vn_spool *spool, struct vn_spool_stats *ret)
                                        .dropped_bytes = s->counted_bytes + s->pending.bytes,
                                        .untold_records = s->told.records + s->pending.records + s->doubt.records};
         for (size_t i = s->head; i < s->count; i++)
-                ret->waiting_records += end_of(&s->segments[i]) - (i == s->head && s->acked > s->segments[i].first
-                                                                            ? s->acked
-                                                                            : s->segments[i].first);
+                ret->waiting_records +=
+                        end_of(&s->segments[i]) -
+                        (i == s->head && s->acked > s->segments[i].first ? s->acked : s->segments[i].first);
 }

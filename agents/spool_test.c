@@ -78,7 +78,8 @@ TEST(spool_gives_back_what_was_put_in_order_and_once)
 {
         struct vn_spool_dropped dropped;
         struct vn_spool_stats stats;
-        VN_AUTO(vn_spool) s = open_spool(test_dir());
+        VN_AUTO(vn_spool)
+        s = open_spool(test_dir());
         put_many(s, 0, 1000, 20);
         vn_spool_stats(s, &stats);
         CHECK_INT(1000, stats.waiting_records);
@@ -94,7 +95,8 @@ TEST(spool_gives_back_what_was_put_in_order_and_once)
 TEST(spool_batches_keep_their_limits_and_are_repeated_until_acknowledged)
 {
         struct vn_spool_batch batch;
-        VN_AUTO(vn_spool) s = open_spool(test_dir());
+        VN_AUTO(vn_spool)
+        s = open_spool(test_dir());
         vn_spool_batch_init(&batch);
         put_many(s, 0, 100, 1000);
         for (int again = 0; again < 3; again++) {
@@ -154,7 +156,8 @@ TEST(spool_drops_the_oldest_beyond_its_bound_and_tells_exactly_what)
 {
         struct vn_spool_dropped dropped;
         struct vn_spool_stats stats;
-        VN_AUTO(vn_spool) s = open_spool(test_dir());
+        VN_AUTO(vn_spool)
+        s = open_spool(test_dir());
         struct vn_spool_batch batch;
         vn_spool_batch_init(&batch);
         put_many(s, 0, 5, 100);
@@ -210,7 +213,8 @@ TEST(spool_does_not_count_as_dropped_what_arrived_while_it_was_dropped)
         for (int arrives = 0; arrives < 2; arrives++) {
                 char dir[600];
                 snprintf(dir, sizeof dir, "%s/%d", test_dir(), arrives);
-                VN_AUTO(vn_spool) s = open_spool(dir);
+                VN_AUTO(vn_spool)
+                s = open_spool(dir);
                 vn_spool_batch_init(&batch);
                 put_many(s, 0, 10, 100);
                 CHECK_OK(vn_spool_peek(s, 10, 1 << 20, &batch, NULL));
@@ -241,7 +245,8 @@ static void check_prefix_and_more(const char *dir, unsigned at_least)
 {
         struct vn_spool_batch batch;
         struct vn_spool_dropped dropped;
-        VN_AUTO(vn_spool) s = open_spool(dir);
+        VN_AUTO(vn_spool)
+        s = open_spool(dir);
         struct vn_spool_stats stats;
         vn_spool_stats(s, &stats);
         unsigned whole = (unsigned)stats.waiting_records;
@@ -257,12 +262,14 @@ static void check_prefix_and_more(const char *dir, unsigned at_least)
 TEST(spool_takes_up_after_an_end_at_every_byte)
 {
         char dir[600], path[700];
-        VN_AUTO(vn_buf) bytes = VN_BUF_INIT(1 << 16);
+        VN_AUTO(vn_buf)
+        bytes = VN_BUF_INIT(1 << 16);
         size_t ends[SMALL + 1] = {0}, used;
         snprintf(dir, sizeof dir, "%s/whole", test_dir());
         snprintf(path, sizeof path, "%s/0000000000000001.seg", dir);
         {
-                VN_AUTO(vn_spool) s = open_spool(dir);
+                VN_AUTO(vn_spool)
+                s = open_spool(dir);
                 put_many(s, 0, SMALL, 10);
         }
         CHECK_OK(vn_file_read(path, &bytes, NULL));
@@ -351,7 +358,8 @@ TEST(spool_gives_up_a_record_that_rots_while_it_runs)
 {
         struct vn_spool_dropped dropped;
         char path[700];
-        VN_AUTO(vn_spool) s = open_spool(test_dir());
+        VN_AUTO(vn_spool)
+        s = open_spool(test_dir());
         put_many(s, 0, 10, 60);
         snprintf(path, sizeof path, "%s/0000000000000001.seg", test_dir());
         int fd = open(path, O_WRONLY);
@@ -396,7 +404,8 @@ TEST(spool_on_a_full_disk_gives_the_oldest_for_the_newest)
 {
         struct vn_spool_dropped dropped;
         struct vn_spool_stats stats;
-        VN_AUTO(vn_spool) s = open_spool(test_dir());
+        VN_AUTO(vn_spool)
+        s = open_spool(test_dir());
         put_many(s, 0, 1000, 60); /* more than one segment */
         vn_fault_arm("spool.write", 1, VN_FAULT_FAIL);
         put_many(s, 1000, 1001, 60);
@@ -423,7 +432,8 @@ TEST(spool_hands_nothing_out_that_is_not_durable_and_survives_a_failing_disk)
         static const char *const places[] = {"spool.sync", "spool.read", "file.write", "file.sync", "file.rename"};
         struct vn_spool_dropped dropped;
         struct vn_spool_batch batch;
-        VN_AUTO(vn_spool) s = open_spool(test_dir());
+        VN_AUTO(vn_spool)
+        s = open_spool(test_dir());
         unsigned next = 0;
         vn_spool_batch_init(&batch);
         for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {

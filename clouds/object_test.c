@@ -21,12 +21,11 @@ static bool asked_with(const struct wire *wire, size_t call, const char *text)
 /* "Signature Calculations for the Authorization Header", example PUT Object, of the S3 API reference. */
 TEST(object_s3_signs_the_path_as_it_is_sent)
 {
-        const struct vn_sigv4_header headers[] = {
-                {VN_STR("Host"), VN_STR("examplebucket.s3.amazonaws.com")},
-                {VN_STR("Date"), VN_STR("Fri, 24 May 2013 00:00:00 GMT")},
-                {VN_STR("x-amz-storage-class"), VN_STR("REDUCED_REDUNDANCY")}};
-        const struct vn_sigv4_request request = {VN_STR("PUT"), VN_STR("/test%24file.text"), VN_STR(""), headers, 3,
-                                                 VN_STR("Welcome to Amazon S3.")};
+        const struct vn_sigv4_header headers[] = {{VN_STR("Host"), VN_STR("examplebucket.s3.amazonaws.com")},
+                                                  {VN_STR("Date"), VN_STR("Fri, 24 May 2013 00:00:00 GMT")},
+                                                  {VN_STR("x-amz-storage-class"), VN_STR("REDUCED_REDUNDANCY")}};
+        const struct vn_sigv4_request request = {
+                VN_STR("PUT"), VN_STR("/test%24file.text"), VN_STR(""), headers, 3, VN_STR("Welcome to Amazon S3.")};
         const struct vn_sigv4_key key = {VN_STR("AKIAIOSFODNN7EXAMPLE"),
                                          VN_STR("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), VN_STR(""),
                                          VN_STR("us-east-1"), VN_STR("s3")};
@@ -42,7 +41,8 @@ TEST(object_s3_signs_the_path_as_it_is_sent)
 TEST(object_put_on_aws_is_a_signed_put_by_path)
 {
         static const struct wire_step steps[] = {
-                {"PUT https://s3.us-east-1.amazonaws.com/logs-1/vane/v1/function%3Da%20b/x.ndjson.zst", 200, NULL, ""}};
+                {"PUT https://s3.us-east-1.amazonaws.com/logs-1/vane/v1/function%3Da%20b/x.ndjson.zst", 200, NULL,
+                 ""}};
         struct wire wire;
         struct vn_cloud_object object = object_of("logs-1");
         int64_t wait_us;
@@ -62,7 +62,8 @@ TEST(object_put_on_azure_names_the_account_in_the_host_and_its_token_is_for_stor
         static const struct wire_step steps[] = {
                 {"POST https://login.microsoftonline.com/t/oauth2/v2.0/token", 200, NULL,
                  "{\"access_token\":\"ACC\",\"expires_in\":3599}"},
-                {"PUT https://store1.blob.core.windows.net/logs-1/vane/v1/function%3Da%20b/x.ndjson.zst", 201, NULL, ""}};
+                {"PUT https://store1.blob.core.windows.net/logs-1/vane/v1/function%3Da%20b/x.ndjson.zst", 201, NULL,
+                 ""}};
         struct wire wire;
         struct vn_cloud_object object = object_of("logs-1");
         int64_t wait_us;
@@ -80,7 +81,8 @@ TEST(object_put_on_azure_names_the_account_in_the_host_and_its_token_is_for_stor
 TEST(object_put_on_gcp_is_one_upload)
 {
         static const struct wire_step steps[] = {
-                {"POST https://oauth2.googleapis.com/token", 200, NULL, "{\"access_token\":\"ACC\",\"expires_in\":3599}"},
+                {"POST https://oauth2.googleapis.com/token", 200, NULL,
+                 "{\"access_token\":\"ACC\",\"expires_in\":3599}"},
                 {"POST https://storage.googleapis.com/upload/storage/v1/b/logs-1/"
                  "o?uploadType=media&name=vane%2Fv1%2Ffunction%3Da%20b%2Fx.ndjson.zst",
                  200, NULL, "{}"}};

@@ -64,9 +64,8 @@ static bool check_session(const struct vn_sim *sim, const struct vn_sim_session 
         if (!ended && vn_str_eq_secret(vn_sim_header(request, "x-amz-security-token"), vn_str(session->token)))
                 return true;
         bool xml = protocol == VN_AWS_QUERY || protocol == VN_AWS_S3;
-        const char *code =
-                ended ? (xml ? "ExpiredToken" : "ExpiredTokenException")
-                      : (xml ? "InvalidClientTokenId" : "UnrecognizedClientException");
+        const char *code = ended ? (xml ? "ExpiredToken" : "ExpiredTokenException")
+                                 : (xml ? "InvalidClientTokenId" : "UnrecognizedClientException");
         vn_sim_aws_error(response, protocol, 403, code, "The security token included in the request is %s",
                          ended ? "expired" : "invalid");
         return false;

@@ -104,8 +104,8 @@ static void put(struct vn_sim *sim, uint32_t account, struct vn_str key, const s
                 refuse(response, 400, "MissingRequiredHeader", "x-ms-blob-type must be BlockBlob here.");
                 return;
         }
-        const struct vn_sim_object *o = vn_sim_object_put(
-                sim, account, key, request->body, type.len ? type : vn_sim_header(request, "content-type"));
+        const struct vn_sim_object *o = vn_sim_object_put(sim, account, key, request->body,
+                                                          type.len ? type : vn_sim_header(request, "content-type"));
         if (!o) {
                 refuse(response, 503, "ServerBusy", "The server is busy.");
                 return;
@@ -148,7 +148,8 @@ static void challenge(const struct vn_sim *sim, uint32_t store, struct vn_sim_re
 {
         char text[200], **copy = NULL, *fresh;
         snprintf(text, sizeof text,
-                 "Bearer authorization_uri=https://login.microsoftonline.com/%s/oauth2/authorize resource_id=" AUDIENCE,
+                 "Bearer authorization_uri=https://login.microsoftonline.com/%s/oauth2/authorize "
+                 "resource_id=" AUDIENCE,
                  sim->accounts[store].tenant);
         for (size_t i = 0; i < response->header_count; i++)
                 if (!strcmp(response->headers[i].name, "www-authenticate"))

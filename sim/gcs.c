@@ -37,8 +37,8 @@ static json_t *resource(const struct vn_sim *sim, const struct vn_sim_object *o)
         snprintf(generation, sizeof generation, "%llu", (unsigned long long)o->generation);
         snprintf(size, sizeof size, "%zu", o->len);
         vn_time_format(o->modified_us, id);
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "kind", "storage#object", "name", o->key,
-                         "bucket", bucket, "generation", generation, "metageneration", "1", "contentType",
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "kind", "storage#object", "name",
+                         o->key, "bucket", bucket, "generation", generation, "metageneration", "1", "contentType",
                          o->content_type, "size", size, "crc32c", crc.ptr ? crc.ptr : "", "etag", o->etag,
                          "timeCreated", id, "updated", id);
 }

@@ -109,6 +109,7 @@ void vn_sim_s3(struct vn_sim *sim, uint32_t account, const struct vn_sim_request
                 vn_buf_add(&response->body, o->bytes, o->len);
                 set_object_headers(o, response);
         } else {
-                refuse(response, 405, "MethodNotAllowed", "The specified method is not allowed against this resource.");
+                refuse(response, 405, "MethodNotAllowed",
+                       "The specified method is not allowed against this resource.");
         }
 }
