@@ -249,7 +249,7 @@ def refusals(world, postgres, influx):
     world.check(health["influx"]["refused"] == 100 and health["well"]["delivered"] == 100, f"{health}")
     world.check("sink-refused sink=influx records=" in writer.log() and "type conflict" in writer.log(), writer.log())
     postgres.sql("CREATE ROLE writer LOGIN; REVOKE CREATE ON SCHEMA public FROM public; "
-                 "GRANT INSERT, SELECT ON vane_windows, vane_windows_dropped TO writer")
+                 "GRANT INSERT ON vane_windows TO writer; GRANT INSERT, SELECT, UPDATE ON vane_windows_dropped TO writer")
     before = int(postgres.sql("SELECT count(*) FROM vane_windows"))
     sink = postgres.sink()
     sink["conninfo"] = sink["conninfo"].replace(f"user={ADMIN}", "user=writer")
