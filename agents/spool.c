@@ -103,6 +103,7 @@ static enum vn_rc add_segment(struct vn_spool *s, uint64_t first, struct vn_err 
                 s->segments = more;
                 s->cap = cap;
         }
+        VN_ASSERT(s->segments);
         s->segments[s->count++] = (struct segment){.first = first};
         return VN_OK;
 }

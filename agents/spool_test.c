@@ -526,3 +526,26 @@ TEST(spool_loses_nothing_untold_whatever_the_order)
         vn_spool_free(s);
         vn_spool_batch_done(&batch);
 }
+
+/* A power cut may take records that had arrived: their sequences, which name objects elsewhere, are not used again. */
+TEST(spool_uses_no_sequence_twice_even_if_the_disk_forgot_what_had_arrived)
+{
+        struct vn_spool_batch batch;
+        struct vn_spool_dropped dropped;
+        char path[700];
+        struct vn_spool *s = open_spool(test_dir());
+        put_many(s, 0, 10, 60);
+        take_all(s, 0, 60, 10, &dropped);
+        vn_spool_free(s);
+        snprintf(path, sizeof path, "%s/0000000000000001.seg", test_dir());
+        CHECK(!truncate(path, 150));
+        s = open_spool(test_dir());
+        put_many(s, 0, 3, 60);
+        vn_spool_batch_init(&batch);
+        CHECK_OK(vn_spool_peek(s, 10, 1000, &batch, NULL));
+        CHECK_INT(3, batch.count);
+        CHECK_INT(11, batch.records[0].sequence);
+        CHECK_INT(0, batch.dropped.records);
+        vn_spool_batch_done(&batch);
+        vn_spool_free(s);
+}
