@@ -9,7 +9,7 @@
 #include "sim/world.h"
 
 #define VN_SIM_MAX_OBJECTS 20000
-#define VN_SIM_MAX_OBJECT_BYTES (128u << 20)
+#define VN_SIM_MAX_OBJECT_BYTES (32u << 20)
 
 /* S3 with the account whose key has signed. */
 void vn_sim_s3(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,

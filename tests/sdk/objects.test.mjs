@@ -135,9 +135,20 @@ function run(state, sink, account, cloud, options) {
   child.stdout.on('data', (part) => { out += part; });
   child.stderr.on('data', (part) => { log += part; });
   child.ended = new Promise((done) => child.once('close', (code) => done({ code, out, log })));
+  child.log = () => log;
   child.said = async () => { while (!out.includes('put')) await new Promise((wake) => setTimeout(wake, 10)); };
   return child;
 }
+
+// All of it stands in the spool then, and none of it in the store: nothing listens at that address.
+async function putAndKill(state, sink, account, cloud, options) {
+  const child = run(state, sink, { ...account, endpoint: 'https://localhost:1' }, cloud, [...options, '--stay', '1']);
+  await child.said();
+  child.kill('SIGKILL');
+  await child.ended;
+}
+
+const outage = (cloud) => control('/control/outage', { cloud, share: 1, from_s: 0, seconds: 1.5 });
 
 async function linesOf(store) {
   const prefix = `vane/v1/account=${store.account.name}/`;
@@ -158,13 +169,14 @@ for (const [kind, store] of Object.entries(stores)) {
     try {
       const first = await run(state, store.sink, store.account, store.cloud, ['--lines', '3000']).ended;
       assert.equal(first.code, 0, first.log);
-      await control('/control/outage', { cloud: store.cloud, share: 1, from_s: 0, seconds: 1.5 });
-      const killed = run(state, store.sink, store.account, store.cloud, ['--lines', '3000', '--first', '3000', '--stay', '1']);
-      await killed.said();
-      killed.kill('SIGKILL'); // all of it stands in the spool, and none of it in the store
-      await killed.ended;
-      await control('/control/outage', { cloud: store.cloud, share: 1, from_s: 0, seconds: 2 });
-      const last = await run(state, store.sink, store.account, store.cloud, ['--lines', '500', '--first', '6000', '--wait', '30']).ended;
+      await putAndKill(state, store.sink, store.account, store.cloud, ['--lines', '3000', '--first', '3000']);
+      await outage(store.cloud);
+      const child = run(state, store.sink, store.account, store.cloud, ['--lines', '500', '--first', '6000', '--wait', '60']);
+      for (let i = 0; i < 20 && !child.log().includes('sink-down'); i++) { // however long it takes to start
+        await outage(store.cloud);
+        await new Promise((wake) => setTimeout(wake, 700));
+      }
+      const last = await child.ended;
       assert.equal(last.code, 0, last.log);
       assert.match(last.log, /sink-down sink=\w+ .*503/);
       assert.match(last.log, /sink-up/);
@@ -190,8 +202,9 @@ test('s3: what did not fit into the spool is told in the stream', { skip: !probe
   const state = mkdtempSync(path.join(tmpdir(), 'vane-sink-'));
   const account = { ...aws, name: 'small' };
   try {
-    await control('/control/outage', { cloud: 'aws', share: 1, from_s: 0, seconds: 1.5 });
-    const done = await run(state, { ...stores.s3.sink, spool_bytes: 262144 }, account, 'aws', ['--lines', '9000', '--wait', '30']).ended;
+    const sink = { ...stores.s3.sink, spool_bytes: 262144 };
+    await putAndKill(state, sink, account, 'aws', ['--lines', '9000']);
+    const done = await run(state, sink, account, 'aws', ['--wait', '60']).ended;
     assert.equal(done.code, 0, done.log);
     const lines = await linesOf({ ...stores.s3, account });
     const dropped = lines.filter((l) => l.dropped_records), kept = lines.filter((l) => l.text);
