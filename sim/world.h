@@ -85,7 +85,7 @@ struct vn_sim {
         uint64_t next_id;
         struct vn_sim_session sessions[VN_SIM_SESSIONS];
         size_t session_next;
-        struct vn_sim_objects *objects; /* sim/objects.h; NULL: none yet */
+        struct vn_sim_objects *objects;    /* sim/objects.h; NULL: none yet */
         uint16_t port[VN_PLATFORM_CLOUDS]; /* 0 in tests without a server */
 };
 
