@@ -13,6 +13,7 @@
 #include "agents/progress.h"
 #include "agents/pulse.h"
 #include "agents/trouble.h"
+#include "agents/sink.h"
 #include "agents/watch.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -46,6 +47,7 @@ struct agent {
         struct vn_windower *windower;
         struct vn_learn *learn;
         struct vn_outbox outbox;
+        struct vn_sinks *sinks; /* NULL: none */
         char level[16];
         struct vn_agent_round round; /* offered, not done yet; round 0: none */
         bool round_tried;            /* without rows; waits for more windows */
@@ -296,7 +298,9 @@ static enum vn_rc take_window(void *ctx, const struct vn_window *full, const str
         struct agent *a = ctx;
         VN_TRY(vn_outbox_put(&a->outbox, full, err));
         a->round_tried = false;
-        return vn_learn_window(a->learn, full, sampled, err);
+        VN_TRY(vn_learn_window(a->learn, full, sampled, err));
+        vn_sinks_window(a->sinks, full); /* last: a window that fails before is closed anew */
+        return VN_OK;
 }
 
 /* After a time away the log is read in parts, each closed before the next: nothing that was logged meanwhile is lost. */
@@ -414,6 +418,9 @@ static enum vn_rc start(struct agent *a, struct vn_err *err)
         VN_TRY(vn_windower_new(&config, &a->windower, err));
         VN_TRY(vn_learn_new(vn_gather_platform(a->gather), MAX_FUNCTIONS, &a->learn, err));
         vn_outbox_init(&a->outbox, MAX_WAITING_WINDOWS);
+        const struct vn_sinks_options sinks = {a->options->cloud_config, a->options->state_dir,
+                                               a->identity.account_id, a->clock};
+        VN_TRY(vn_sinks_open(&sinks, &a->sinks, err));
         if (!a->progress
                      .collected_until_us) { /* what was before is not this agent's; what comes now is, killed or not */
                 a->progress.collected_until_us = vn_now_us(a->clock) - vn_now_us(a->clock) % VN_WINDOW_US;
@@ -429,6 +436,7 @@ static void finish(struct agent *a)
         a->pulse = vn_pulse_free(a->pulse);
         vn_grpc_channel_free(a->channel);
         vn_outbox_done(&a->outbox);
+        vn_sinks_free(a->sinks);
         vn_learn_free(a->learn);
         vn_windower_free(a->windower);
         vn_gather_free(a->gather);

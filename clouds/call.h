@@ -8,6 +8,7 @@
 #include "clouds/budget.h"
 #include "clouds/pick.h"
 
+struct vn_cloud_object;
 struct vn_cloud_ops;
 struct vn_cloud_token {
         char audience[VN_CLOUD_URL_BYTES];
@@ -88,12 +89,17 @@ struct vn_cloud_ops {
                               int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                               struct vn_err *err);
         enum vn_rc (*prices)(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err);
+        /* Sends it and gives the answer of whatever status; the texts of `object` are checked. */
+        enum vn_rc (*put_object)(struct vn_cloud *cloud, const struct vn_cloud_object *object,
+                                 struct vn_cloud_response *ret, struct vn_err *err);
 };
 extern const struct vn_cloud_ops vn_aws_ops, vn_azure_ops, vn_gcp_ops, vn_http_ops;
 
 /* INVALID_ARGUMENT that names the member of the account which is missing. */
 enum vn_rc vn_account_need(struct vn_str text, const char *what, struct vn_err *err) VN_MUST_USE;
-/* Sends and gives the answer of whatever status; retries unless `once`. */
+/* Sends and gives the answer of whatever status; retries unless `once`. (net/service.h has this name too, and the agent
+ * links both.) */
+#define vn_call_send vn_cloud_call_send
 enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
                         struct vn_err *err) VN_MUST_USE;
 /* The same, but a status other than 2xx becomes an error, and the body is parsed (an empty one gives an empty object). */

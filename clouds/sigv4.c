@@ -128,6 +128,10 @@ static enum vn_rc add_path(struct signing *s, struct vn_err *err)
                 path = VN_STR("/");
         if (path.ptr[0] != '/')
                 return vn_fail(err, VN_INVALID_ARGUMENT, "path to sign does not start with '/'");
+        if (s->options->path_as_sent) {
+                vn_buf_str(&s->ret->canonical, path);
+                return VN_OK;
+        }
         if (s->options->keep_path) {
                 vn_buf_url_encode(&s->ret->canonical, path, true);
                 return VN_OK;

@@ -30,6 +30,7 @@ struct vn_sigv4_key {
 struct vn_sigv4_options {
         int64_t time_us;
         bool keep_path;        /* sign the path without removing dot segments and double slashes */
+        bool path_as_sent;     /* S3's rule: sign the path exactly as it is on the request line */
         bool sign_body_header; /* send and sign x-amz-content-sha256 */
         bool token_after;      /* send the session token unsigned */
         uint32_t expires_s;    /* query signing: X-Amz-Expires */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "sim/aws_lambda.h"
+#include "sim/objects.h"
 #include "sim/sigv4.h"
 
 #define SETTLE_US (3 * VN_US_PER_S)
@@ -34,11 +35,20 @@ void vn_sim_aws_error(struct vn_sim_response *response, enum vn_aws_protocol pro
                 vn_buf_printf(&response->body, "%s</Code><Message>%s</Message></Error></ErrorResponse>", code,
                               message);
                 return;
+        case VN_AWS_S3:
+                vn_sim_text(response, status, "application/xml",
+                            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>");
+                vn_buf_printf(&response->body, "%s</Code><Message>%s</Message></Error>", code, message);
+                return;
         }
 }
 
 static enum vn_aws_protocol protocol_of(const struct vn_sim_request *request)
 {
+        struct vn_str authorization = vn_sim_header(request, "authorization");
+        static const char s3[] = "/s3/aws4_request";
+        if (authorization.len && memmem(authorization.ptr, authorization.len, s3, sizeof s3 - 1))
+                return VN_AWS_S3;
         if (vn_sim_header(request, "x-amz-target").len)
                 return VN_AWS_JSON;
         return request->path.len > 1 ? VN_AWS_REST : VN_AWS_QUERY;
@@ -54,12 +64,27 @@ static bool check_session(const struct vn_sim *sim, const struct vn_sim_session 
         bool ended = session->expires_us <= vn_now_us(sim->clock);
         if (!ended && vn_str_eq_secret(vn_sim_header(request, "x-amz-security-token"), vn_str(session->token)))
                 return true;
-        const char *code =
-                ended ? (protocol == VN_AWS_QUERY ? "ExpiredToken" : "ExpiredTokenException")
-                      : (protocol == VN_AWS_QUERY ? "InvalidClientTokenId" : "UnrecognizedClientException");
+        bool xml = protocol == VN_AWS_QUERY || protocol == VN_AWS_S3;
+        const char *code = ended ? (xml ? "ExpiredToken" : "ExpiredTokenException")
+                                 : (xml ? "InvalidClientTokenId" : "UnrecognizedClientException");
         vn_sim_aws_error(response, protocol, 403, code, "The security token included in the request is %s",
                          ended ? "expired" : "invalid");
         return false;
+}
+
+/* S3 has names of its own for what is wrong with a signature. */
+static const char *s3_code(enum vn_sigv4_verdict verdict)
+{
+        switch (verdict) {
+        case VN_SIGV4_UNKNOWN_KEY: return "InvalidAccessKeyId";
+        case VN_SIGV4_EXPIRED: return "RequestTimeTooSkewed";
+        case VN_SIGV4_MISMATCH: return "SignatureDoesNotMatch";
+        case VN_SIGV4_OK:
+        case VN_SIGV4_MISSING:
+        case VN_SIGV4_INCOMPLETE:
+        case VN_SIGV4_SCOPE: break;
+        }
+        return "AuthorizationHeaderMalformed";
 }
 
 static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *request,
@@ -112,7 +137,8 @@ static bool check_signature(struct vn_sim *sim, const struct vn_sim_request *req
         case VN_SIGV4_SCOPE:
         case VN_SIGV4_MISMATCH: code = protocol == VN_AWS_QUERY ? "SignatureDoesNotMatch" : code; break;
         }
-        vn_sim_aws_error(response, protocol, 403, code, "%s", result.message);
+        vn_sim_aws_error(response, protocol, 403, protocol == VN_AWS_S3 ? s3_code(verdict) : code, "%s",
+                         result.message);
         return false;
 }
 
@@ -451,6 +477,7 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
         const char *expected = protocol == VN_AWS_REST    ? "lambda"
                                : monitoring               ? "monitoring"
                                : protocol == VN_AWS_QUERY ? "sts"
+                               : protocol == VN_AWS_S3    ? "s3"
                                                           : "";
         for (size_t i = 0; i < 3; i++) {
                 if (vn_str_starts(target, vn_str(wanted[i][0])))
@@ -471,5 +498,6 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
                 else
                         vn_sim_aws_sts(sim, account, session != NULL, request, response);
                 return;
+        case VN_AWS_S3: vn_sim_s3(sim, account, request, response); return;
         }
 }

@@ -1,4 +1,4 @@
-/* sim/aws.h - AWS as seen on the wire: Lambda, CloudWatch, CloudWatch Logs, Price List and STS on one endpoint.
+/* sim/aws.h - AWS as seen on the wire: Lambda, CloudWatch, CloudWatch Logs, Price List, STS and S3 on one endpoint.
  * Threads: one at a time. Ownership: the response is the caller's. */
 #ifndef VANE_SIM_AWS_H
 #define VANE_SIM_AWS_H
@@ -8,7 +8,7 @@
 void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response);
 
 /* --- between the files of the AWS part --- */
-enum vn_aws_protocol { VN_AWS_REST, VN_AWS_JSON, VN_AWS_QUERY };
+enum vn_aws_protocol { VN_AWS_REST, VN_AWS_JSON, VN_AWS_QUERY, VN_AWS_S3 };
 void vn_sim_aws_error(struct vn_sim_response *response, enum vn_aws_protocol protocol, int status, const char *code,
                       const char *format, ...) VN_PRINTF(5, 6);
 /* CloudWatch, Logs and Price List by x-amz-target. */

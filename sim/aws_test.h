@@ -24,7 +24,7 @@ static inline void aws_sign_with(const struct vn_sigv4_key *a, struct test_reque
         test_request_header(r, "x-amz-date", amz);
         vn_sha256(r->wire.body.ptr, r->wire.body.len, hash);
         vn_hex(hash, 32, hex);
-        CHECK(vn_sigv4_canonical(&r->wire, VN_STR("host;x-amz-date"), vn_str(hex), &canonical));
+        CHECK(vn_sigv4_canonical(&r->wire, VN_STR("host;x-amz-date"), vn_str(hex), false, &canonical));
         vn_sha256(canonical.ptr, canonical.len, hash);
         vn_hex(hash, 32, hex);
         snprintf(text, sizeof text, "AWS4-HMAC-SHA256\n%s\n%.8s/%s/%s/aws4_request\n%s", amz, amz, a->region, service,

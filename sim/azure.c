@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "sim/azure_arm.h"
+#include "sim/objects.h"
 #include "sim/token.h"
 
 void vn_sim_azure_error(struct vn_sim_response *response, int status, const char *code, const char *format, ...)
@@ -277,6 +278,8 @@ void vn_sim_azure(struct vn_sim *sim, const struct vn_sim_request *request, stru
         vn_sim_uuid(vn_hash64(&sim->next_id, 8, sim->seed + 2), id);
         sim->next_id++;
         vn_sim_set_header(response, "x-ms-request-id", id);
+        if (vn_sim_blob(sim, request, response))
+                return;
         if (deployment != UINT32_MAX) {
                 function_host(sim, deployment, request, response);
         } else if (count == 4 && post && vn_str_eq(part[1], VN_STR("oauth2")) &&

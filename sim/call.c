@@ -175,7 +175,7 @@ void vn_sim_call(void *context, const struct vn_http_request *request)
         struct vn_sim_lane *lane = context;
         struct vn_sim_response response;
         struct vn_sim_disturbance how;
-        const struct vn_sim_request wire = {.verb = request->verb,
+        const struct vn_sim_request wire = {.verb = vn_call_verb(request->call), /* HEAD as it was signed */
                                             .path = request->path,
                                             .query = request->query,
                                             .body = request->body,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sim/objects.h"
 #include "sim/token.h"
 
 #define TOKEN_URI "https://oauth2.googleapis.com/token"
@@ -309,6 +310,10 @@ void vn_sim_gcp(struct vn_sim *sim, const struct vn_sim_request *request, struct
                 return;
         if (count == 5 && post && vn_str_eq(part[0], VN_STR("v1")) && vn_str_eq(part[3], VN_STR("serviceAccounts"))) {
                 vn_sim_gcp_generate(sim, account, part[4], request, response);
+                return;
+        }
+        if (vn_sim_gcs_path(request->path)) {
+                vn_sim_gcs(sim, account, request, response);
                 return;
         }
         bool project = count >= 4 && vn_str_eq(part[1], VN_STR("projects"));

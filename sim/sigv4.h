@@ -28,6 +28,6 @@ enum vn_sigv4_verdict vn_sigv4_verify(const struct vn_sim_request *request, cons
                                       size_t key_count, int64_t now_us, int64_t real_us, struct vn_sigv4_result *ret);
 /* Appends the canonical request over these signed headers ("host;x-amz-date"); for tests against AWS's vectors. */
 bool vn_sigv4_canonical(const struct vn_sim_request *request, struct vn_str signed_headers,
-                        struct vn_str payload_hash, struct vn_buf *ret);
+                        struct vn_str payload_hash, bool s3, struct vn_buf *ret);
 
 #endif

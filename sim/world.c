@@ -1,6 +1,8 @@
 /* world.c - see world.h. */
 #include "sim/world.h"
 
+#include "sim/objects.h"
+
 #include "base/hash.h"
 
 #include <stdio.h>
@@ -158,6 +160,7 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
         vn_free(sim->ca_pem);
         vn_free(sim->ca_key_pem);
         vn_free(sim->arrivals);
+        vn_sim_objects_free(sim->objects);
         vn_platform_free(sim->platform);
         vn_demo_free(sim->demo);
         vn_trace_free(sim->trace);

@@ -75,6 +75,8 @@ struct vn_sim_function {    /* one deployment's control-plane state */
         struct vn_sim_lambda *lambda; /* aws: versions, aliases and concurrency; NULL: none yet */
 };
 
+struct vn_sim_objects;
+
 struct vn_sim_arrival {
         int64_t at_us;
         uint32_t function, payload_bytes;
@@ -117,6 +119,7 @@ struct vn_sim {
         struct vn_sim_session sessions[VN_SIM_SESSIONS];
         size_t session_next;
         struct vn_sim_budget writes[VN_SIM_ACCOUNTS]; /* azure, gcp */
+        struct vn_sim_objects *objects;               /* sim/objects.h; NULL: none yet */
         uint16_t port[VN_PLATFORM_CLOUDS];            /* 0 in tests without a server */
 };
 

@@ -43,7 +43,8 @@ enum vn_rc vn_aws_authorize(struct vn_cloud *cloud, const struct vn_call *call, 
                                          pricing ? VN_STR("us-east-1") : cloud->config.region,
                                          vn_str(call->audience)};
         const struct vn_sigv4_options options = {.time_us = vn_now_us(cloud->clock) + cloud->clock_offset_us,
-                                                 .sign_body_header = true};
+                                                 .sign_body_header = true,
+                                                 .path_as_sent = !strcmp(call->audience, VN_AWS_S3)};
         struct vn_sigv4_request to_sign = {vn_str(call->method), call->path, call->query, headers, 0, call->body};
         struct vn_sigv4_result signature;
         enum vn_rc rc;
@@ -303,4 +304,5 @@ const struct vn_cloud_ops vn_aws_ops = {
         .logs = vn_aws_logs,
         .metrics = vn_aws_metrics,
         .prices = vn_aws_prices,
+        .put_object = vn_aws_put_object,
 };

@@ -8,6 +8,8 @@
 
 #include "clouds/call.h"
 
+#define VN_AWS_S3 "s3" /* as audience of a call */
+
 enum vn_rc vn_aws_authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
                             struct vn_cloud_request *request, struct vn_arena *scratch,
                             struct vn_err *err) VN_MUST_USE;
@@ -59,6 +61,8 @@ enum vn_rc vn_aws_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
                           int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                           struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_aws_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_aws_put_object(struct vn_cloud *cloud, const struct vn_cloud_object *object,
+                             struct vn_cloud_response *ret, struct vn_err *err) VN_MUST_USE;
 
 /* Reads one log message: a REPORT line or the JSON form platform.report. NOT_FOUND if it is neither; DATA_LOSS if it
  * is one and cannot be read. Sets durations, memory, status, cold and id_hash; leaves the rest. */

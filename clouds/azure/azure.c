@@ -145,4 +145,5 @@ const struct vn_cloud_ops vn_azure_ops = {
         .logs = vn_azure_logs,
         .metrics = vn_azure_metrics,
         .prices = vn_azure_prices,
+        .put_object = vn_azure_put_object,
 };

@@ -56,6 +56,8 @@ enum vn_rc vn_azure_metrics(struct vn_cloud *cloud, const struct vn_cloud_functi
                             int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                             struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_azure_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_azure_put_object(struct vn_cloud *cloud, const struct vn_cloud_object *object,
+                               struct vn_cloud_response *ret, struct vn_err *err) VN_MUST_USE;
 
 #define VN_AZURE_API VN_STR("api-version=2024-04-01")
 

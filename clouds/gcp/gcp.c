@@ -237,4 +237,5 @@ const struct vn_cloud_ops vn_gcp_ops = {
         .logs = vn_gcp_logs,
         .metrics = vn_gcp_metrics,
         .prices = vn_gcp_prices,
+        .put_object = vn_gcp_put_object,
 };

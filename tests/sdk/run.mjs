@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const [program, ...files] = process.argv.slice(2);
+const probe = join(dirname(program), 'vane-sink-probe'); // of a test build
 
 if (!existsSync(join(here, 'node_modules', '.package-lock.json'))) {
   const options = ['--no-audit', '--no-fund', '--ignore-scripts', '--fetch-retries=1', '--fetch-timeout=60000'];
@@ -29,7 +30,8 @@ try {
   const test = spawnSync(process.execPath, ['--test', ...wanted.map((f) => join(here, f))], {
     stdio: 'inherit',
     timeout: 240000,
-    env: { ...process.env, NODE_EXTRA_CA_CERTS: join(state, 'ca.pem'), VANE_SIM_READY: join(state, 'sim.json') },
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: join(state, 'ca.pem'), VANE_SIM_READY: join(state, 'sim.json'),
+      ...(existsSync(probe) && { VANE_SINK_PROBE: probe }) },
   });
   code = test.status ?? 1;
 } finally {
