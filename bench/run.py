@@ -28,6 +28,7 @@ BENCHES = {
     "route": (script("route.py", BIN), ["vaned", "vanectl", "vane-sim", "vane-agent", "bench-edge-core",
                                        "bench-edge-nghttp2"]),
     "aggregate": (script("aggregate.py", os.path.join(BIN, "bench-aggregate")), ["bench-aggregate"]),
+    "bill": (script("bill.py", os.path.join(BIN, "bill-months")), ["bill-months"]),
     "store": (program("bench-store"), ["bench-store"]),
     "explain": (program("bench-explain"), ["bench-explain"]),
     "log": (program("bench-log"), ["bench-log"]),
