@@ -3,6 +3,7 @@
 #include "agents/collect.h"
 #include "base/json.h"
 #include "clouds/observe.h"
+#include "platform/bill.h"
 #include "vane/v1/agent.pb-c.h"
 
 #define CONFIG_MAX 65536
@@ -210,7 +211,8 @@ static enum vn_rc send_prices(const struct vn_cloud_price_list *prices, struct v
                 /* An Azure account has functions on both plans: Flex rates carry it where AWS's carry the processor. */
                 tier->arch = text(strcmp(p->plan, "flex") ? p->arch : p->plan);
                 tier->from_units = p->from_units;
-                tier->usd_per_unit = p->usd_per_unit;
+                tier->pico_usd = p->pico_usd;
+                tier->effective_us = p->effective_us;
                 report.n_tiers++;
         }
         return vn_link_prices(channel, &report, err);
@@ -278,6 +280,23 @@ static int64_t known(int64_t value, int64_t otherwise)
         return value >= 0 ? value : otherwise;
 }
 
+/* What no log tells, the plan's published rule does. INIT is in no such log, so a start is billed too low. */
+static void bill(const struct vn_gather *g, const struct vn_cloud_function *f, struct vn_invocation *call, bool told)
+{
+        enum vn_bill_plan plan = VN_BILL_LAMBDA;
+        switch (vn_cloud_kind(g->cloud)) {
+        case VN_CLOUD_AWS: break;
+        case VN_CLOUD_AZURE: plan = f->memory_tunable ? VN_BILL_FLEX : VN_BILL_CONSUMPTION; break;
+        case VN_CLOUD_GCP:
+                plan = VN_BILL_CLOUD_RUN;
+                call->milli_vcpu = f->milli_vcpu;
+                break;
+        }
+        if (!told && call->status != VN_CALL_THROTTLED)
+                call->billed_us = (int64_t)vn_bill_time_us(plan, (uint64_t)call->duration_us, 0);
+        call->billed_mb = vn_bill_memory_mb(plan, call->memory_mb, call->max_memory_mb);
+}
+
 /* Field by field: nothing crosses from a cloud's record but what is named here. */
 static bool convert(const struct vn_cloud_invocation *from, const struct vn_cloud_function *f,
                     struct vn_invocation *to)
@@ -292,7 +311,7 @@ static bool convert(const struct vn_cloud_invocation *from, const struct vn_clou
                 .start_us = from->time_us,
                 .duration_us = known(from->duration_us, 0),
                 .init_us = known(from->init_us, 0),
-                .billed_us = known(from->billed_us, known(from->duration_us, 0)),
+                .billed_us = known(from->billed_us, 0),
                 .memory_mb = from->memory_mb ? from->memory_mb : f->memory_mb,
                 .max_memory_mb = from->max_memory_mb,
                 .payload_bytes = (uint64_t)known(from->request_bytes, 0),
@@ -320,6 +339,7 @@ static enum vn_rc take_record(void *arg, const struct vn_cloud_invocation *recor
                         VN_TRY(vn_used_memory_add(g->used, f, call.start_us, call.duration_us, NULL));
                 call.max_memory_mb = vn_used_memory_mb(g->used, f->name);
         }
+        bill(g, f, &call, record->billed_us >= 0);
         /* A cloud that samples its log says for how many calls a record stands. */
         int times = record->weight > 1 ? (int)(record->weight < MAX_WEIGHT ? record->weight + 0.5 : MAX_WEIGHT) : 1;
         for (int i = 0; i < times; i++)

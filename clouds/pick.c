@@ -174,6 +174,13 @@ void vn_cloud_list_done(struct vn_cloud_list *list)
         memset(list, 0, sizeof(*list));
 }
 
+int64_t vn_price_since(struct vn_str text)
+{
+        int64_t since_us;
+
+        return text.len && vn_time_parse(text.ptr, text.len, &since_us) == VN_OK ? since_us : 0;
+}
+
 enum vn_rc vn_price_add(struct vn_cloud_price_list *list, const struct vn_cloud_price *price, struct vn_err *err)
 {
         if (list->count >= VN_CLOUD_MAX_PRICES)

@@ -28,6 +28,7 @@ void vn_text_copy(char *to, size_t to_bytes, struct vn_str from);
 enum vn_rc vn_list_add(struct vn_cloud_list *list, const struct vn_cloud_function *function,
                        struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_list_unreachable(struct vn_cloud_list *list, struct vn_str location, struct vn_err *err) VN_MUST_USE;
+int64_t vn_price_since(struct vn_str text); /* an effective date; 0: none that can be read */
 enum vn_rc vn_price_add(struct vn_cloud_price_list *list, const struct vn_cloud_price *price,
                         struct vn_err *err) VN_MUST_USE;
 /* True at the first sight of an instance by this handle. */

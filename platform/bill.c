@@ -201,6 +201,16 @@ void vn_bill_sum(struct vn_bill_usage *into, const struct vn_bill_usage *from)
 
 /* --- money --- */
 
+void vn_bill_list_egress(struct vn_bill_rates *rates, enum vn_bill_plan plan)
+{
+        static const struct vn_bill_ladder aws = {{{0, 0}, {100, 90000000000}, {10240, 85000000000}}, 3},
+                                           azure = {{{0, 0}, {100, 87000000000}, {10240, 83000000000}}, 3},
+                                           gcp = {{{0, 120000000000}, {1024, 110000000000}}, 2};
+        rates->ladder[VN_BILL_ACCOUNT][VN_BILL_EGRESS_GB] = is_lambda(plan)              ? aws
+                                                            : plan == VN_BILL_CLOUD_RUN ? gcp
+                                                                                        : azure;
+}
+
 /* a x b / c, rounded down, for a <= c < 2^127, without a wider type: long multiplication that divides as it goes. */
 static vn_u128 multiply_divide(vn_u128 a, vn_u128 b, vn_u128 c)
 {

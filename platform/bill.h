@@ -103,6 +103,8 @@ struct vn_bill_line {
 enum vn_rc vn_bill_price(const struct vn_bill_rates *rates, const struct vn_bill_usage *before,
                          const struct vn_bill_usage *now, struct vn_bill_line *ret, size_t *ret_count,
                          struct vn_err *err) VN_MUST_USE;
+/* The cloud's list prices of egress, for price lists that do not have them; `plan`: any of that cloud. [m] in docs/billing.md. */
+void vn_bill_list_egress(struct vn_bill_rates *rates, enum vn_bill_plan plan);
 /* The position after which nothing is free any more. */
 void vn_bill_past_grants(const struct vn_bill_rates *rates, struct vn_bill_usage *before);
 /* One function's part of an account's line: grants and tiers go to functions in proportion to their use. */

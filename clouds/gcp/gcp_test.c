@@ -292,10 +292,12 @@ TEST(gcp_prices_from_the_catalog)
         struct vn_cloud *cloud = wire_gcp(&wire);
 
         CHECK_OK(vn_cloud_prices(cloud, &prices, NULL));
-        CHECK_INT(3, prices.count);
+        CHECK_INT(4, prices.count);
         CHECK(prices.prices[0].meter == VN_METER_GIB_SECOND);
-        CHECK_NEAR(2.5e-6, prices.prices[0].usd_per_unit, 1e-20);
-        CHECK_NEAR(2.4e-5, prices.prices[1].usd_per_unit, 1e-20);
+        CHECK(prices.prices[3].meter == VN_METER_READY_VCPU_SECOND);
+        CHECK_INT(9 * INT64_C(1000000000000), prices.prices[3].pico_usd);
+        CHECK_INT(2500000, prices.prices[0].pico_usd);
+        CHECK_INT(24000000, prices.prices[1].pico_usd);
         CHECK_NEAR(2e6, prices.prices[2].from_units, 0);
         vn_cloud_price_list_done(&prices);
         CHECK_RC(VN_NOT_FOUND, vn_cloud_prices(cloud, &prices, NULL)); /* a real page, of another service */
