@@ -50,6 +50,7 @@ struct agent {
         uint64_t refused;            /* calls that the windower did not take */
         uint64_t cloud_failures;
         int64_t next_list_us, next_prices_us;
+        struct vn_window metered; /* the window under way; too large for a stack */
         int64_t next_renew_s;
         bool inventory_waits;
         int64_t cloud_retry_us, server_retry_us, last_report_us; /* real monotonic time */
@@ -280,7 +281,9 @@ static enum vn_rc take_window(void *ctx, const struct vn_window *full, const str
                               struct vn_err *err)
 {
         struct agent *a = ctx;
-        VN_TRY(vn_outbox_put(&a->outbox, full, err));
+        a->metered = *full;
+        vn_gather_meter(a->gather, &a->metered);
+        VN_TRY(vn_outbox_put(&a->outbox, &a->metered, err));
         a->round_tried = false;
         return vn_learn_window(a->learn, full, sampled, err);
 }

@@ -1,6 +1,7 @@
 #include "agents/gather.h"
 
 #include "agents/collect.h"
+#include "agents/meter.h"
 #include "base/json.h"
 #include "clouds/observe.h"
 #include "platform/bill.h"
@@ -22,6 +23,7 @@ struct vn_gather {
         uint64_t *ring, *table;        /* ids seen: oldest out first */
         size_t seen;
         uint64_t dropped;
+        struct vn_meter *meter;
         struct vn_used_memory *used; /* azure: of functions on a plan without a memory setting */
         /* of the read under way */
         const struct vn_cloud_function *reading;
@@ -57,7 +59,8 @@ enum vn_rc vn_gather_open(const char *config_file, const struct vn_clock *clock,
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "gather: out of memory");
         g->ring = vn_alloc_array(SEEN_MAX, sizeof *g->ring);
         g->table = vn_alloc_array(SEEN_SLOTS, sizeof *g->table);
-        enum vn_rc rc = g->ring && g->table && vn_used_memory_new(&g->used, err) == VN_OK
+        enum vn_rc rc = g->ring && g->table && vn_used_memory_new(&g->used, err) == VN_OK &&
+                                        vn_meter_new(&g->meter, err) == VN_OK
                                 ? vn_file_read(config_file, &text, err)
                                 : vn_fail(err, VN_RESOURCE_EXHAUSTED, "gather: out of memory");
         if (rc == VN_OK) {
@@ -80,6 +83,7 @@ struct vn_gather *vn_gather_free(struct vn_gather *gather)
         vn_cloud_free(gather->cloud);
         vn_cloud_http_free(gather->http);
         vn_used_memory_free(gather->used);
+        vn_meter_free(gather->meter);
         vn_free(gather->ring);
         vn_free(gather->table);
         vn_free(gather);
@@ -368,6 +372,13 @@ enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to
                         return rc;
         }
         return VN_OK;
+}
+
+void vn_gather_meter(struct vn_gather *gather, struct vn_window *window)
+{
+        const struct vn_cloud_function *f = find(gather, window->function, window->region);
+        if (f && vn_cloud_kind(gather->cloud) != VN_CLOUD_AWS)
+                vn_meter_apply(gather->meter, f, vn_meter_read_cloud, gather->cloud, window);
 }
 
 /* --- changing memory --- */

@@ -35,7 +35,8 @@ enum vn_rc vn_cloud_logs(struct vn_cloud *cloud, const struct vn_cloud_function 
 struct vn_cloud_minute {
         int64_t start_us;
         double calls, errors, throttles;
-        double billed_gb_s; /* azure: GB-seconds billed, by its own meter; 0 elsewhere */
+        double billed_gb_s;       /* azure: GB-seconds billed, by its own meter; 0 elsewhere */
+        double billed_instance_s; /* gcp: seconds of instances billed, by its own meter; 0 elsewhere */
 };
 #define VN_CLOUD_MAX_MINUTES 1440
 /* Minutes without data are left out (a missing minute is no data, not zero). Ascending; at most `cap`. */

@@ -245,7 +245,10 @@ TEST(gcp_metrics_sum_series_newest_first)
                  "{\"interval\":{\"endTime\":\"2026-11-24T12:02:00Z\"},\"value\":{\"int64Value\":\"7\"}},"
                  "{\"interval\":{\"endTime\":\"2026-11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"5\"}}]},"
                  "{\"metric\":{\"labels\":{\"response_code\":\"500\"}},\"points\":[{\"interval\":{\"endTime\":\"2026-"
-                 "11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"2\"}}]}]}"}};
+                 "11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"2\"}}]}]}"},
+                {"GET container%2Fbillable_instance_time%22", 200, NULL,
+                 "{\"timeSeries\":[{\"points\":[{\"interval\":{\"endTime\":\"2026-11-24T12:01:00Z\"},\"value\":{"
+                 "\"doubleValue\":12.5}}]}]}"}};
         struct vn_cloud_minute minutes[4];
         struct vn_cloud_function f = function_f();
         struct wire wire;
@@ -260,6 +263,7 @@ TEST(gcp_metrics_sum_series_newest_first)
         CHECK_NEAR(7, minutes[0].calls, 0);
         CHECK_NEAR(2, minutes[0].errors, 0);
         CHECK_NEAR(7, minutes[1].calls, 0);
+        CHECK_NEAR(12.5, minutes[0].billed_instance_s, 0);
         vn_cloud_free(cloud);
 }
 

@@ -192,7 +192,8 @@ static enum vn_rc add_line(struct bill *b, const char *function, const uint8_t *
                         cap <= MAX_LINES ? vn_arena_alloc(b->op->arena, cap * sizeof *grown) : NULL;
                 if (!grown)
                         return vn_op_no_memory(err);
-                memcpy(grown, r->lines, r->n_lines * sizeof *grown);
+                if (r->n_lines)
+                        memcpy(grown, r->lines, r->n_lines * sizeof *grown);
                 r->lines = grown;
                 b->line_cap = cap;
         }
@@ -290,13 +291,14 @@ static void note(struct bill *b, const char *text)
 static void add_notes(struct bill *b)
 {
         double bytes = 0;
-        bool flex = false;
+        uint64_t windows = 0, metered = 0;
         b->reply->notes = vn_arena_alloc(b->op->arena, MAX_NOTES * sizeof(char *));
         for (size_t i = 0; i < b->row_count; i++) {
                 const Vane__State__Usage *u = b->rows[i].usage;
                 bytes += u->response_bytes;
                 b->reply->calls += u->calls;
-                flex = flex || (b->cloud == VN_AZURE && u->memory_mb != AZURE_CONSUMPTION_MB);
+                windows += u->windows;
+                metered += u->metered;
                 if (!b->reply->observed_from_us || b->rows[i].start_us < b->reply->observed_from_us)
                         b->reply->observed_from_us = b->rows[i].start_us;
                 if (u->last_us + VN_WINDOW_US > b->reply->observed_to_us)
@@ -312,11 +314,12 @@ static void add_notes(struct bill *b)
         else if (b->list_egress)
                 note(b, "Egress at built-in list rates, as if every response left for the internet.");
         note(b, "Capacity kept ready (provisioned, always ready, minimum instances) and extra storage are not observed.");
-        if (b->cloud != VN_AWS)
-                note(b, "Billed time from each call's duration by the published rule: starts are missing, and requests that "
-                        "share an instance count apart.");
-        if (b->cloud == VN_AZURE && !flex)
-                note(b, "Memory is the mean that the meter told, not each call's own.");
+        if (b->cloud != VN_AWS && metered < windows)
+                note(b, vn_op_printf(b->op,
+                                     "%llu of %llu minutes with calls are not by the cloud's own meter but by the "
+                                     "published rule: starts are missing there, and requests that share an instance "
+                                     "count apart.",
+                                     (unsigned long long)(windows - metered), (unsigned long long)windows));
         if (b->unpriced)
                 note(b, "Some days had no price list and are missing.");
 }

@@ -20,7 +20,7 @@ struct vn_usage_row {
         int64_t start_us; /* 0: none is at hand */
         uint8_t version[VN_SHA256_BYTES];
         bool priced; /* version is one */
-        uint64_t calls, billed_mb_us, billed_milli_vcpu_us, windows;
+        uint64_t calls, billed_mb_us, billed_milli_vcpu_us, windows, metered;
         double response_bytes;
         int64_t last_us;
         uint32_t memory_mb;

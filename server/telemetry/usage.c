@@ -40,6 +40,7 @@ static enum vn_rc load_row(struct vn_server *server, struct vn_endpoint_stats *s
         s->usage.billed_milli_vcpu_us = u->billed_milli_vcpu_us;
         s->usage.response_bytes = u->response_bytes;
         s->usage.windows = u->windows;
+        s->usage.metered = u->metered;
         s->usage.last_us = u->last_us;
         vane__state__usage__free_unpacked(u, NULL);
         return VN_OK;
@@ -57,6 +58,7 @@ static void put_row(const struct vn_endpoint_stats *s, struct vn_batch *batch)
         u.billed_milli_vcpu_us = row.billed_milli_vcpu_us;
         u.response_bytes = row.response_bytes;
         u.windows = row.windows;
+        u.metered = row.metered;
         u.last_us = row.last_us;
         u.memory_mb = row.memory_mb;
         row_key(&key, s, row.start_us);
@@ -88,6 +90,7 @@ enum vn_rc vn_usage_add(struct vn_server *server, const struct vn_account_entry 
         add(&row->billed_milli_vcpu_us, account->cloud == VN_GCP ? vcpu : 0);
         row->response_bytes += w->response_sum_bytes;
         row->windows++;
+        row->metered += w->metered;
         row->last_us = w->start_us;
         row->memory_mb = w->memory_mb;
         put_row(s, batch);
