@@ -63,8 +63,8 @@ struct vn_cloud_price {
         enum vn_cloud_meter meter;
         char plan[24]; /* lambda-x86, lambda-arm, consumption, flex, cloud-run */
         char region[VN_CLOUD_REGION_BYTES];
-        char arch[8];        /* x86, arm; empty where it makes no difference */
-        double from_units;   /* units a month from which this price holds */
+        char arch[8];         /* x86, arm; empty where it makes no difference */
+        double from_units;    /* units a month from which this price holds */
         int64_t pico_usd;     /* 1e-12 USD for one GB-second, one request, ...; exact (base/decimal.h) */
         int64_t effective_us; /* since when, by the cloud; 0: not told */
 };

@@ -5,8 +5,8 @@
 /* How often list prices and meters drift away from what was read: a mean life of 30 days. */
 #define PRICE_LIFE_US (30.0 * 86400 * 1e6)
 #define PRICE_DOUBT 0.5 /* that a list which cannot follow the last good one still means a change */
-#define OVERRUN 1.5   /* a call that costs this many times its expectation is an overrun */
-#define NEVER_US 1e15 /* no limit: longer than any call */
+#define OVERRUN 1.5     /* a call that costs this many times its expectation is an overrun */
+#define NEVER_US 1e15   /* no limit: longer than any call */
 
 const char *vn_risk_event(enum vn_risk_part part)
 {

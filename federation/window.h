@@ -58,9 +58,9 @@ struct vn_window {
         uint32_t calls;   /* that ran: errors and time-outs included, throttles not */
         uint32_t errors, throttles, timeouts, cold_starts;
         uint64_t duration_sum_us, billed_sum_us, init_sum_us;
-        bool metered; /* the next two are the cloud's own meter's */
+        bool metered;                                /* the next two are the cloud's own meter's */
         uint64_t billed_mb_us, billed_milli_vcpu_us; /* sums over calls: MB and milli-vCPU times billed time */
-        uint64_t cold_duration_sum_us; /* run time of the cold ones alone */
+        uint64_t cold_duration_sum_us;               /* run time of the cold ones alone */
         double log_duration_sum, log_duration_sum_sq;
         uint32_t memory_mb; /* of the last call by time */
         uint32_t max_memory_mb;

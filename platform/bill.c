@@ -206,7 +206,7 @@ void vn_bill_list_egress(struct vn_bill_rates *rates, enum vn_bill_plan plan)
         static const struct vn_bill_ladder aws = {{{0, 0}, {100, 90000000000}, {10240, 85000000000}}, 3},
                                            azure = {{{0, 0}, {100, 87000000000}, {10240, 83000000000}}, 3},
                                            gcp = {{{0, 120000000000}, {1024, 110000000000}}, 2};
-        rates->ladder[VN_BILL_ACCOUNT][VN_BILL_EGRESS_GB] = is_lambda(plan)              ? aws
+        rates->ladder[VN_BILL_ACCOUNT][VN_BILL_EGRESS_GB] = is_lambda(plan)             ? aws
                                                             : plan == VN_BILL_CLOUD_RUN ? gcp
                                                                                         : azure;
 }

@@ -59,7 +59,8 @@ enum vn_rc vn_state_load_below(struct vn_store *store, enum vn_table table, cons
         for (;;) {
                 load.count = 0;
                 struct vn_key after = load.last;
-                VN_TRY(vn_store_scan(store, table, prefix, after.len ? &after : NULL, SCAN_STEP, load_one, &load, err));
+                VN_TRY(vn_store_scan(store, table, prefix, after.len ? &after : NULL, SCAN_STEP, load_one, &load,
+                                     err));
                 if (load.rc != VN_OK || load.count < SCAN_STEP)
                         return load.rc;
         }

@@ -69,7 +69,7 @@ static const struct condition *find(const struct condition *conditions, size_t c
 struct series_request {
         struct vn_str metric, service;
         int64_t from_us, until_us, period_us;
-        bool billed; /* billable_instance_time */
+        bool billed;       /* billable_instance_time */
         double percentile; /* -1: a count or a distribution */
         char service_text[128], metric_text[160];
 };
@@ -120,9 +120,12 @@ static void add_series(struct vn_sim *sim, uint32_t account, uint32_t deployment
 {
         char class_text[8], code[8];
         size_t count = 0;
-        struct vn_series_point *points =
-                vn_series(sim, deployment, q->billed ? billed : count_metric ? counted : latency, &class, q->from_us, q->until_us,
-                          q->period_us, q->percentile >= 0 ? q->percentile : 50, MAX_POINTS, &count);
+        struct vn_series_point *points = vn_series(sim, deployment,
+                                                   q->billed      ? billed
+                                                   : count_metric ? counted
+                                                                  : latency,
+                                                   &class, q->from_us, q->until_us, q->period_us,
+                                                   q->percentile >= 0 ? q->percentile : 50, MAX_POINTS, &count);
         if (count) {
                 json_t *out = json_array();
                 for (size_t i = count; i-- > 0;) /* newest first */
@@ -137,9 +140,9 @@ static void add_series(struct vn_sim *sim, uint32_t account, uint32_t deployment
                                                 vn_sim_function_name(sim, deployment), "location",
                                                 sim->accounts[account].region, "project_id",
                                                 sim->accounts[account].id, "metricKind", "DELTA", "valueType",
-                                                count_metric         ? "INT64"
+                                                count_metric                      ? "INT64"
                                                 : q->percentile >= 0 || q->billed ? "DOUBLE"
-                                                                     : "DISTRIBUTION",
+                                                                                  : "DISTRIBUTION",
                                                 "points", out));
         }
         vn_free(points);
@@ -232,7 +235,11 @@ void vn_gcp_time_series(struct vn_sim *sim, uint32_t account, const struct vn_si
                 for (int class = 2; class <= (q.billed ? 2 : 5); class ++)
                         add_series(sim, account, vn_demo_deployment(sim->demo, account, f), &q, class, counts, list);
         }
-        vn_sim_json(response, 200, json_pack("{s:o, s:s}", "timeSeries", list, "unit", counts ? "1" : q.billed ? "s" : "ms"));
+        vn_sim_json(response, 200,
+                    json_pack("{s:o, s:s}", "timeSeries", list, "unit",
+                              counts     ? "1"
+                              : q.billed ? "s"
+                                         : "ms"));
 }
 
 struct entry {

@@ -270,8 +270,9 @@ TEST(aws_prices_keep_every_tier)
                  "{\"PriceList\":[\"" PRICE("AWS-Lambda-Requests", TIER("a", "0", "free")) "\"]}"},
                 {"POST pricing", 200, NULL, "{\"PriceList\":[]}"},
                 {"POST pricing", 200, NULL,
-                 "{\"PriceList\":[\"" PRICE("AWS-Lambda-Requests", "\\\"a\\\":{\\\"beginRange\\\":\\\"0\\\","
-                                             "\\\"pricePerUnit\\\":{\\\"CNY\\\":\\\"1.36\\\"}}") "\"]}"}};
+                 "{\"PriceList\":[\"" PRICE("AWS-Lambda-Requests",
+                                            "\\\"a\\\":{\\\"beginRange\\\":\\\"0\\\","
+                                            "\\\"pricePerUnit\\\":{\\\"CNY\\\":\\\"1.36\\\"}}") "\"]}"}};
         struct vn_err err;
         struct vn_cloud_price_list prices;
         struct wire wire;

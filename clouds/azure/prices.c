@@ -57,8 +57,7 @@ static bool unit_price(double usd, double units, int64_t *ret)
 static enum vn_rc add_item(struct vn_cloud *cloud, json_t *item, struct vn_cloud_price_list *ret, struct vn_err *err)
 {
         bool flex = has(item, "meterName", "On Demand") || has(item, "meterName", "Always Ready") ||
-                    has(item, "skuName", "Flex") ||
-                    has(item, "productName", "Flex");
+                    has(item, "skuName", "Flex") || has(item, "productName", "Flex");
         double usd = vn_json_pick_number(item, "retailPrice", -1),
                units = units_sold(vn_json_str(item, "unitOfMeasure"));
         struct vn_str currency = vn_json_str(item, "currencyCode");

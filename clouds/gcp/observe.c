@@ -115,9 +115,10 @@ static enum vn_rc add_series(json_t *series, bool billed, struct vn_cloud_minute
                 struct vn_str end = vn_json_str(point, "interval.endTime");
                 double value = vn_json_pick_number(point, billed ? "value.doubleValue" : "value.int64Value", -1);
                 struct vn_cloud_minute add = {.billed_instance_s = billed ? value : 0};
-                const struct vn_cloud_minute counts = {.calls = code == 429 ? 0 : value,
-                                              .errors = code >= 500 || vn_str_eq(class, VN_STR("5xx")) ? value : 0,
-                                              .throttles = code == 429 ? value : 0};
+                const struct vn_cloud_minute counts = {
+                        .calls = code == 429 ? 0 : value,
+                        .errors = code >= 500 || vn_str_eq(class, VN_STR("5xx")) ? value : 0,
+                        .throttles = code == 429 ? value : 0};
                 int64_t end_us;
 
                 if (!billed)

@@ -77,8 +77,8 @@ static enum vn_rc add_rates(struct vn_cloud *cloud, json_t *expression, const st
                 double nanos = vn_json_pick_number(rate, "unitPrice.nanos", 0);
 
                 price.from_units = vn_json_pick_number(rate, "startUsageAmount", 0);
-                if (!vn_json_at(rate, "unitPrice") || !(units >= 0 && units < 1e6) ||
-                    !(nanos >= 0 && nanos < 1e9) || !(price.from_units >= 0))
+                if (!vn_json_at(rate, "unitPrice") || !(units >= 0 && units < 1e6) || !(nanos >= 0 && nanos < 1e9) ||
+                    !(price.from_units >= 0))
                         return vn_fail(err, VN_DATA_LOSS, "gcp: a rate has no amount");
                 if (!vn_str_eq(currency, VN_STR("USD")))
                         return vn_fail(err, VN_DATA_LOSS, "gcp: a rate is in %.*s, not in USD",
@@ -99,8 +99,8 @@ static enum vn_rc add_sku(struct vn_cloud *cloud, json_t *sku, struct vn_cloud_p
         struct vn_cloud_price kind = {.effective_us = vn_price_since(vn_json_str(pricing, "effectiveTime"))};
 
         if (!in_region(cloud, sku) || is_other_product(vn_json_str(sku, "description")) ||
-            !meter_of(sku, expression, &kind.meter) ||
-            kind.effective_us > vn_now_us(cloud->clock) || (usage.len > 0 && !vn_str_eq(usage, VN_STR("OnDemand"))))
+            !meter_of(sku, expression, &kind.meter) || kind.effective_us > vn_now_us(cloud->clock) ||
+            (usage.len > 0 && !vn_str_eq(usage, VN_STR("OnDemand"))))
                 return VN_OK;
         return add_rates(cloud, expression, &kind, ret, err);
 }

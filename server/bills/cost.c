@@ -218,7 +218,8 @@ static enum vn_rc add_line(struct bill *b, const char *function, const uint8_t *
 
 static bool in_segment(const struct row *row, const uint8_t *version)
 {
-        return row->usage->version.len == VN_SHA256_BYTES && !memcmp(row->usage->version.data, version, VN_SHA256_BYTES);
+        return row->usage->version.len == VN_SHA256_BYTES &&
+               !memcmp(row->usage->version.data, version, VN_SHA256_BYTES);
 }
 
 struct work {
@@ -228,7 +229,8 @@ struct work {
 };
 
 /* Everything that one price list held for: the account's lines, and each function's part of them. */
-static enum vn_rc price_segment(struct bill *b, const uint8_t *version, bool first, struct work *w, struct vn_err *err)
+static enum vn_rc price_segment(struct bill *b, const uint8_t *version, bool first, struct work *w,
+                                struct vn_err *err)
 {
         size_t lines;
         VN_TRY(rates_of(b, version, &w->rates, err));
@@ -304,7 +306,8 @@ static void add_notes(struct bill *b)
                 if (u->last_us + VN_WINDOW_US > b->reply->observed_to_us)
                         b->reply->observed_to_us = u->last_us + VN_WINDOW_US;
         }
-        note(b, "List prices; taxes, discounts and commitments are not known. What the agent did not see is not in it.");
+        note(b,
+             "List prices; taxes, discounts and commitments are not known. What the agent did not see is not in it.");
         note(b, !strcmp(b->request->grants, "used")
                         ? "Grants count as used up before."
                         : "Grants count as this account's alone, shared out to functions by use; if it used them "
@@ -313,7 +316,8 @@ static void add_notes(struct bill *b)
                 note(b, "Egress is missing: this cloud's log tells no response sizes.");
         else if (b->list_egress)
                 note(b, "Egress at built-in list rates, as if every response left for the internet.");
-        note(b, "Capacity kept ready (provisioned, always ready, minimum instances) and extra storage are not observed.");
+        note(b, "Capacity kept ready (provisioned, always ready, minimum instances) and extra storage are not "
+                "observed.");
         if (b->cloud != VN_AWS && metered < windows)
                 note(b, vn_op_printf(b->op,
                                      "%llu of %llu minutes with calls are not by the cloud's own meter but by the "

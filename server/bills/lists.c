@@ -118,8 +118,8 @@ static enum vn_rc list_spans(struct vn_op *op, const Vane__V1__PageRequest *requ
         struct vn_page page;
         struct vn_key key;
         vn_key_init(&key, vn_str(op->identity->tenant));
-        VN_TRY(vn_state_load_below(op->server->store, VN_TABLE_price_spans, &key, &vane__state__price_span__descriptor,
-                                   take_span, s, err));
+        VN_TRY(vn_state_load_below(op->server->store, VN_TABLE_price_spans, &key,
+                                   &vane__state__price_span__descriptor, take_span, s, err));
         qsort(s->span, s->count, sizeof *s->span, newest_first);
         Vane__V1__PriceSpan **all = vn_arena_alloc(op->arena, (s->count + 1) * sizeof *all);
         if (!all)
@@ -211,8 +211,9 @@ static enum vn_rc fill(struct vn_op *op, const struct wanted *w, Vane__V1__Price
         struct vn_account_prices prices = {0};
         struct vn_key key;
         if (!w->found || w->twice)
-                return vn_fail(err, w->twice ? VN_INVALID_ARGUMENT : VN_NOT_FOUND, "version: %s list begins \"%.64s\"",
-                               w->twice ? "more than one" : "no price", w->version);
+                return vn_fail(err, w->twice ? VN_INVALID_ARGUMENT : VN_NOT_FOUND,
+                               "version: %s list begins \"%.64s\"", w->twice ? "more than one" : "no price",
+                               w->version);
         VN_TRY(vn_catalogue_read(vn_str(w->found->text), &prices, err));
         m->version = vn_op_text(op, w->hex);
         m->currency = vn_op_text(op, "USD");

@@ -61,8 +61,8 @@ enum vn_rc vn_catalogue_write(const char *cloud, struct vn_account_prices *price
                         return vn_fail(err, VN_INVALID_ARGUMENT, "tiers: %s from %.0f on is there twice", t->meter,
                                        t->from_units);
                 vn_decimal_format(t->pico_usd, VN_PICO, usd);
-                vn_buf_printf(ret_text, "%s %s %s %.0f %s\n", t->meter, word(t->region), word(t->arch),
-                              t->from_units, usd);
+                vn_buf_printf(ret_text, "%s %s %s %.0f %s\n", t->meter, word(t->region), word(t->arch), t->from_units,
+                              usd);
         }
         VN_TRY(vn_buf_check(ret_text, err));
         vn_sha256(ret_text->ptr, ret_text->len, prices->version);

@@ -70,8 +70,8 @@ static enum vn_rc put_catalogue(struct vn_op *op, struct vn_batch *batch, const 
 }
 
 /* The last good list stays in force, with its age, and decisions count on a change. */
-static enum vn_rc keep_last(struct vn_op *op, const struct vn_account_entry *account, struct vn_account_prices *prices,
-                            struct vn_err *err)
+static enum vn_rc keep_last(struct vn_op *op, const struct vn_account_entry *account,
+                            struct vn_account_prices *prices, struct vn_err *err)
 {
         VN_AUTO(vn_batch)
         batch = vn_batch_new();

@@ -56,8 +56,8 @@ struct vn_account_entry;
 struct vn_batch;
 struct vn_price_tier_entry {
         char meter[24], region[48], arch[16];
-        double from_units; /* whole */
-        int64_t pico_usd;  /* 1e-12 USD a unit */
+        double from_units;   /* whole */
+        int64_t pico_usd;    /* 1e-12 USD a unit */
         double usd_per_unit; /* the same, for decisions */
 };
 struct vn_account_prices {
@@ -65,7 +65,7 @@ struct vn_account_prices {
         int64_t time_us;
         int64_t since_us; /* when the list became this one */
         uint8_t version[VN_SHA256_BYTES];
-        bool doubted; /* the account's newest report was refused: this is the last good list */
+        bool doubted;  /* the account's newest report was refused: this is the last good list */
         bool accepted; /* a person wants the next one, whatever it is (not stored) */
         char plan[32];
         size_t tier_count;

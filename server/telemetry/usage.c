@@ -70,9 +70,8 @@ static void add(uint64_t *to, uint64_t more)
         *to = more < UINT64_MAX - *to ? *to + more : UINT64_MAX;
 }
 
-enum vn_rc vn_usage_add(struct vn_server *server, const struct vn_account_entry *account,
-                        struct vn_endpoint_stats *s, const struct vn_window *w, struct vn_batch *batch,
-                        struct vn_err *err)
+enum vn_rc vn_usage_add(struct vn_server *server, const struct vn_account_entry *account, struct vn_endpoint_stats *s,
+                        const struct vn_window *w, struct vn_batch *batch, struct vn_err *err)
 {
         const struct vn_account_prices *prices = vn_telemetry_prices(server->telemetry, account->id);
         int64_t start_us = w->start_us - w->start_us % DAY_US;

@@ -74,8 +74,8 @@ def run(world):
     world.stop_server()
     world.restart_server()
     world.eventually(lambda: lists_of()["gcp-a"][0]["doubt"], 20, "the doubt after a restart")
-    world.vanectl("price", "accept", "aws-a", "--yes", token_file=world.approver_token, expect=1)
-    world.vanectl("price", "accept", "gcp-a", "--yes", token_file=world.approver_token)
+    world.vanectl("price", "accept", "aws-a", "--yes", token_file=world.approver_token_file, expect=1)
+    world.vanectl("price", "accept", "gcp-a", "--yes", token_file=world.approver_token_file)
     world.moving.speed = 600
     world.eventually(lambda: len(lists_of()["gcp-a"]) == 2 and not lists_of()["gcp-a"][0]["doubt"], 60, "the accepted list")
     world.moving.stop()
