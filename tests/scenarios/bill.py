@@ -35,7 +35,8 @@ def run(world):
                 "seconds_usd": parts["compute_usd"] + parts["memory_usd"] + parts["init_usd"]}
         error = {name: sums.get(name, 0) / want[name] - 1 for name in want}
         print(account, bill["calls"], error, flush=True)
-        if not told["failed"]:
+        # Minutes in which the meter was behind the log are billed by rule, which a note says: near, not exact.
+        if not told["failed"] and not any("by the cloud's own meter" in n for n in bill["notes"]):
             world.check(all(abs(error[n]) < EXACT for n in ("request_usd", "seconds_usd")), f"{account}: {sums}, not {want}")
         # Only GCP's log tells response sizes; where they are missing the bill says so.
         missing = any("Egress is missing" in n for n in bill["notes"])
