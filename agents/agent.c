@@ -56,6 +56,7 @@ struct agent {
         uint64_t cloud_failures;
         struct vn_troubles troubles;
         int64_t next_list_us, next_prices_us;
+        struct vn_window metered; /* the window under way; too large for a stack */
         int64_t next_renew_s;
         bool inventory_waits;
         int64_t cloud_retry_us, server_retry_us, last_report_us; /* real monotonic time */
@@ -296,7 +297,9 @@ static enum vn_rc take_window(void *ctx, const struct vn_window *full, const str
                               struct vn_err *err)
 {
         struct agent *a = ctx;
-        VN_TRY(vn_outbox_put(&a->outbox, full, err));
+        a->metered = *full;
+        vn_gather_meter(a->gather, &a->metered);
+        VN_TRY(vn_outbox_put(&a->outbox, &a->metered, err));
         a->round_tried = false;
         VN_TRY(vn_learn_window(a->learn, full, sampled, err));
         vn_sinks_window(a->sinks, full); /* last: a window that fails before is closed anew */

@@ -1,9 +1,11 @@
 #include "agents/gather.h"
 
 #include "agents/collect.h"
+#include "agents/meter.h"
 #include "base/json.h"
 #include "clouds/budget.h"
 #include "clouds/observe.h"
+#include "platform/bill.h"
 #include "vane/v1/agent.pb-c.h"
 
 #define CONFIG_MAX 65536
@@ -22,6 +24,7 @@ struct vn_gather {
         uint64_t *ring, *table;        /* ids seen: oldest out first */
         size_t seen;
         uint64_t dropped;
+        struct vn_meter *meter;
         struct vn_used_memory *used; /* azure: of functions on a plan without a memory setting */
         /* of the read under way */
         const struct vn_cloud_function *reading;
@@ -57,7 +60,8 @@ enum vn_rc vn_gather_open(const char *config_file, const struct vn_clock *clock,
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "gather: out of memory");
         g->ring = vn_alloc_array(SEEN_MAX, sizeof *g->ring);
         g->table = vn_alloc_array(SEEN_SLOTS, sizeof *g->table);
-        enum vn_rc rc = g->ring && g->table && vn_used_memory_new(&g->used, err) == VN_OK
+        enum vn_rc rc = g->ring && g->table && vn_used_memory_new(&g->used, err) == VN_OK &&
+                                        vn_meter_new(&g->meter, err) == VN_OK
                                 ? vn_file_read(config_file, &text, err)
                                 : vn_fail(err, VN_RESOURCE_EXHAUSTED, "gather: out of memory");
         if (rc == VN_OK) {
@@ -80,6 +84,7 @@ struct vn_gather *vn_gather_free(struct vn_gather *gather)
         vn_cloud_free(gather->cloud);
         vn_cloud_http_free(gather->http);
         vn_used_memory_free(gather->used);
+        vn_meter_free(gather->meter);
         vn_free(gather->ring);
         vn_free(gather->table);
         vn_free(gather);
@@ -211,7 +216,8 @@ static enum vn_rc send_prices(const struct vn_cloud_price_list *prices, struct v
                 /* An Azure account has functions on both plans: Flex rates carry it where AWS's carry the processor. */
                 tier->arch = text(strcmp(p->plan, "flex") ? p->arch : p->plan);
                 tier->from_units = p->from_units;
-                tier->usd_per_unit = p->usd_per_unit;
+                tier->pico_usd = p->pico_usd;
+                tier->effective_us = p->effective_us;
                 report.n_tiers++;
         }
         return vn_link_prices(channel, &report, err);
@@ -279,6 +285,24 @@ static int64_t known(int64_t value, int64_t otherwise)
         return value >= 0 ? value : otherwise;
 }
 
+/* What no log tells, the plan's published rule does. INIT is in no such log, so a start is billed too low. */
+static void bill(const struct vn_gather *g, const struct vn_cloud_function *f, struct vn_invocation *call, bool told)
+{
+        enum vn_bill_plan plan = VN_BILL_LAMBDA;
+        switch (vn_cloud_kind(g->cloud)) {
+        case VN_CLOUD_AWS:
+        case VN_CLOUD_HTTP: break; /* by the time and the memory; nobody bills it */
+        case VN_CLOUD_AZURE: plan = f->memory_tunable ? VN_BILL_FLEX : VN_BILL_CONSUMPTION; break;
+        case VN_CLOUD_GCP:
+                plan = VN_BILL_CLOUD_RUN;
+                call->milli_vcpu = f->milli_vcpu;
+                break;
+        }
+        if (!told && call->status != VN_CALL_THROTTLED)
+                call->billed_us = (int64_t)vn_bill_time_us(plan, (uint64_t)call->duration_us, 0);
+        call->billed_mb = vn_bill_memory_mb(plan, call->memory_mb, call->max_memory_mb);
+}
+
 /* Field by field: nothing crosses from a cloud's record but what is named here. */
 static bool convert(const struct vn_cloud_invocation *from, const struct vn_cloud_function *f,
                     struct vn_invocation *to)
@@ -293,7 +317,7 @@ static bool convert(const struct vn_cloud_invocation *from, const struct vn_clou
                 .start_us = from->time_us,
                 .duration_us = known(from->duration_us, 0),
                 .init_us = known(from->init_us, 0),
-                .billed_us = known(from->billed_us, known(from->duration_us, 0)),
+                .billed_us = known(from->billed_us, 0),
                 .memory_mb = from->memory_mb ? from->memory_mb : f->memory_mb,
                 .max_memory_mb = from->max_memory_mb,
                 .payload_bytes = (uint64_t)known(from->request_bytes, 0),
@@ -321,6 +345,7 @@ static enum vn_rc take_record(void *arg, const struct vn_cloud_invocation *recor
                         VN_TRY(vn_used_memory_add(g->used, f, call.start_us, call.duration_us, NULL));
                 call.max_memory_mb = vn_used_memory_mb(g->used, f->name);
         }
+        bill(g, f, &call, record->billed_us >= 0);
         /* A cloud that samples its log says for how many calls a record stands. */
         int times = record->weight > 1 ? (int)(record->weight < MAX_WEIGHT ? record->weight + 0.5 : MAX_WEIGHT) : 1;
         for (int i = 0; i < times; i++)
@@ -349,6 +374,13 @@ enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to
                         return rc;
         }
         return VN_OK;
+}
+
+void vn_gather_meter(struct vn_gather *gather, struct vn_window *window)
+{
+        const struct vn_cloud_function *f = find(gather, window->function, window->region);
+        if (f && vn_cloud_kind(gather->cloud) != VN_CLOUD_AWS)
+                vn_meter_apply(gather->meter, f, vn_meter_read_cloud, gather->cloud, window);
 }
 
 /* --- changing memory --- */

@@ -30,6 +30,8 @@ enum vn_rc vn_gather_report_prices(struct vn_gather *gather, struct vn_grpc_chan
 typedef enum vn_rc (*vn_gather_call)(void *arg, const struct vn_invocation *call);
 enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to_us, vn_gather_call each, void *arg,
                            struct vn_err *err) VN_MUST_USE;
+/* Azure and GCP: what was billed in the window, by the cloud's own meter where it can be had. */
+void vn_gather_meter(struct vn_gather *gather, struct vn_window *window);
 uint64_t vn_gather_api_calls(const struct vn_gather *gather);
 struct vn_cloud_usage;
 void vn_gather_usage(const struct vn_gather *gather, struct vn_cloud_usage *ret);

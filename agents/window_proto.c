@@ -51,6 +51,9 @@ enum vn_rc vn_window_to_proto(const struct vn_window *w, struct vn_arena *arena,
         m->cold_starts = w->cold_starts;
         m->duration_sum_us = w->duration_sum_us;
         m->billed_sum_us = w->billed_sum_us;
+        m->metered = w->metered;
+        m->billed_mb_us = w->billed_mb_us;
+        m->billed_milli_vcpu_us = w->billed_milli_vcpu_us;
         m->init_sum_us = w->init_sum_us;
         m->memory_mb = w->memory_mb;
         m->max_memory_used_mb = w->max_memory_mb;

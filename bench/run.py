@@ -29,6 +29,7 @@ BENCHES = {
                                        "bench-edge-nghttp2"]),
     "aggregate": (script("aggregate.py", os.path.join(BIN, "bench-aggregate")), ["bench-aggregate"]),
     "sim": (script("sim.py", BIN), ["vane-sim"]),
+    "bill": (script("bill.py", os.path.join(BIN, "bill-months")), ["bill-months"]),
     "store": (program("bench-store"), ["bench-store"]),
     "explain": (program("bench-explain"), ["bench-explain"]),
     "log": (program("bench-log"), ["bench-log"]),

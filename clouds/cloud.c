@@ -30,7 +30,13 @@ const char *vn_cloud_meter_name(enum vn_cloud_meter meter)
         static const char *const names[] = {[VN_METER_GB_SECOND] = "gb_second",
                                             [VN_METER_GIB_SECOND] = "gib_second",
                                             [VN_METER_VCPU_SECOND] = "vcpu_second",
-                                            [VN_METER_REQUEST] = "request"};
+                                            [VN_METER_REQUEST] = "request",
+                                            [VN_METER_STORAGE_GB_SECOND] = "storage_gb_second",
+                                            [VN_METER_READY_GB_SECOND] = "ready_gb_second",
+                                            [VN_METER_READY_RUN_GB_SECOND] = "ready_run_gb_second",
+                                            [VN_METER_READY_REQUEST] = "ready_request",
+                                            [VN_METER_READY_GIB_SECOND] = "ready_gib_second",
+                                            [VN_METER_READY_VCPU_SECOND] = "ready_vcpu_second"};
 
         return names[meter];
 }

@@ -73,6 +73,7 @@ struct vn_cloud_function {
         char url[VN_CLOUD_URL_BYTES];     /* empty on aws: invoked by API */
         char guard[VN_CLOUD_GUARD_BYTES]; /* RevisionId; hash of the site as read; updateTime. Empty after a list */
         uint32_t memory_mb, timeout_s;
+        uint32_t milli_vcpu;     /* gcp, whose bill it is part of; 0: not told */
         uint32_t concurrency;    /* requests an instance takes at once; 0: not known */
         uint32_t max_instances;  /* 0: not known, or no limit of its own */
         uint32_t warm_instances; /* kept ready and paid for: provisioned, always ready, minimum */

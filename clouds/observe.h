@@ -35,7 +35,8 @@ enum vn_rc vn_cloud_logs(struct vn_cloud *cloud, const struct vn_cloud_function 
 struct vn_cloud_minute {
         int64_t start_us;
         double calls, errors, throttles;
-        double billed_gb_s; /* azure: GB-seconds billed, by its own meter; 0 elsewhere */
+        double billed_gb_s;       /* azure: GB-seconds billed, by its own meter; 0 elsewhere */
+        double billed_instance_s; /* gcp: seconds of instances billed, by its own meter; 0 elsewhere */
 };
 #define VN_CLOUD_MAX_MINUTES 1440
 /* Minutes without data are left out (a missing minute is no data, not zero). Ascending; at most `cap`. */
@@ -43,23 +44,37 @@ enum vn_rc vn_cloud_metrics(struct vn_cloud *cloud, const struct vn_cloud_functi
                             int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                             struct vn_err *err) VN_MUST_USE;
 
-enum vn_cloud_meter { VN_METER_GB_SECOND, VN_METER_GIB_SECOND, VN_METER_VCPU_SECOND, VN_METER_REQUEST };
+enum vn_cloud_meter {
+        VN_METER_GB_SECOND,
+        VN_METER_GIB_SECOND,
+        VN_METER_VCPU_SECOND,
+        VN_METER_REQUEST,
+        VN_METER_STORAGE_GB_SECOND, /* ephemeral storage beyond what is included */
+        VN_METER_READY_GB_SECOND,   /* kept ready: aws provisioned concurrency, azure always ready */
+        VN_METER_READY_RUN_GB_SECOND,
+        VN_METER_READY_REQUEST,
+        VN_METER_READY_GIB_SECOND, /* gcp: minimum instances while idle */
+        VN_METER_READY_VCPU_SECOND,
+        VN_CLOUD_METERS
+};
 const char *vn_cloud_meter_name(enum vn_cloud_meter meter); /* "gb_second", ... as in PriceTier.meter */
 
 struct vn_cloud_price {
         enum vn_cloud_meter meter;
         char plan[24]; /* lambda-x86, lambda-arm, consumption, flex, cloud-run */
         char region[VN_CLOUD_REGION_BYTES];
-        char arch[8];        /* x86, arm; empty where it makes no difference */
-        double from_units;   /* units a month from which this price holds */
-        double usd_per_unit; /* of one GB-second, one request, ... whatever unit the cloud sells by */
+        char arch[8];         /* x86, arm; empty where it makes no difference */
+        double from_units;    /* units a month from which this price holds */
+        int64_t pico_usd;     /* 1e-12 USD for one GB-second, one request, ...; exact (base/decimal.h) */
+        int64_t effective_us; /* since when, by the cloud; 0: not told */
 };
 struct vn_cloud_price_list {
         struct vn_cloud_price *prices; /* tiers of one meter stand together, ascending */
         size_t count, cap;
 };
 #define VN_CLOUD_MAX_PRICES 4096
-/* On-demand list prices in USD of the account's region, all tiers, grants as tiers of price 0. */
+/* On-demand list prices of the account's region, all pages and tiers, grants as tiers of price 0; what begins in the
+ * future is left out. DATA_LOSS for a price that is not in USD (the message has its currency) or is no decimal number. */
 enum vn_rc vn_cloud_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err) VN_MUST_USE;
 void vn_cloud_price_list_done(struct vn_cloud_price_list *list);
 

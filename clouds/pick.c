@@ -211,6 +211,13 @@ void vn_cloud_list_done(struct vn_cloud_list *list)
         memset(list, 0, sizeof(*list));
 }
 
+int64_t vn_price_since(struct vn_str text)
+{
+        int64_t since_us;
+
+        return text.len && vn_time_parse(text.ptr, text.len, &since_us) == VN_OK ? since_us : 0;
+}
+
 enum vn_rc vn_price_add(struct vn_cloud_price_list *list, const struct vn_cloud_price *price, struct vn_err *err)
 {
         if (list->count >= VN_CLOUD_MAX_PRICES)
@@ -246,6 +253,7 @@ bool vn_minute_add(struct vn_cloud_minute *ret, size_t cap, size_t *count, int64
         ret[at - 1].errors += add->errors;
         ret[at - 1].throttles += add->throttles;
         ret[at - 1].billed_gb_s += add->billed_gb_s;
+        ret[at - 1].billed_instance_s += add->billed_instance_s;
         return true;
 }
 

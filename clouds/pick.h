@@ -31,6 +31,7 @@ enum vn_rc vn_list_unreachable(struct vn_cloud_list *list, struct vn_str locatio
 /* After a failure amid a list: OK with `what` noted as unreachable when the rest may still be had or was had, else rc. */
 enum vn_rc vn_list_partial(struct vn_cloud_list *list, enum vn_rc rc, const char *what,
                            struct vn_err *err) VN_MUST_USE;
+int64_t vn_price_since(struct vn_str text); /* an effective date; 0: none that can be read */
 enum vn_rc vn_price_add(struct vn_cloud_price_list *list, const struct vn_cloud_price *price,
                         struct vn_err *err) VN_MUST_USE;
 /* True at the first sight of an instance by this handle. */

@@ -117,8 +117,8 @@ static size_t check_prices(struct vn_cloud *cloud)
 
         EXPECT_RC(VN_OK, vn_cloud_prices(cloud, &prices, &err));
         for (size_t i = 0; i < prices.count; i++)
-                requests += prices.prices[i].meter == VN_METER_REQUEST && prices.prices[i].usd_per_unit > 0 &&
-                            prices.prices[i].usd_per_unit < 1e-5;
+                requests += prices.prices[i].meter == VN_METER_REQUEST && prices.prices[i].pico_usd > 0 &&
+                            prices.prices[i].pico_usd < 10000000;
         EXPECT(requests >= 1 && prices.count >= 2, "%zu prices, %zu of requests", prices.count, requests);
         count = prices.count;
         vn_cloud_price_list_done(&prices);

@@ -4,8 +4,9 @@
 
 /* How often list prices and meters drift away from what was read: a mean life of 30 days. */
 #define PRICE_LIFE_US (30.0 * 86400 * 1e6)
-#define OVERRUN 1.5   /* a call that costs this many times its expectation is an overrun */
-#define NEVER_US 1e15 /* no limit: longer than any call */
+#define PRICE_DOUBT 0.5 /* that a list which cannot follow the last good one still means a change */
+#define OVERRUN 1.5     /* a call that costs this many times its expectation is an overrun */
+#define NEVER_US 1e15   /* no limit: longer than any call */
 
 const char *vn_risk_event(enum vn_risk_part part)
 {
@@ -120,6 +121,8 @@ void vn_risk_of(const struct vn_view *view, const struct vn_question *question, 
                 failed = 1;
         double age = e->price_time_us > 0 ? (double)(question->time_us - e->price_time_us) : PRICE_LIFE_US;
         double stale = age > 0 ? 1 - vn_exp(-age / PRICE_LIFE_US) : 0;
+        if (e->flags & VN_ENDPOINT_PRICE_DOUBTED)
+                stale = 1 - (1 - stale) * (1 - PRICE_DOUBT);
 
         ret->part[VN_RISK_SLO] = (float)later_than(slo_us(view), p50, p95, f);
         ret->part[VN_RISK_THROTTLE] = (float)failed;

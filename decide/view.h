@@ -23,6 +23,7 @@ enum vn_endpoint_flag {
         VN_ENDPOINT_PAUSED = 2,
         VN_ENDPOINT_UNHEALTHY = 4, /* offline agent or failing health */
         VN_ENDPOINT_INIT_BILLED = 8,
+        VN_ENDPOINT_PRICE_DOUBTED = 16, /* the newest price list was refused: the last good one decides */
 };
 struct vn_endpoint {
         /* part ENDPOINTS */

@@ -51,6 +51,8 @@ void vn_window_merge(struct vn_window *into, const struct vn_window *from)
         into->cold_starts += from->cold_starts;
         into->duration_sum_us += from->duration_sum_us;
         into->billed_sum_us += from->billed_sum_us;
+        into->billed_mb_us += from->billed_mb_us;
+        into->billed_milli_vcpu_us += from->billed_milli_vcpu_us;
         into->init_sum_us += from->init_sum_us;
         into->cold_duration_sum_us += from->cold_duration_sum_us;
         into->log_duration_sum += from->log_duration_sum;
@@ -203,6 +205,8 @@ static void count_call(struct vn_window *window, const struct vn_invocation *cal
         window->cold_starts += call->cold;
         window->duration_sum_us += (uint64_t)call->duration_us;
         window->billed_sum_us += (uint64_t)call->billed_us;
+        window->billed_mb_us += (uint64_t)call->billed_us * call->billed_mb;
+        window->billed_milli_vcpu_us += (uint64_t)call->billed_us * call->milli_vcpu;
         window->init_sum_us += (uint64_t)call->init_us;
         if (call->cold)
                 window->cold_duration_sum_us += (uint64_t)call->duration_us;

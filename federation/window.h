@@ -33,6 +33,7 @@ struct vn_invocation {
         int64_t init_us;
         int64_t billed_us;
         uint32_t memory_mb, max_memory_mb;
+        uint32_t billed_mb, milli_vcpu; /* what the billed time is sold by; milli_vcpu 0: memory alone */
         uint64_t payload_bytes, response_bytes;
         enum vn_call_status status;
         bool cold;
@@ -61,7 +62,9 @@ struct vn_window {
         uint32_t calls;   /* that ran: errors and time-outs included, throttles not */
         uint32_t errors, throttles, timeouts, cold_starts;
         uint64_t duration_sum_us, billed_sum_us, init_sum_us;
-        uint64_t cold_duration_sum_us; /* run time of the cold ones alone */
+        bool metered;                                /* the next two are the cloud's own meter's */
+        uint64_t billed_mb_us, billed_milli_vcpu_us; /* sums over calls: MB and milli-vCPU times billed time */
+        uint64_t cold_duration_sum_us;               /* run time of the cold ones alone */
         double log_duration_sum, log_duration_sum_sq;
         uint32_t memory_mb; /* of the last call by time */
         uint32_t max_memory_mb;

@@ -60,5 +60,5 @@ vn_op_fn vn_api_operation(const struct vn_method *method)
 bool vn_api_only_reads_store(const struct vn_method *method)
 {
         return !strcmp(method->service, "vane.v1.Decisions") || !strcmp(method->service, "vane.v1.Audit") ||
-               !strcmp(method->service, "vane.v1.Backups");
+               !strcmp(method->service, "vane.v1.Backups") || !strcmp(method->service, "vane.v1.Costs");
 }

@@ -47,12 +47,20 @@ static bool load_one(void *arg, struct vn_str key, struct vn_str value)
 enum vn_rc vn_state_load(struct vn_store *store, enum vn_table table, const ProtobufCMessageDescriptor *descriptor,
                          vn_state_visit visit, void *arg, struct vn_err *err)
 {
-        struct load load = {.descriptor = descriptor, .visit = visit, .arg = arg, .err = err};
         struct vn_key all = {0};
+        return vn_state_load_below(store, table, &all, descriptor, visit, arg, err);
+}
+
+enum vn_rc vn_state_load_below(struct vn_store *store, enum vn_table table, const struct vn_key *prefix,
+                               const ProtobufCMessageDescriptor *descriptor, vn_state_visit visit, void *arg,
+                               struct vn_err *err)
+{
+        struct load load = {.descriptor = descriptor, .visit = visit, .arg = arg, .err = err};
         for (;;) {
                 load.count = 0;
                 struct vn_key after = load.last;
-                VN_TRY(vn_store_scan(store, table, &all, after.len ? &after : NULL, SCAN_STEP, load_one, &load, err));
+                VN_TRY(vn_store_scan(store, table, prefix, after.len ? &after : NULL, SCAN_STEP, load_one, &load,
+                                     err));
                 if (load.rc != VN_OK || load.count < SCAN_STEP)
                         return load.rc;
         }

@@ -15,6 +15,10 @@ void vn_state_put(struct vn_batch *batch, enum vn_table table, const struct vn_k
 typedef enum vn_rc (*vn_state_visit)(void *arg, struct vn_str key, ProtobufCMessage *message, struct vn_err *err);
 enum vn_rc vn_state_load(struct vn_store *store, enum vn_table table, const ProtobufCMessageDescriptor *descriptor,
                          vn_state_visit visit, void *arg, struct vn_err *err) VN_MUST_USE;
+/* Only what lies below a prefix. */
+enum vn_rc vn_state_load_below(struct vn_store *store, enum vn_table table, const struct vn_key *prefix,
+                               const ProtobufCMessageDescriptor *descriptor, vn_state_visit visit, void *arg,
+                               struct vn_err *err) VN_MUST_USE;
 /* What a visitor answers: entry NULL is no room for it, which must not look like damage; not good is damage. */
 static inline enum vn_rc vn_state_taken(const void *entry, bool good, const char *what, struct vn_err *err)
 {

@@ -69,6 +69,7 @@ static const struct condition *find(const struct condition *conditions, size_t c
 struct series_request {
         struct vn_str metric, service;
         int64_t from_us, until_us, period_us;
+        bool billed;       /* billable_instance_time */
         double percentile; /* -1: a count or a distribution */
         char service_text[128], metric_text[160];
 };
@@ -87,6 +88,14 @@ static bool latency(const struct vn_sim_record *r, const void *arg, double *ret)
         return r->instance && status_of(r) / 100 == *class;
 }
 
+/* Of every class: what was billed, in seconds. */
+static bool billed(const struct vn_sim_record *r, const void *arg, double *ret)
+{
+        (void)arg;
+        *ret = (double)r->billed_ms / 1e3;
+        return r->billed_ms > 0;
+}
+
 static json_t *point_of(const struct vn_series_point *p, const struct series_request *q, bool count_metric)
 {
         json_t *interval = json_pack("{s:o, s:o}", "startTime", vn_sim_time(p->start_us), "endTime",
@@ -96,6 +105,8 @@ static json_t *point_of(const struct vn_series_point *p, const struct series_req
         json_t *value;
         if (count_metric)
                 value = json_pack("{s:s}", "int64Value", count);
+        else if (q->billed)
+                value = json_pack("{s:f}", "doubleValue", p->sum);
         else if (q->percentile >= 0)
                 value = json_pack("{s:f}", "doubleValue", p->percentile);
         else
@@ -109,9 +120,12 @@ static void add_series(struct vn_sim *sim, uint32_t account, uint32_t deployment
 {
         char class_text[8], code[8];
         size_t count = 0;
-        struct vn_series_point *points =
-                vn_series(sim, deployment, count_metric ? counted : latency, &class, q->from_us, q->until_us,
-                          q->period_us, q->percentile >= 0 ? q->percentile : 50, MAX_POINTS, &count);
+        struct vn_series_point *points = vn_series(sim, deployment,
+                                                   q->billed      ? billed
+                                                   : count_metric ? counted
+                                                                  : latency,
+                                                   &class, q->from_us, q->until_us, q->period_us,
+                                                   q->percentile >= 0 ? q->percentile : 50, MAX_POINTS, &count);
         if (count) {
                 json_t *out = json_array();
                 for (size_t i = count; i-- > 0;) /* newest first */
@@ -126,9 +140,9 @@ static void add_series(struct vn_sim *sim, uint32_t account, uint32_t deployment
                                                 vn_sim_function_name(sim, deployment), "location",
                                                 sim->accounts[account].region, "project_id",
                                                 sim->accounts[account].id, "metricKind", "DELTA", "valueType",
-                                                count_metric         ? "INT64"
-                                                : q->percentile >= 0 ? "DOUBLE"
-                                                                     : "DISTRIBUTION",
+                                                count_metric                      ? "INT64"
+                                                : q->percentile >= 0 || q->billed ? "DOUBLE"
+                                                                                  : "DISTRIBUTION",
                                                 "points", out));
         }
         vn_free(points);
@@ -208,7 +222,8 @@ void vn_gcp_time_series(struct vn_sim *sim, uint32_t account, const struct vn_si
                 return;
         }
         bool counts = vn_str_eq(q.metric, VN_STR("run.googleapis.com/request_count"));
-        if (!counts && !vn_str_eq(q.metric, VN_STR("run.googleapis.com/request_latencies"))) {
+        q.billed = vn_str_eq(q.metric, VN_STR("run.googleapis.com/container/billable_instance_time"));
+        if (!counts && !q.billed && !vn_str_eq(q.metric, VN_STR("run.googleapis.com/request_latencies"))) {
                 vn_sim_gcp_error(response, 404, "NOT_FOUND", "Cannot find metric(s) that match type = \"%.*s\".",
                                  (int)(q.metric.len < 100 ? q.metric.len : 100), q.metric.ptr);
                 return;
@@ -217,10 +232,14 @@ void vn_gcp_time_series(struct vn_sim *sim, uint32_t account, const struct vn_si
         for (uint32_t f = 0; f < sim->demo->function_count; f++) {
                 if (q.service.len && !vn_str_eq(q.service, vn_str(sim->trace->functions[f].name)))
                         continue;
-                for (int class = 2; class <= 5; class ++)
+                for (int class = 2; class <= (q.billed ? 2 : 5); class ++)
                         add_series(sim, account, vn_demo_deployment(sim->demo, account, f), &q, class, counts, list);
         }
-        vn_sim_json(response, 200, json_pack("{s:o, s:s}", "timeSeries", list, "unit", counts ? "1" : "ms"));
+        vn_sim_json(response, 200,
+                    json_pack("{s:o, s:s}", "timeSeries", list, "unit",
+                              counts     ? "1"
+                              : q.billed ? "s"
+                                         : "ms"));
 }
 
 struct entry {

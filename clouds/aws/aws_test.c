@@ -278,7 +278,12 @@ TEST(aws_prices_keep_every_tier)
         static const struct wire_step bad[] = {
                 {"POST pricing", 200, NULL,
                  "{\"PriceList\":[\"" PRICE("AWS-Lambda-Requests", TIER("a", "0", "free")) "\"]}"},
-                {"POST pricing", 200, NULL, "{\"PriceList\":[]}"}};
+                {"POST pricing", 200, NULL, "{\"PriceList\":[]}"},
+                {"POST pricing", 200, NULL,
+                 "{\"PriceList\":[\"" PRICE("AWS-Lambda-Requests",
+                                            "\\\"a\\\":{\\\"beginRange\\\":\\\"0\\\","
+                                            "\\\"pricePerUnit\\\":{\\\"CNY\\\":\\\"1.36\\\"}}") "\"]}"}};
+        struct vn_err err;
         struct vn_cloud_price_list prices;
         struct wire wire;
 
@@ -287,7 +292,7 @@ TEST(aws_prices_keep_every_tier)
         CHECK_OK(vn_cloud_prices(cloud, &prices, NULL));
         CHECK_INT(3, prices.count);
         CHECK(prices.prices[0].meter == VN_METER_GB_SECOND && prices.prices[2].meter == VN_METER_REQUEST);
-        CHECK_NEAR(0.0000166667, prices.prices[0].usd_per_unit, 0);
+        CHECK_INT(16666700, prices.prices[0].pico_usd);
         CHECK_NEAR(6e9, prices.prices[1].from_units, 0);
         CHECK_TEXT("lambda-x86", prices.prices[0].plan);
         CHECK(strstr(wire.asked[0], "/us-east-1/pricing/aws4_request"));
@@ -298,6 +303,8 @@ TEST(aws_prices_keep_every_tier)
         cloud = wire_aws(&wire);
         CHECK_RC(VN_DATA_LOSS, vn_cloud_prices(cloud, &prices, NULL));
         CHECK_RC(VN_NOT_FOUND, vn_cloud_prices(cloud, &prices, NULL));
+        CHECK_RC(VN_DATA_LOSS, vn_cloud_prices(cloud, &prices, &err));
+        CHECK_TEXT("aws: a price of AWS-Lambda-Requests is in CNY, not in USD", err.msg);
         vn_cloud_free(cloud);
 }
 

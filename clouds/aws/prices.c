@@ -1,6 +1,7 @@
-/* AWS Price List query API: Lambda's duration and request prices of the account's region, every tier. */
+/* AWS Price List query API: all that Lambda bills in the account's region, every tier. */
 #include <stdlib.h>
 
+#include "base/decimal.h"
 #include "clouds/aws/aws.h"
 
 #define MAX_PAGES 100
@@ -14,16 +15,27 @@ static const struct {
         {"AWS-Lambda-Duration-ARM", VN_METER_GB_SECOND, "lambda-arm", "arm"},
         {"AWS-Lambda-Requests", VN_METER_REQUEST, "lambda-x86", "x86"},
         {"AWS-Lambda-Requests-ARM", VN_METER_REQUEST, "lambda-arm", "arm"},
+        {"AWS-Lambda-Provisioned-Concurrency", VN_METER_READY_GB_SECOND, "lambda-x86", "x86"},
+        {"AWS-Lambda-Provisioned-Concurrency-ARM", VN_METER_READY_GB_SECOND, "lambda-arm", "arm"},
+        {"AWS-Lambda-Duration-Provisioned", VN_METER_READY_RUN_GB_SECOND, "lambda-x86", "x86"},
+        {"AWS-Lambda-Duration-Provisioned-ARM", VN_METER_READY_RUN_GB_SECOND, "lambda-arm", "arm"},
+        {"AWS-Lambda-Storage-Duration", VN_METER_STORAGE_GB_SECOND, "lambda-x86", "x86"},
+        {"AWS-Lambda-Storage-Duration-ARM", VN_METER_STORAGE_GB_SECOND, "lambda-arm", "arm"},
 };
 
 /* Prices come as decimal text and are parsed as such; a list that leaves one out is an error, not a price of zero. */
-static enum vn_rc add_dimension(json_t *dimension, size_t group, struct vn_str region,
+static enum vn_rc add_dimension(json_t *dimension, size_t group, struct vn_str region, int64_t effective_us,
                                 struct vn_cloud_price_list *ret, struct vn_err *err)
 {
-        struct vn_cloud_price price = {.meter = groups[group].meter};
+        struct vn_cloud_price price = {.meter = groups[group].meter, .effective_us = effective_us};
         struct vn_str usd = vn_json_str(dimension, "pricePerUnit.USD"), from = vn_json_str(dimension, "beginRange");
+        json_t *per_unit = json_object_get(dimension, "pricePerUnit");
+        const char *currency = json_object_iter_key(json_object_iter(per_unit));
 
-        if (vn_str_to_double(usd, &price.usd_per_unit) != VN_OK || price.usd_per_unit < 0 ||
+        if (usd.len == 0 && currency)
+                return vn_fail(err, VN_DATA_LOSS, "aws: a price of %s is in %.8s, not in USD", groups[group].group,
+                               currency);
+        if (vn_decimal_parse(usd, VN_PICO, &price.pico_usd) != VN_OK || price.pico_usd < 0 ||
             vn_str_to_double(from, &price.from_units) != VN_OK || price.from_units < 0)
                 return vn_fail(err, VN_DATA_LOSS, "aws: a price of %s has no USD amount or range",
                                groups[group].group);
@@ -51,8 +63,14 @@ static enum vn_rc add_product(struct vn_cloud *cloud, struct vn_str text, struct
                 if (!vn_str_eq(group, vn_str(groups[i].group)))
                         continue;
                 json_object_foreach(vn_json_at(root, "terms.OnDemand"), offer_key, offer)
+                {
+                        int64_t since_us = vn_price_since(vn_json_str(offer, "effectiveDate"));
+
+                        if (since_us > vn_now_us(cloud->clock))
+                                continue;
                         json_object_foreach(json_object_get(offer, "priceDimensions"), dimension_key, dimension)
-                                VN_TRY(add_dimension(dimension, i, cloud->config.region, ret, err));
+                                VN_TRY(add_dimension(dimension, i, cloud->config.region, since_us, ret, err));
+                }
         }
         return VN_OK;
 }

@@ -327,13 +327,16 @@ TEST(azure_prices_by_tier_and_unit)
         struct vn_cloud *cloud = wire_azure(&wire);
 
         CHECK_OK(vn_cloud_prices(cloud, &prices, NULL));
-        CHECK_INT(4, prices.count);
-        CHECK_NEAR(0, prices.prices[0].usd_per_unit, 0);
+        CHECK_INT(5, prices.count);
+        CHECK_INT(0, prices.prices[0].pico_usd);
         CHECK_NEAR(400000, prices.prices[1].from_units, 0);
         CHECK(prices.prices[2].meter == VN_METER_REQUEST);
-        CHECK_NEAR(0.0000002, prices.prices[2].usd_per_unit, 1e-18);
+        CHECK_INT(200000, prices.prices[2].pico_usd);
         CHECK_NEAR(1000000, prices.prices[2].from_units, 0);
         CHECK_TEXT("flex", prices.prices[3].plan);
+        CHECK_INT(26000000, prices.prices[3].pico_usd);
+        CHECK_TEXT("flex", prices.prices[4].plan);
+        CHECK(prices.prices[4].meter == VN_METER_READY_GB_SECOND);
         vn_cloud_price_list_done(&prices);
         CHECK_RC(VN_DATA_LOSS, vn_cloud_prices(cloud, &prices, NULL));
         CHECK(!strstr(wire.asked[0], "Authorization"));

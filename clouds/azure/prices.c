@@ -1,6 +1,8 @@
-/* Azure Retail Prices API (no credentials): Functions in one region, Consumption and Flex on demand, every tier. */
+/* Azure Retail Prices API (no credentials): Functions in one region, Consumption and Flex, on demand and always ready,
+ * every tier. */
 #include <stdlib.h>
 
+#include "base/decimal.h"
 #include "clouds/azure/azure.h"
 
 #define MAX_PAGES 50
@@ -25,20 +27,50 @@ static double units_sold(struct vn_str unit)
         return vn_str_to_double(number, &count) == VN_OK && count > 0 ? count * factor : 0;
 }
 
+/* What a meter's name sells. "Always Ready" are Flex's instances that are kept; their baseline is what keeping costs. */
+static bool meter_of(json_t *item, enum vn_cloud_meter *ret)
+{
+        bool ready = has(item, "meterName", "Always Ready");
+
+        if (ready && has(item, "meterName", "Baseline"))
+                *ret = VN_METER_READY_GB_SECOND;
+        else if (has(item, "meterName", "Execution Time"))
+                *ret = ready ? VN_METER_READY_RUN_GB_SECOND : VN_METER_GB_SECOND;
+        else if (has(item, "meterName", "Total Executions"))
+                *ret = ready ? VN_METER_READY_REQUEST : VN_METER_REQUEST;
+        else
+                return false;
+        return true;
+}
+
+/* One unit's price of what is sold by `units`: from 1e-15 USD, so that a tenth of it is not rounded. */
+static bool unit_price(double usd, double units, int64_t *ret)
+{
+        int64_t femto, divisor = (int64_t)units * 1000;
+
+        if (!(usd >= 0) || !(units >= 1 && units <= 1e9) || vn_decimal_from_double(usd, 15, &femto) != VN_OK)
+                return false;
+        *ret = (femto + divisor / 2) / divisor;
+        return true;
+}
+
 static enum vn_rc add_item(struct vn_cloud *cloud, json_t *item, struct vn_cloud_price_list *ret, struct vn_err *err)
 {
-        bool time = has(item, "meterName", "Execution Time"), calls = has(item, "meterName", "Total Executions");
-        bool flex = has(item, "meterName", "On Demand") || has(item, "skuName", "Flex") ||
-                    has(item, "productName", "Flex");
+        bool flex = has(item, "meterName", "On Demand") || has(item, "meterName", "Always Ready") ||
+                    has(item, "skuName", "Flex") || has(item, "productName", "Flex");
         double usd = vn_json_pick_number(item, "retailPrice", -1),
                units = units_sold(vn_json_str(item, "unitOfMeasure"));
-        struct vn_cloud_price price = {.meter = time ? VN_METER_GB_SECOND : VN_METER_REQUEST};
+        struct vn_str currency = vn_json_str(item, "currencyCode");
+        struct vn_cloud_price price = {.effective_us = vn_price_since(vn_json_str(item, "effectiveStartDate"))};
 
-        if ((!time && !calls) || has(item, "meterName", "Always Ready") || !has(item, "type", "Consumption"))
+        if (!meter_of(item, &price.meter) || !has(item, "type", "Consumption") ||
+            price.effective_us > vn_now_us(cloud->clock))
                 return VN_OK;
-        if (!vn_str_eq(vn_json_str(item, "currencyCode"), VN_STR("USD")) || !(usd >= 0) || !(units > 0))
-                return vn_fail(err, VN_DATA_LOSS, "azure: a price has no USD amount or unit");
-        price.usd_per_unit = usd / units;
+        if (!vn_str_eq(currency, VN_STR("USD")))
+                return vn_fail(err, VN_DATA_LOSS, "azure: a price is in %.*s, not in USD",
+                               (int)(currency.len < 8 ? currency.len : 8), currency.ptr ? currency.ptr : "");
+        if (!unit_price(usd, units, &price.pico_usd))
+                return vn_fail(err, VN_DATA_LOSS, "azure: a price has no amount or unit");
         price.from_units = vn_json_pick_number(item, "tierMinimumUnits", 0) * units;
         if (!(price.from_units >= 0))
                 return vn_fail(err, VN_DATA_LOSS, "azure: a price's tier is negative");

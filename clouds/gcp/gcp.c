@@ -1,6 +1,7 @@
 /* GCP: Cloud Functions v2: list, read, invoke, and whether the account works. */
 #include "clouds/gcp/gcp.h"
 
+#include "base/decimal.h"
 #include "clouds/gcp/credentials.h"
 
 #define API_HOST VN_GCP_FUNCTIONS_HOST
@@ -64,6 +65,17 @@ bool vn_gcp_enum_is(json_t *item, const char *member, const char *name, int numb
                                       : vn_str_eq(vn_json_str(item, member), vn_str(name));
 }
 
+/* "1", "0.167", "583m". */
+static uint32_t milli_vcpu(struct vn_str text)
+{
+        bool milli = vn_str_ends(text, VN_STR("m"));
+        int64_t value;
+
+        if (vn_decimal_parse(vn_str_n(text.ptr, text.len - milli), milli ? 0 : 3, &value) != VN_OK)
+                return 0;
+        return value > 0 && value <= 1000000 ? (uint32_t)value : 0;
+}
+
 static enum vn_rc read_function(json_t *item, struct vn_cloud_function *ret, struct vn_err *err)
 {
         static const uint32_t sizes[] = {128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
@@ -83,6 +95,7 @@ static enum vn_rc read_function(json_t *item, struct vn_cloud_function *ret, str
         vn_text_copy(ret->url, sizeof(ret->url), url.len > 0 ? url : vn_json_str(item, "url"));
         vn_text_copy(ret->guard, sizeof(ret->guard), vn_json_str(item, "updateTime"));
         ret->memory_mb = memory.len > 0 ? vn_gcp_memory_mb(memory) : 256; /* the documented default */
+        ret->milli_vcpu = milli_vcpu(vn_json_str(item, "serviceConfig.availableCpu"));
         ret->timeout_s = timeout >= 1 && timeout <= 86400 ? (uint32_t)timeout : 60;
         ret->concurrency = concurrency >= 1 && concurrency <= 1000 ? (uint32_t)concurrency : 1;
         ret->max_instances = instances >= 1 && instances <= 1e6 ? (uint32_t)instances : 0;

@@ -245,7 +245,10 @@ TEST(gcp_metrics_sum_series_newest_first)
                  "{\"interval\":{\"endTime\":\"2026-11-24T12:02:00Z\"},\"value\":{\"int64Value\":\"7\"}},"
                  "{\"interval\":{\"endTime\":\"2026-11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"5\"}}]},"
                  "{\"metric\":{\"labels\":{\"response_code\":\"500\"}},\"points\":[{\"interval\":{\"endTime\":\"2026-"
-                 "11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"2\"}}]}]}"}};
+                 "11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"2\"}}]}]}"},
+                {"GET container%2Fbillable_instance_time%22", 200, NULL,
+                 "{\"timeSeries\":[{\"points\":[{\"interval\":{\"endTime\":\"2026-11-24T12:01:00Z\"},\"value\":{"
+                 "\"doubleValue\":12.5}}]}]}"}};
         struct vn_cloud_minute minutes[4];
         struct vn_cloud_function f = function_f();
         struct wire wire;
@@ -260,6 +263,7 @@ TEST(gcp_metrics_sum_series_newest_first)
         CHECK_NEAR(7, minutes[0].calls, 0);
         CHECK_NEAR(2, minutes[0].errors, 0);
         CHECK_NEAR(7, minutes[1].calls, 0);
+        CHECK_NEAR(12.5, minutes[0].billed_instance_s, 0);
         vn_cloud_free(cloud);
 }
 
@@ -292,10 +296,12 @@ TEST(gcp_prices_from_the_catalog)
         struct vn_cloud *cloud = wire_gcp(&wire);
 
         CHECK_OK(vn_cloud_prices(cloud, &prices, NULL));
-        CHECK_INT(3, prices.count);
+        CHECK_INT(4, prices.count);
         CHECK(prices.prices[0].meter == VN_METER_GIB_SECOND);
-        CHECK_NEAR(2.5e-6, prices.prices[0].usd_per_unit, 1e-20);
-        CHECK_NEAR(2.4e-5, prices.prices[1].usd_per_unit, 1e-20);
+        CHECK(prices.prices[3].meter == VN_METER_READY_VCPU_SECOND);
+        CHECK_INT(9 * INT64_C(1000000000000), prices.prices[3].pico_usd);
+        CHECK_INT(2500000, prices.prices[0].pico_usd);
+        CHECK_INT(24000000, prices.prices[1].pico_usd);
         CHECK_NEAR(2e6, prices.prices[2].from_units, 0);
         vn_cloud_price_list_done(&prices);
         CHECK_RC(VN_NOT_FOUND, vn_cloud_prices(cloud, &prices, NULL)); /* a real page, of another service */

@@ -102,7 +102,8 @@ enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *f
         return vn_fail(err, VN_OUT_OF_RANGE, "gcp: more than %d pages of log", MAX_PAGES);
 }
 
-static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t cap, size_t *count,
+/* Counts are whole and come as text; billed time is in seconds. */
+static enum vn_rc add_series(json_t *series, bool billed, struct vn_cloud_minute *ret, size_t cap, size_t *count,
                              struct vn_err *err)
 {
         double code = vn_json_pick_number(series, "metric.labels.response_code", 0);
@@ -113,11 +114,16 @@ static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t
         json_array_foreach(json_object_get(series, "points"), i, point)
         {
                 struct vn_str end = vn_json_str(point, "interval.endTime");
-                double value = vn_json_pick_number(point, "value.int64Value", -1);
-                struct vn_cloud_minute add = {.calls = code == 429 ? 0 : value,
-                                              .errors = code >= 500 || vn_str_eq(class, VN_STR("5xx")) ? value : 0,
-                                              .throttles = code == 429 ? value : 0};
+                double value = vn_json_pick_number(point, billed ? "value.doubleValue" : "value.int64Value", -1);
+                struct vn_cloud_minute add = {.billed_instance_s = billed ? value : 0};
+                const struct vn_cloud_minute counts = {
+                        .calls = code == 429 ? 0 : value,
+                        .errors = code >= 500 || vn_str_eq(class, VN_STR("5xx")) ? value : 0,
+                        .throttles = code == 429 ? value : 0};
                 int64_t end_us;
+
+                if (!billed)
+                        add = counts;
 
                 if (vn_time_parse(end.ptr, end.len, &end_us) != VN_OK || !(value >= 0 && value < 1e15))
                         return vn_fail(err, VN_DATA_LOSS, "gcp: a metric's point is no number");
@@ -127,9 +133,9 @@ static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t
         return VN_OK;
 }
 
-enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
-                          int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
-                          struct vn_err *err)
+static enum vn_rc read_metric(struct vn_cloud *cloud, const struct vn_cloud_function *function, bool billed,
+                              int64_t from_us, int64_t to_us, struct vn_cloud_minute *ret, size_t cap,
+                              size_t *ret_count, struct vn_err *err)
 {
         VN_AUTO(vn_buf)
         path = VN_BUF_INIT(512);
@@ -144,8 +150,8 @@ enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
         vn_time_format(to_us, to);
         vn_buf_printf(&path, "/v3/projects/%.*s/timeSeries", VN_FMT(cloud->config.project));
         snprintf(filter, sizeof(filter),
-                 "metric.type=\"run.googleapis.com/request_count\" AND resource.labels.service_name=\"%s\"",
-                 function->name);
+                 "metric.type=\"run.googleapis.com/%s\" AND resource.labels.service_name=\"%s\"",
+                 billed ? "container/billable_instance_time" : "request_count", function->name);
         for (int i = 0; i < MAX_PAGES; i++) {
                 VN_AUTO(vn_json)
                 page = NULL;
@@ -167,7 +173,7 @@ enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
                 VN_TRY(vn_gcp_call(cloud, "GET", "monitoring.googleapis.com", vn_buf_view(&path), vn_buf_view(&query),
                                    NULL, false, &page, err));
                 json_array_foreach(json_object_get(page, "timeSeries"), at, series)
-                        VN_TRY(add_series(series, ret, cap, ret_count, err));
+                        VN_TRY(add_series(series, billed, ret, cap, ret_count, err));
                 vn_buf_reset(&token);
                 vn_buf_str(&token, vn_json_str(page, "nextPageToken"));
                 VN_TRY(vn_buf_check(&token, err));
@@ -175,4 +181,12 @@ enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
                         return VN_OK;
         }
         return vn_fail(err, VN_OUT_OF_RANGE, "gcp: more than %d pages of metrics", MAX_PAGES);
+}
+
+enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                          int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
+                          struct vn_err *err)
+{
+        VN_TRY(read_metric(cloud, function, false, from_us, to_us, ret, cap, ret_count, err));
+        return read_metric(cloud, function, true, from_us, to_us, ret, cap, ret_count, err);
 }

@@ -20,8 +20,8 @@ static bool has_word(struct vn_str description, const char *const *words, size_t
 /* What the catalog sells besides plain request-based use of a service. */
 static bool is_other_product(struct vn_str description)
 {
-        static const char *const words[] = {"min instance", "idle",    "job",    "instance-based", "commit",
-                                            "gpu",          "network", "worker", "egress",         "always"};
+        static const char *const words[] = {"job",     "instance-based", "commit", "gpu",
+                                            "network", "worker",         "egress", "always"};
 
         return has_word(description, words, sizeof(words) / sizeof(words[0]));
 }
@@ -29,13 +29,15 @@ static bool is_other_product(struct vn_str description)
 /* vCPU-seconds are sold by "s", memory by "GiBy.s", requests by "count". */
 static bool meter_of(json_t *sku, json_t *expression, enum vn_cloud_meter *ret)
 {
-        static const char *const cpu[] = {"cpu"}, *const memory[] = {"memory"}, *const request[] = {"request"};
+        static const char *const cpu[] = {"cpu"}, *const memory[] = {"memory"}, *const request[] = {"request"},
+                                 *const kept[] = {"min instance", "idle"};
         struct vn_str unit = vn_json_str(expression, "usageUnit"), description = vn_json_str(sku, "description");
+        bool idle = has_word(description, kept, 2); /* minimum instances, while no request runs on them */
 
         if (vn_str_eq(unit, VN_STR("s")) && has_word(description, cpu, 1))
-                *ret = VN_METER_VCPU_SECOND;
+                *ret = idle ? VN_METER_READY_VCPU_SECOND : VN_METER_VCPU_SECOND;
         else if (vn_str_eq(unit, VN_STR("GiBy.s")) && has_word(description, memory, 1))
-                *ret = VN_METER_GIB_SECOND;
+                *ret = idle ? VN_METER_READY_GIB_SECOND : VN_METER_GIB_SECOND;
         else if (vn_str_eq(unit, VN_STR("count")) && has_word(description, request, 1))
                 *ret = VN_METER_REQUEST;
         else
@@ -60,7 +62,7 @@ static bool in_region(struct vn_cloud *cloud, json_t *sku)
         return false;
 }
 
-static enum vn_rc add_rates(struct vn_cloud *cloud, json_t *expression, enum vn_cloud_meter meter,
+static enum vn_rc add_rates(struct vn_cloud *cloud, json_t *expression, const struct vn_cloud_price *kind,
                             struct vn_cloud_price_list *ret, struct vn_err *err)
 {
         json_t *rate;
@@ -68,16 +70,20 @@ static enum vn_rc add_rates(struct vn_cloud *cloud, json_t *expression, enum vn_
 
         json_array_foreach(json_object_get(expression, "tieredRates"), i, rate)
         {
-                struct vn_cloud_price price = {.meter = meter};
+                struct vn_cloud_price price = *kind;
+                struct vn_str currency = vn_json_str(rate, "unitPrice.currencyCode");
                 double units =
                         vn_json_pick_number(rate, "unitPrice.units", 0); /* int64 as text, or left out when zero */
                 double nanos = vn_json_pick_number(rate, "unitPrice.nanos", 0);
 
                 price.from_units = vn_json_pick_number(rate, "startUsageAmount", 0);
-                price.usd_per_unit = units + nanos / 1e9;
-                if (!vn_json_at(rate, "unitPrice") || !(price.usd_per_unit >= 0) || !(price.from_units >= 0) ||
-                    !vn_str_eq(vn_json_str(rate, "unitPrice.currencyCode"), VN_STR("USD")))
-                        return vn_fail(err, VN_DATA_LOSS, "gcp: a rate has no USD amount");
+                if (!vn_json_at(rate, "unitPrice") || !(units >= 0 && units < 1e6) || !(nanos >= 0 && nanos < 1e9) ||
+                    !(price.from_units >= 0))
+                        return vn_fail(err, VN_DATA_LOSS, "gcp: a rate has no amount");
+                if (!vn_str_eq(currency, VN_STR("USD")))
+                        return vn_fail(err, VN_DATA_LOSS, "gcp: a rate is in %.*s, not in USD",
+                                       (int)(currency.len < 8 ? currency.len : 8), currency.ptr ? currency.ptr : "");
+                price.pico_usd = (int64_t)units * INT64_C(1000000000000) + (int64_t)nanos * 1000;
                 vn_text_copy(price.plan, sizeof(price.plan), VN_STR("cloud-run"));
                 vn_text_copy(price.region, sizeof(price.region), cloud->config.region);
                 VN_TRY(vn_price_add(ret, &price, err));
@@ -87,14 +93,16 @@ static enum vn_rc add_rates(struct vn_cloud *cloud, json_t *expression, enum vn_
 
 static enum vn_rc add_sku(struct vn_cloud *cloud, json_t *sku, struct vn_cloud_price_list *ret, struct vn_err *err)
 {
-        json_t *expression = vn_json_at(json_array_get(json_object_get(sku, "pricingInfo"), 0), "pricingExpression");
+        json_t *pricing = json_array_get(json_object_get(sku, "pricingInfo"), 0); /* the newest first */
+        json_t *expression = vn_json_at(pricing, "pricingExpression");
         struct vn_str usage = vn_json_str(sku, "category.usageType");
-        enum vn_cloud_meter meter;
+        struct vn_cloud_price kind = {.effective_us = vn_price_since(vn_json_str(pricing, "effectiveTime"))};
 
         if (!in_region(cloud, sku) || is_other_product(vn_json_str(sku, "description")) ||
-            !meter_of(sku, expression, &meter) || (usage.len > 0 && !vn_str_eq(usage, VN_STR("OnDemand"))))
+            !meter_of(sku, expression, &kind.meter) || kind.effective_us > vn_now_us(cloud->clock) ||
+            (usage.len > 0 && !vn_str_eq(usage, VN_STR("OnDemand"))))
                 return VN_OK;
-        return add_rates(cloud, expression, meter, ret, err);
+        return add_rates(cloud, expression, &kind, ret, err);
 }
 
 static int price_cmp(const void *a, const void *b)

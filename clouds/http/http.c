@@ -1,6 +1,8 @@
 /* Plain HTTP endpoints: what the functions file says, and one POST an invocation. */
 #include "clouds/http/http.h"
 
+#include "base/decimal.h"
+
 #define MAX_MB (1u << 20)
 
 /* --- the functions file --- */
@@ -110,9 +112,9 @@ static enum vn_rc price(struct vn_cloud *cloud, json_t *root, const char *member
         struct vn_cloud_price row = {.meter = meter, .plan = "own"};
         json_t *value = vn_json_at(root, member);
 
-        if (!json_is_number(value) || !(json_number_value(value) >= 0 && json_number_value(value) <= 1))
+        if (!json_is_number(value) || !(json_number_value(value) >= 0 && json_number_value(value) <= 1) ||
+            vn_decimal_from_double(json_number_value(value), VN_PICO, &row.pico_usd) != VN_OK)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "functions_file: %s must be a price from 0 to 1", member);
-        row.usd_per_unit = json_number_value(value);
         vn_text_copy(row.region, sizeof(row.region), cloud->config.region);
         return vn_price_add(ret, &row, err);
 }

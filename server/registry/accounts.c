@@ -11,6 +11,7 @@
 #include "server/registry/pki.h"
 #include "server/registry/registry.h"
 #include "server/routing/routing.h"
+#include "server/telemetry/telemetry.h"
 #include "server/tuning/pauses.h"
 #include "vane/v1/agent.pb-c.h"
 #include "vane/v1/control.pb-c.h"
@@ -261,6 +262,20 @@ enum vn_rc op_revoke_account(struct vn_op *op, const ProtobufCMessage *message, 
                 vn_edge_end_account(op->server->edge, account->id);
                 vn_routing_dirty(op->server);
         }
+        return account_reply(op, account, ret_reply, err);
+}
+
+enum vn_rc op_accept_prices(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
+                            struct vn_err *err)
+{
+        struct vn_account_entry *account;
+        VN_TRY(find_account(op, ((const Vane__V1__AccountName *)message)->name, &account, err));
+        struct vn_account_prices *prices = vn_telemetry_prices(op->server->telemetry, account->id);
+        if (!prices || !prices->doubted)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "account \"%s\": no price list of it was refused",
+                               account->name);
+        VN_TRY(commit_account(op, account, "the next price list is accepted", err));
+        prices->accepted = true;
         return account_reply(op, account, ret_reply, err);
 }
 

@@ -138,6 +138,8 @@ static void fill_state(struct vn_server *server, const struct vn_account_entry *
                 e->last_call_us = now_us;
         e->samples = s ? s->calls : 0;
         e->price_time_us = prices ? prices->time_us : 0;
+        if (prices && prices->doubted)
+                e->flags |= VN_ENDPOINT_PRICE_DOUBTED;
         e->health_time_us = account->last_seen_us;
 }
 

@@ -7,7 +7,6 @@
 #include "server/registry/registry.h"
 #include "server/routing/routing.h"
 #include "server/state.h"
-#include "vane/state/state.pb-c.h"
 
 #define MAX_ENDPOINTS 200000
 #define BUCKETS 4096
@@ -233,10 +232,19 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
                 struct vn_key key;
                 window_key(&key, account, &windows[fresh]);
                 vn_state_put(batch, VN_TABLE_windows, &key, &report->windows[i]->base);
+                struct vn_endpoint_stats *stats = find_or_add(telemetry, account, &windows[fresh], err);
+                if (stats)
+                        rc = vn_usage_add(op->server, account, stats, &windows[fresh], batch, err);
                 fresh++;
         }
         if (rc == VN_OK && fresh)
                 rc = vn_store_commit(op->server->store, batch, err);
+        for (size_t i = 0; rc != VN_OK && i < fresh; i++) {
+                struct vn_endpoint_stats *stats =
+                        vn_telemetry_find(telemetry, account->id, windows[i].function, windows[i].region);
+                if (stats)
+                        stats->usage.start_us = 0; /* what is stored counts */
+        }
         for (size_t i = 0; rc == VN_OK && i < fresh; i++) {
                 struct vn_endpoint_stats *stats = find_or_add(telemetry, account, &windows[i], err);
                 if (stats)
@@ -266,7 +274,7 @@ struct vn_account_prices *vn_telemetry_prices(struct vn_telemetry *telemetry, ui
         return NULL;
 }
 
-static struct vn_account_prices *prices_of(struct vn_telemetry *telemetry, uint64_t account_id)
+struct vn_account_prices *vn_telemetry_prices_of(struct vn_telemetry *telemetry, uint64_t account_id)
 {
         struct vn_account_prices *prices = vn_telemetry_prices(telemetry, account_id);
         if (prices)
@@ -282,91 +290,6 @@ static struct vn_account_prices *prices_of(struct vn_telemetry *telemetry, uint6
                 telemetry->price_count++;
         }
         return prices;
-}
-
-static bool fill_tier(struct vn_price_tier_entry *t, const char *meter, const char *region, const char *arch,
-                      double from_units, double usd)
-{
-        t->from_units = from_units;
-        t->usd_per_unit = usd;
-        return from_units >= 0 && from_units < 1e15 && usd >= 0 && usd < 1e6 &&
-               vn_str_copy(t->meter, sizeof t->meter, vn_str(meter)) &&
-               vn_str_copy(t->region, sizeof t->region, vn_str(region)) &&
-               vn_str_copy(t->arch, sizeof t->arch, vn_str(arch));
-}
-
-enum vn_rc op_report_prices(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
-                            struct vn_err *err)
-{
-        const Vane__V1__PriceReport *report = (const Vane__V1__PriceReport *)message;
-        struct vn_account_entry *account;
-        VN_TRY(vn_op_agent_account(op, &account, err));
-        if (report->n_tiers > VN_MAX_PRICE_TIERS)
-                return vn_fail(err, VN_INVALID_ARGUMENT, "tiers: at most %d", VN_MAX_PRICE_TIERS);
-        struct vn_account_prices fresh = {.account_id = account->id, .time_us = op->now_us};
-        Vane__State__Prices stored = VANE__STATE__PRICES__INIT;
-        stored.account_id = account->id;
-        stored.time_us = op->now_us;
-        stored.plan = report->plan;
-        stored.tiers = vn_arena_alloc(op->arena, (report->n_tiers + 1) * sizeof *stored.tiers);
-        Vane__V1__Ack *ack = VN_NEW_MESSAGE(op->arena, Vane__V1__Ack, vane__v1__ack__init);
-        VN_AUTO(vn_batch)
-        batch = vn_batch_new();
-        if (!batch || !ack || !stored.tiers)
-                return vn_op_no_memory(err);
-        if (!vn_str_copy(fresh.plan, sizeof fresh.plan, vn_str(report->plan)))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "plan: too long");
-        for (size_t i = 0; i < report->n_tiers; i++) {
-                const Vane__V1__PriceTier *t = report->tiers[i];
-                if (!fill_tier(&fresh.tiers[fresh.tier_count++], t->meter, t->region, t->arch, t->from_units,
-                               t->usd_per_unit))
-                        return vn_fail(err, VN_INVALID_ARGUMENT, "tiers: row %zu is not a price", i);
-                Vane__State__PriceTier *s =
-                        VN_NEW_MESSAGE(op->arena, Vane__State__PriceTier, vane__state__price_tier__init);
-                if (!s)
-                        return vn_op_no_memory(err);
-                s->meter = t->meter;
-                s->region = t->region;
-                s->arch = t->arch;
-                s->from_units = t->from_units;
-                s->usd_per_unit = t->usd_per_unit;
-                stored.tiers[stored.n_tiers++] = s;
-        }
-        struct vn_account_prices *prices = prices_of(op->server->telemetry, account->id);
-        if (!prices)
-                return vn_op_no_memory(err);
-        bool same = prices->time_us && prices->tier_count == fresh.tier_count &&
-                    !memcmp(prices->tiers, fresh.tiers, fresh.tier_count * sizeof *fresh.tiers);
-        stored.since_us = fresh.since_us = same ? prices->since_us : op->now_us;
-        struct vn_key key;
-        vn_key_text(vn_key_u64(vn_key_init(&key, vn_str(account->tenant)), account->id), VN_STR("prices"));
-        vn_state_put(batch, VN_TABLE_meters, &key, &stored.base);
-        VN_TRY(vn_store_commit(op->server->store, batch, err));
-        fresh.gb_s = prices->gb_s;
-        fresh.requests = prices->requests;
-        *prices = fresh;
-        vn_routing_dirty(op->server);
-        *ret_reply = &ack->base;
-        return VN_OK;
-}
-
-static enum vn_rc load_prices(void *arg, struct vn_str key, ProtobufCMessage *message, struct vn_err *err)
-{
-        (void)key;
-        Vane__State__Prices *p = (Vane__State__Prices *)message;
-        struct vn_account_prices *prices = prices_of(arg, p->account_id);
-        bool good = prices && p->n_tiers <= VN_MAX_PRICE_TIERS &&
-                    vn_str_copy(prices->plan, sizeof prices->plan, vn_str(p->plan));
-        if (good) {
-                prices->time_us = p->time_us;
-                prices->since_us = p->since_us ? p->since_us : p->time_us;
-                prices->tier_count = 0;
-        }
-        for (size_t i = 0; good && i < p->n_tiers; i++)
-                good = fill_tier(&prices->tiers[prices->tier_count++], p->tiers[i]->meter, p->tiers[i]->region,
-                                 p->tiers[i]->arch, p->tiers[i]->from_units, p->tiers[i]->usd_per_unit);
-        vane__state__prices__free_unpacked(p, NULL);
-        return vn_state_taken(prices, good, "meters: a stored price list", err);
 }
 
 static enum vn_rc load_window(void *arg, struct vn_str key, ProtobufCMessage *message, struct vn_err *err)
@@ -395,8 +318,7 @@ enum vn_rc vn_telemetry_start(struct vn_server *server, struct vn_err *err)
         server->telemetry = vn_alloc(sizeof *server->telemetry);
         if (!server->telemetry)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
-        VN_TRY(vn_state_load(server->store, VN_TABLE_meters, &vane__state__prices__descriptor, load_prices,
-                             server->telemetry, err));
+        VN_TRY(vn_prices_load(server, err));
         return vn_state_load(server->store, VN_TABLE_windows, &vane__v1__window__descriptor, load_window, server,
                              err);
 }

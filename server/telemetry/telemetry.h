@@ -6,6 +6,7 @@
 #ifndef VANE_SERVER_TELEMETRY_TELEMETRY_H
 #define VANE_SERVER_TELEMETRY_TELEMETRY_H
 
+#include "base/hash.h"
 #include "federation/features.h"
 #include "federation/window.h"
 #include "server/server.h"
@@ -13,6 +14,17 @@
 
 #define VN_MAX_PRICE_TIERS 64
 #define VN_RECENT_US (2 * VN_US_PER_HOUR) /* the two half-sketches turn over at half of this */
+
+/* What is billed of an endpoint in a day, or in the part of it in which one price list held. */
+struct vn_usage_row {
+        int64_t start_us; /* 0: none is at hand */
+        uint8_t version[VN_SHA256_BYTES];
+        bool priced; /* version is one */
+        uint64_t calls, billed_mb_us, billed_milli_vcpu_us, windows, metered;
+        double response_bytes;
+        int64_t last_us;
+        uint32_t memory_mb;
+};
 
 struct vn_endpoint_stats {
         uint64_t account_id;
@@ -37,16 +49,24 @@ struct vn_endpoint_stats {
         uint64_t calls_since, errors_since;
         struct vn_sketch before_memory; /* and up to then */
         uint64_t calls_before, errors_before;
+        struct vn_usage_row usage; /* the newest row */
 };
 
+struct vn_account_entry;
+struct vn_batch;
 struct vn_price_tier_entry {
         char meter[24], region[48], arch[16];
-        double from_units, usd_per_unit;
+        double from_units;   /* whole */
+        int64_t pico_usd;    /* 1e-12 USD a unit */
+        double usd_per_unit; /* the same, for decisions */
 };
 struct vn_account_prices {
         uint64_t account_id;
         int64_t time_us;
         int64_t since_us; /* when the list became this one */
+        uint8_t version[VN_SHA256_BYTES];
+        bool doubted;  /* the account's newest report was refused: this is the last good list */
+        bool accepted; /* a person wants the next one, whatever it is (not stored) */
         char plan[32];
         size_t tier_count;
         struct vn_price_tier_entry tiers[VN_MAX_PRICE_TIERS];
@@ -64,6 +84,13 @@ struct vn_endpoint_stats *vn_telemetry_find(struct vn_telemetry *telemetry, uint
                                             const char *region); /* NULL: no window yet */
 struct vn_account_prices *vn_telemetry_prices(struct vn_telemetry *telemetry,
                                               uint64_t account_id); /* NULL: none yet */
+/* The same, made if there is none; NULL: out of memory. */
+struct vn_account_prices *vn_telemetry_prices_of(struct vn_telemetry *telemetry, uint64_t account_id);
+/* Adds a window to its day's row and puts the row into the batch. After a batch that failed usage.start_us must be 0. */
+enum vn_rc vn_usage_add(struct vn_server *server, const struct vn_account_entry *account,
+                        struct vn_endpoint_stats *stats, const struct vn_window *window, struct vn_batch *batch,
+                        struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_prices_load(struct vn_server *server, struct vn_err *err) VN_MUST_USE;
 uint64_t vn_telemetry_windows(const struct vn_telemetry *telemetry, const char *tenant);
 /* The two recent halves together. */
 void vn_endpoint_recent(const struct vn_endpoint_stats *stats, struct vn_sketch *ret);

@@ -66,6 +66,9 @@ enum vn_rc vn_window_from_proto(const Vane__V1__Window *w, struct vn_window *ret
         ret->cold_starts = w->cold_starts;
         ret->duration_sum_us = w->duration_sum_us;
         ret->billed_sum_us = w->billed_sum_us;
+        ret->metered = w->metered;
+        ret->billed_mb_us = w->billed_mb_us;
+        ret->billed_milli_vcpu_us = w->billed_milli_vcpu_us;
         ret->init_sum_us = w->init_sum_us;
         ret->log_duration_sum = w->log_duration_sum;
         ret->log_duration_sum_sq = w->log_duration_sum_sq;

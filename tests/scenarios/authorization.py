@@ -26,10 +26,10 @@ WHO = {
                  Decisions_ListDecisions Decisions_GetDecision Decisions_ExplainDecision Decisions_ReplayDecision
                  Decisions_WatchDecisions Proposals_ListProposals Proposals_ListPauses Audit_ExportAudit
                  Audit_GetCheckpoint Audit_ProveInclusion Audit_ProveConsistency Models_ListModels Models_ListRounds
-                 People_WhoAmI System_GetStatus""",
+                 People_WhoAmI System_GetStatus Costs_ExplainCost Costs_ListPrices Costs_GetPrices""",
     "operator": """Routing_Route Routing_RouteStream Routing_Report Accounts_CreateAccount Accounts_CreateJoinToken
                    Proposals_SetPause Models_StartRound""",
-    "approver": """Accounts_SetLevel Policies_ApplyPolicy Policies_RollbackPolicy Proposals_ApproveProposal
+    "approver": """Accounts_SetLevel Accounts_AcceptPrices Policies_ApplyPolicy Policies_RollbackPolicy Proposals_ApproveProposal
                    Proposals_RejectProposal""",
     "admin": """Accounts_RevokeAccount People_CreatePerson People_ListPeople People_CreateToken
                 People_RevokePerson""",

@@ -182,8 +182,8 @@ def check_grpc(world, judge, raw, pick):
         judge.grpc("a window with " + what, "Agents/ReportWindows", m(1, window), 3, names, agents, identity=raw)
     judge.grpc("a function without name", "Agents/ReportInventory", m(2, m(4, 128)), 3, "functions.name", agents,
                identity=raw)
-    judge.grpc("a price below nothing", "Agents/ReportPrices", m(3, m(1, "request", 5, -1.0)), 3, "tiers", agents,
-               identity=raw)
+    below = m(3, m(1, "request", 6, (1 << 64) - 1))  # -1
+    judge.grpc("a price below nothing", "Agents/ReportPrices", below, 3, "tiers", agents, identity=raw)
     judge.grpc("a model that is not there", "Agents/FetchModel", m(1, 999), 5, "version", NOT_FOUND, identity=raw)
     judge.grpc("an answer to no command", "Agents/ReportCommand", m(1, "m-1"), 5, "id", NOT_FOUND, identity=raw)
     state.check(world, "a bad gRPC call")

@@ -137,6 +137,8 @@ def own_paths(tenant, path, operation):
     """The path with this tenant's own things in it: where there are several, each tells something else."""
     proposals = tenant.waiting()
     values = {"/v1/accounts/{name}": [tenant.accounts[0], f"{tenant.canary}-waits"],
+              "/v1/accounts/{account}": [tenant.accounts[0]],
+              "/v1/prices/{version}": [p["version"] for p in tenant.api.get("/v1/prices").get("prices", [])],
               "/v1/policies/{name}": ["house", tenant.canary], "/v1/functions/{workload}": [tenant.workload],
               "/v1/decisions/{id}": [r["decisionId"] for r in tenant.routes],
               "/v1/proposals/{id}": [p["id"] for p in proposals]}
