@@ -46,6 +46,13 @@ static enum vn_rc one_call(void *arg, const struct vn_cloud_invocation *invocati
         return VN_OK;
 }
 
+static enum vn_rc one_line(void *arg, const struct vn_cloud_line *line)
+{
+        (void)arg;
+        VN_ASSERT(line->text.len > 0);
+        return VN_OK;
+}
+
 /* A service account's key file with a key made for this process. */
 static const char *gcp_key(void)
 {
@@ -94,6 +101,7 @@ static void ask(struct vn_cloud *cloud, unsigned what)
                 if (vn_cloud_read(cloud, &f, &got, NULL) == VN_OK)
                         VN_IGNORE(vn_cloud_change(cloud, &got, VN_SETTING_MEMORY_MB, 512, VN_US_PER_S, &got, NULL));
                 break;
+        case 6: VN_IGNORE(vn_cloud_lines(cloud, &f, NOON, NOON + VN_US_PER_HOUR, one_line, NULL, NULL)); break;
         case 5:
                 if (vn_cloud_invoke(cloud, &f, VN_STR("{}"), &result, NULL) == VN_OK)
                         vn_cloud_result_done(&result);
@@ -126,7 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         vn_clock_fake_init(&clock, NOON);
         if (vn_cloud_open(&configs[data[0] % 3], &clock.clock, &transport, &cloud, NULL) != VN_OK)
                 return 0;
-        ask(cloud, data[0] / 3 % 6);
+        ask(cloud, data[0] / 3 % 7);
         vn_cloud_free(cloud);
         return 0;
 }

@@ -39,7 +39,8 @@ static int64_t heavy_tail_us(struct vn_rng *rng, size_t i)
 static int64_t bucket_edges_us(struct vn_rng *rng, size_t i)
 {
         (void)i;
-        return (int64_t)vn_exp(0.020000666706669 * (double)(300 + vn_rng_below(rng, 900))) + (int64_t)vn_rng_below(rng, 2);
+        return (int64_t)vn_exp(0.020000666706669 * (double)(300 + vn_rng_below(rng, 900))) +
+               (int64_t)vn_rng_below(rng, 2);
 }
 
 static int64_t all_the_same_us(struct vn_rng *rng, size_t i)
@@ -51,7 +52,7 @@ static int64_t all_the_same_us(struct vn_rng *rng, size_t i)
 TEST(sketch_quantiles_are_within_one_percent)
 {
         static int64_t (*const shapes[])(struct vn_rng *, size_t) = {even_us, two_peaks_us, heavy_tail_us,
-                                                                      bucket_edges_us, all_the_same_us};
+                                                                     bucket_edges_us, all_the_same_us};
         enum { N = 5000 };
         struct vn_rng rng;
         vn_rng_seed(&rng, test_seed());

@@ -265,6 +265,7 @@ const struct vn_cloud_ops vn_aws_ops = {
         .change = aws_change,
         .invoke = vn_aws_invoke,
         .logs = vn_aws_logs,
+        .lines = vn_aws_lines,
         .metrics = vn_aws_metrics,
         .prices = vn_aws_prices,
 };

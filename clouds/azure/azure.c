@@ -388,6 +388,7 @@ const struct vn_cloud_ops vn_azure_ops = {
         .change = vn_azure_change,
         .invoke = azure_invoke,
         .logs = vn_azure_logs,
+        .lines = vn_azure_lines,
         .metrics = vn_azure_metrics,
         .prices = vn_azure_prices,
 };

@@ -254,6 +254,7 @@ const struct vn_cloud_ops vn_gcp_ops = {
         .change = gcp_change,
         .invoke = gcp_invoke,
         .logs = vn_gcp_logs,
+        .lines = vn_gcp_lines,
         .metrics = vn_gcp_metrics,
         .prices = vn_gcp_prices,
 };
