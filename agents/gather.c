@@ -162,8 +162,8 @@ static void fill_function(const struct vn_cloud_function *f, Vane__V1__FunctionI
         m->n_memory_choices_mb = f->memory_choice_count;
 }
 
-enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_grpc_channel *channel, int64_t now_us,
-                                      struct vn_err *err)
+enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_grpc_channel *channel,
+                                      const struct vn_leave_rules *rules, int64_t now_us, struct vn_err *err)
 {
         const struct vn_cloud_list *list = &gather->list;
         VN_AUTO(vn_arena)
@@ -184,7 +184,7 @@ enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_
         }
         for (size_t i = 0; i < list->unreachable_count; i++)
                 report.unreachable[report.n_unreachable++] = list->unreachable[i];
-        return vn_link_inventory(channel, &report, err);
+        return vn_link_inventory(channel, rules, &report, err);
 }
 
 static enum vn_rc send_prices(const struct vn_cloud_price_list *prices, struct vn_grpc_channel *channel,

@@ -20,7 +20,9 @@ int64_t vn_gather_lag_us(const struct vn_gather *gather);
 /* Lists the functions anew; vn_gather_report_inventory sends what was listed. */
 enum vn_rc vn_gather_list(struct vn_gather *gather, struct vn_err *err) VN_MUST_USE;
 size_t vn_gather_function_count(const struct vn_gather *gather);
-enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_grpc_channel *channel, int64_t now_us,
+struct vn_leave_rules;
+enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_grpc_channel *channel,
+                                      const struct vn_leave_rules *rules, int64_t now_us,
                                       struct vn_err *err) VN_MUST_USE;
 /* Reads the price list and sends it. */
 enum vn_rc vn_gather_report_prices(struct vn_gather *gather, struct vn_grpc_channel *channel, int64_t now_us,

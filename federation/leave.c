@@ -10,12 +10,16 @@ static const enum where table[VN_LEAVING_KINDS][VN_DATA_CLASSES] = {
         [VN_LEAVING_RAW_LINE] = {NEVER, NEVER, NEVER},
 };
 static const char *const class_names[] = {"public", "internal", "restricted"};
-static const char *const kind_names[] = {"the inventory", "windows", "payload sizes", "model updates",
-                                         "raw log lines"};
+static const char *const kind_names[] = {"inventory", "windows", "payload sizes", "model updates", "raw log lines"};
 
 const char *vn_data_class_name(enum vn_data_class data_class)
 {
         return class_names[data_class];
+}
+
+const char *vn_leaving_name(enum vn_leaving what)
+{
+        return kind_names[what];
 }
 
 bool vn_data_class_parse(struct vn_str name, enum vn_data_class *ret)

@@ -21,6 +21,8 @@ enum vn_leaving {
         VN_LEAVING_KINDS
 };
 
+const char *vn_leaving_name(enum vn_leaving what); /* "inventory", "windows", ... */
+
 #define VN_MAX_RESIDENCY 32
 struct vn_leave_rules {
         enum vn_data_class data_class;

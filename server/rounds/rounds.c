@@ -241,6 +241,7 @@ enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *s, s
         const struct vn_account_entry *account = vn_registry_by_id(server->registry, s->account_id);
         if (!account)
                 return vn_fail(err, VN_UNAUTHENTICATED, "this account is revoked or gone");
+        VN_TRY(vn_registry_may_come(server, account, VN_LEAVING_UPDATE, err));
         /* The tenant of the account that the certificate names: an update has no way into another's round. */
         struct vn_lineage *lineage = vn_rounds_of(server, account->tenant);
         struct vn_round_entry *r = vn_rounds_open(lineage);
