@@ -69,12 +69,24 @@ static bool has(struct vn_str text, const char *what)
 /* Its head is enough: whoever writes a level writes it in front. */
 static bool reads_as_error(struct vn_str text)
 {
-        static const char *const signs[] = {"ERROR",           "FATAL",          "CRITICAL",
-                                            "Traceback (most", "Task timed out", "panic:"};
         struct vn_str head = vn_str_n(text.ptr, text.len < 256 ? text.len : 256);
-        for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-                if (has(head, signs[i]))
+        for (size_t i = 0; i < head.len; i++) {
+                struct vn_str rest = vn_str_n(head.ptr + i, head.len - i);
+                bool sign = false;
+                switch (head.ptr[i]) {
+                case 'C': sign = vn_str_starts(rest, VN_STR("CRITICAL")); break;
+                case 'E': sign = vn_str_starts(rest, VN_STR("ERROR")); break;
+                case 'F': sign = vn_str_starts(rest, VN_STR("FATAL")); break;
+                case 'T':
+                        sign = vn_str_starts(rest, VN_STR("Traceback (most")) ||
+                               vn_str_starts(rest, VN_STR("Task timed out"));
+                        break;
+                case 'p': sign = vn_str_starts(rest, VN_STR("panic:")); break;
+                default: break;
+                }
+                if (sign)
                         return true;
+        }
         return false;
 }
 

@@ -195,6 +195,15 @@ static bool credentials(struct vn_str text, size_t at, struct vn_scrub_hit *ret)
         return false;
 }
 
+/* An address has a colon behind one to four digits. */
+static bool colon_near(struct vn_str text, size_t at)
+{
+        size_t i = at + 1;
+        while (i < at + 4 && is_at(text, i, VN_CH_HEX))
+                i++;
+        return i < text.len && text.ptr[i] == ':';
+}
+
 bool vn_scrub_word(struct vn_str text, size_t at, bool after_ip, struct vn_scrub_hit *ret)
 {
         char c = text.ptr[at];
@@ -209,7 +218,7 @@ bool vn_scrub_word(struct vn_str text, size_t at, bool after_ip, struct vn_scrub
                 if (n)
                         return true;
         }
-        if (vn_scrub_is(c, VN_CH_HEX) && (n = vn_scrub_ipv6(text, at))) {
+        if (vn_scrub_is(c, VN_CH_HEX) && colon_near(text, at) && (n = vn_scrub_ipv6(text, at))) {
                 *ret = (struct vn_scrub_hit){n, 0, VN_SCRUB_IP};
                 return true;
         }

@@ -6,51 +6,52 @@
 
 struct row {
         const char *ending;
+        uint8_t bytes;
         bool whole; /* the name is nothing else */
         enum vn_scrub_value value;
 };
 static const struct row rows[] = {
-        {"password", false, VN_VALUE_WORD},
-        {"passwd", false, VN_VALUE_WORD},
-        {"pwd", false, VN_VALUE_WORD},
-        {"passphrase", false, VN_VALUE_WORD},
-        {"pass", true, VN_VALUE_WORD},
-        {"passcode", false, VN_VALUE_WORD},
-        {"secret", false, VN_VALUE_WORD},
-        {"token", false, VN_VALUE_WORD},
-        {"jwt", false, VN_VALUE_WORD},
-        {"bearer", false, VN_VALUE_LINE},
-        {"credential", false, VN_VALUE_WORD},
-        {"authorization", false, VN_VALUE_LINE},
-        {"auth", true, VN_VALUE_LINE},
-        {"cookie", false, VN_VALUE_LINE},
-        {"apikey", false, VN_VALUE_WORD},
-        {"accesskey", false, VN_VALUE_WORD},
-        {"accesskeyid", false, VN_VALUE_WORD},
-        {"accountkey", false, VN_VALUE_WORD},
-        {"secretkey", false, VN_VALUE_WORD},
-        {"privatekey", false, VN_VALUE_WORD},
-        {"functionskey", false, VN_VALUE_WORD},
-        {"masterkey", false, VN_VALUE_WORD},
-        {"hostkey", false, VN_VALUE_WORD},
-        {"subscriptionkey", false, VN_VALUE_WORD},
-        {"encryptionkey", false, VN_VALUE_WORD},
-        {"signingkey", false, VN_VALUE_WORD},
-        {"authkey", false, VN_VALUE_WORD},
-        {"licensekey", false, VN_VALUE_WORD},
-        {"instrumentationkey", false, VN_VALUE_WORD},
-        {"sharedaccesssignature", false, VN_VALUE_LINE},
-        {"signature", false, VN_VALUE_WORD},
-        {"sig", true, VN_VALUE_WORD},
-        {"sessionid", false, VN_VALUE_WORD},
-        {"connectionstring", false, VN_VALUE_LINE},
-        {"connstr", false, VN_VALUE_LINE},
-        {"dsn", true, VN_VALUE_LINE},
-        {"pin", true, VN_VALUE_WORD},
-        {"cvv", true, VN_VALUE_WORD},
-        {"cvc", true, VN_VALUE_WORD},
-        {"ssn", true, VN_VALUE_WORD},
-        {"otp", true, VN_VALUE_WORD},
+        {"password", 8, false, VN_VALUE_WORD},
+        {"passwd", 6, false, VN_VALUE_WORD},
+        {"pwd", 3, false, VN_VALUE_WORD},
+        {"passphrase", 10, false, VN_VALUE_WORD},
+        {"pass", 4, true, VN_VALUE_WORD},
+        {"passcode", 8, false, VN_VALUE_WORD},
+        {"secret", 6, false, VN_VALUE_WORD},
+        {"token", 5, false, VN_VALUE_WORD},
+        {"jwt", 3, false, VN_VALUE_WORD},
+        {"bearer", 6, false, VN_VALUE_LINE},
+        {"credential", 10, false, VN_VALUE_WORD},
+        {"authorization", 13, false, VN_VALUE_LINE},
+        {"auth", 4, true, VN_VALUE_LINE},
+        {"cookie", 6, false, VN_VALUE_LINE},
+        {"apikey", 6, false, VN_VALUE_WORD},
+        {"accesskey", 9, false, VN_VALUE_WORD},
+        {"accesskeyid", 11, false, VN_VALUE_WORD},
+        {"accountkey", 10, false, VN_VALUE_WORD},
+        {"secretkey", 9, false, VN_VALUE_WORD},
+        {"privatekey", 10, false, VN_VALUE_WORD},
+        {"functionskey", 12, false, VN_VALUE_WORD},
+        {"masterkey", 9, false, VN_VALUE_WORD},
+        {"hostkey", 7, false, VN_VALUE_WORD},
+        {"subscriptionkey", 15, false, VN_VALUE_WORD},
+        {"encryptionkey", 13, false, VN_VALUE_WORD},
+        {"signingkey", 10, false, VN_VALUE_WORD},
+        {"authkey", 7, false, VN_VALUE_WORD},
+        {"licensekey", 10, false, VN_VALUE_WORD},
+        {"instrumentationkey", 18, false, VN_VALUE_WORD},
+        {"sharedaccesssignature", 21, false, VN_VALUE_LINE},
+        {"signature", 9, false, VN_VALUE_WORD},
+        {"sig", 3, true, VN_VALUE_WORD},
+        {"sessionid", 9, false, VN_VALUE_WORD},
+        {"connectionstring", 16, false, VN_VALUE_LINE},
+        {"connstr", 7, false, VN_VALUE_LINE},
+        {"dsn", 3, true, VN_VALUE_LINE},
+        {"pin", 3, true, VN_VALUE_WORD},
+        {"cvv", 3, true, VN_VALUE_WORD},
+        {"cvc", 3, true, VN_VALUE_WORD},
+        {"ssn", 3, true, VN_VALUE_WORD},
+        {"otp", 3, true, VN_VALUE_WORD},
 };
 /* The last letters of these: most names are told apart by this alone. */
 #define LAST(c) (1u << ((c) - 'a'))
@@ -74,7 +75,7 @@ enum vn_scrub_value vn_scrub_name(struct vn_str name)
                 if (vn_scrub_is(name.ptr[i], VN_CH_ALNUM))
                         low[n++] = vn_scrub_is(name.ptr[i], VN_CH_UPPER) ? (char)(name.ptr[i] | 0x20) : name.ptr[i];
         for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
-                size_t bytes = strlen(rows[k].ending);
+                size_t bytes = rows[k].bytes;
                 if (rows[k].ending[bytes - 1] == low[n - 1] && n >= bytes && (!rows[k].whole || n == bytes) &&
                     !memcmp(low + n - bytes, rows[k].ending, bytes))
                         return rows[k].value;

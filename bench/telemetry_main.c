@@ -28,7 +28,7 @@ static void die(const char *what, const struct vn_err *err)
 static double now_s(void)
 {
         struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* a core's own time, whatever else the machine does */
         return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -159,7 +159,9 @@ static double one_pass(struct line *lines, uint32_t one_in)
         for (size_t i = 0; i < LINES; i++) {
                 struct vn_cloud_invocation record = {0};
                 const struct vn_cloud_line *line = &lines[i].line;
-                if (vn_aws_report_parse(line->text, &record) == VN_OK) {
+                bool always;
+                if (vn_line_kind_of(line, &always) == VN_LINE_REPORT &&
+                    vn_aws_report_parse(line->text, &record) == VN_OK) {
                         struct vn_invocation call = {.start_us = line->time_us,
                                                      .duration_us = record.duration_us,
                                                      .init_us = record.init_us,
