@@ -229,6 +229,7 @@ static void take_events(struct agent *a, int64_t wait_us)
                 case VN_AGENT_RULES:
                         a->rules = event.rules;
                         a->rules_known = true;
+                        vn_gather_set_class(a->gather, a->rules.data_class);
                         break;
                 }
         }
@@ -305,6 +306,8 @@ static void collect(struct agent *a, int64_t now_us)
                 cloud_failed(a, "reading the cloud's logs", &err);
                 return; /* what was read is remembered; the rest comes next time */
         }
+        if (vn_gather_lines(a->gather, from_us, now_us, &err) != VN_OK)
+                cloud_failed(a, "reading raw log lines", &err); /* the windows do not wait for them */
         a->read_until_us = now_us;
         if (vn_windower_close(a->windower, now_us, take_window, a, &err) != VN_OK)
                 say(a, "closing windows", &err);
