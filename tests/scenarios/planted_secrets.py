@@ -116,14 +116,18 @@ def run(world):
     def start_with_planter():
         start_sim()
         world.planter = Planter(world, secrets)
-        world.sim["aws"] = dict(world.sim["aws"], endpoint=world.planter.endpoint, ca_file=world.planter.ca_file)
+        here = {"endpoint": world.planter.endpoint, "ca_file": world.planter.ca_file}
+        accounts = [dict(account, **here) for account in world.sim["aws"]["accounts"]]
+        world.sim["aws"] = dict(world.sim["aws"], accounts=accounts, **here)
     world.start_sim = start_with_planter
     world.start()
     world.stop_clock()
     direct = demo.drive(world, SECONDS)
     world.check(direct["invocations"] > 100, f"driven: {direct}")
     world.eventually(lambda: len(world.planter.planted) == len(secrets), 60, "all secrets in the cloud's answers")
-    world.eventually(lambda: int(world.api.get("/v1/status")["windows"]) > 20, 60, "windows of what was read")
+    planted = [a["name"] for a in world.sim["aws"]["accounts"]]
+    world.eventually(lambda: all(int(a["windows"]) > 5 for a in world.api.get("/v1/accounts")["accounts"]
+                                 if a["name"] in planted), 60, "windows of what was read")
     world.stop()
     found = [f for place in ("vaned", "agents", "log") for f in find(world.path(place), secrets)]
     world.check(not found, f"{len(found)} times a secret came through: {found[:3]}")
