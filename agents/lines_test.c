@@ -110,11 +110,11 @@ static void plant(unsigned i, struct vn_rng *rng, char secret[300], char line[80
                 break;
         case 7: memcpy(secret, "AKIA", 4), letters(rng, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16, secret + 4); break;
         case 8: letters(rng, ALNUM "+/", 40, secret); break;
-        case 9: letters(rng, ALNUM "+/", 86, secret), strcat(secret, "=="); break;
+        case 9: letters(rng, ALNUM "+/", 86, secret), memcpy(secret + 86, "==", 3); break;
         case 12: letters(rng, ALNUM "+/", 60, secret); break;
         case 14: memcpy(secret, "AIza", 4), letters(rng, ALNUM "-_", 35, secret + 4); break;
         case 18: memcpy(secret, "xoxb-", 5), letters(rng, "0123456789", 24, secret + 5); break;
-        case 19: letters(rng, ALNUM, 30, secret), strcat(secret, "aB3x"); break;
+        case 19: letters(rng, ALNUM, 30, secret), memcpy(secret + 30, "aB3x", 5); break;
         default: letters(rng, ALNUM "!$*", 14, secret); break;
         }
         const char *form = forms[i % 20], *place = strstr(form, "%s");
