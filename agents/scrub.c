@@ -263,14 +263,14 @@ static void authority(struct pass *p)
                 replace(p, user - from, VN_SCRUB_USERINFO);
 }
 
+/* Looked at once, however many more question marks follow: a line's time is bounded by its length. */
 static void question(struct pass *p)
 {
         size_t end = p->at + 1;
-        bool values = false;
         if (p->at >= p->query_end) {
-                for (; end < p->in.len && !ends_url(p->in.ptr[end]) && p->in.ptr[end] != '#'; end++)
-                        values |= p->in.ptr[end] == '=';
-                p->query_end = values ? end : p->query_end;
+                while (end < p->in.len && !ends_url(p->in.ptr[end]) && p->in.ptr[end] != '#')
+                        end++;
+                p->query_end = end;
         }
         copy(p, 1);
 }

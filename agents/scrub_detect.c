@@ -170,11 +170,14 @@ static bool jwt(struct vn_str text, size_t at, struct vn_scrub_hit *ret)
 {
         if (!has_at(text, at, "eyJ"))
                 return false;
-        size_t head = span(text, at, "_-"), n = span(text, at, "_-.");
-        while (n && text.ptr[at + n - 1] == '.')
+        size_t head = span(text, at, "_-");
+        if (head < 8)
+                return false;
+        size_t n = head + span(text, at + head, "_-.");
+        while (text.ptr[at + n - 1] == '.')
                 n--;
         *ret = (struct vn_scrub_hit){n, 0, VN_SCRUB_TOKEN};
-        return head >= 8 && n > head + 1;
+        return n > head + 1;
 }
 
 /* "Bearer X", "Basic X": the scheme stays. */

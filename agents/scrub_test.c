@@ -1,6 +1,7 @@
 #include "agents/scrub.h"
 
 #include "agents/scrub_patterns.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "tests/test.h"
@@ -189,6 +190,31 @@ static enum vn_rc scrub_one(void)
 TEST(scrub_survives_each_failed_allocation)
 {
         TEST_ALLOC_LOOP(scrub_one);
+}
+
+/* What a hostile line may make the scrubber look ahead for, again and again: each ends at once, not with the test's time. */
+TEST(scrub_takes_time_by_length_only)
+{
+        static const char *const pieces[] = {"?",         "eyJ.", "basic ", "token:[",    "a@", "-----BEGIN ",
+                                             "://",       "1 ",   "SG.",    "::1",        "\"", "<secret",
+                                             "password=", "/",    "4-",     "eyJaaaaaaa", "\\"};
+        for (size_t k = 0; k < sizeof pieces / sizeof *pieces; k++) {
+                size_t n = strlen(pieces[k]), count = VN_SCRUB_MAX_BYTES / n;
+                struct vn_scrub scrub;
+                struct vn_str got;
+                char *line = vn_alloc(n * count);
+                CHECK(line);
+                for (size_t i = 0; i < count; i++)
+                        memcpy(line + i * n, pieces[k], n);
+                vn_scrub_init(&scrub);
+                int64_t begin_us = vn_mono_us(vn_clock_real());
+                enum vn_rc rc = vn_scrub_text(&scrub, vn_str_n(line, n * count), &got, NULL);
+                CHECK(rc == VN_OK || rc == VN_RESOURCE_EXHAUSTED);
+                if (vn_mono_us(vn_clock_real()) - begin_us > 10 * VN_US_PER_S)
+                        test_fail(__FILE__, __LINE__, "\"%s\" takes too long", pieces[k]);
+                vn_scrub_done(&scrub);
+                vn_free(line);
+        }
 }
 
 TEST(scrub_refuses_what_is_too_long)
