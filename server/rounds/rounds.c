@@ -157,12 +157,16 @@ void vn_rounds_hello(struct vn_server *server, uint64_t account_id)
         }
 }
 
+/* Those that may take part: from others no update comes, and a round must not wait for it. */
 static size_t online_accounts(struct vn_server *server, const char *tenant)
 {
+        struct vn_leave_rules rules;
         size_t n = 0;
         for (size_t i = 0; i < vn_registry_count(server->registry); i++) {
                 const struct vn_account_entry *a = vn_registry_at(server->registry, i);
-                n += vn_registry_online(server, a) && !strcmp(a->tenant, tenant);
+                vn_registry_rules(server, a, &rules);
+                n += vn_registry_online(server, a) && !strcmp(a->tenant, tenant) &&
+                     vn_may_leave(&rules, VN_LEAVING_UPDATE);
         }
         return n;
 }
