@@ -49,6 +49,8 @@ struct agent {
         struct vn_outbox outbox;
         struct vn_sinks *sinks; /* NULL: none */
         char level[16];
+        struct vn_leave_rules rules; /* what may leave the account */
+        bool rules_known;            /* before the server told them, nothing does */
         struct vn_agent_round round; /* offered, not done yet; round 0: none */
         bool round_tried;            /* without rows; waits for more windows */
         int64_t read_until_us;       /* logs */
@@ -241,6 +243,11 @@ static void take_events(struct agent *a, int64_t wait_us)
                         break;
                 case VN_AGENT_MODEL: fetch_model(a, event.model.version); break;
                 case VN_AGENT_LEVEL: memcpy(a->level, event.level, sizeof a->level); break;
+                case VN_AGENT_RULES:
+                        a->rules = event.rules;
+                        a->rules_known = true;
+                        vn_gather_set_class(a->gather, a->rules.data_class);
+                        break;
                 }
         }
 }
@@ -251,7 +258,7 @@ static void take_part(struct agent *a)
 {
         struct vn_err err = {0};
         struct vn_learn_update update = {0};
-        if (!a->round.round || a->round_tried)
+        if (!a->round.round || a->round_tried || !vn_may_leave(&a->rules, VN_LEAVING_UPDATE))
                 return;
         if (vn_now_us(a->clock) > a->round.deadline_us) {
                 a->round.round = 0;
@@ -274,7 +281,7 @@ static void take_part(struct agent *a)
                 return;
         }
         if (rc == VN_OK)
-                rc = vn_link_update(a->channel, &a->round, &update, &err);
+                rc = vn_link_update(a->channel, &a->rules, &a->round, &update, &err);
         vn_free(update.delta);
         if (rc != VN_OK)
                 say_later(a, &a->server_retry_us, "taking part in a round", &err);
@@ -321,6 +328,10 @@ static void collect(struct agent *a, int64_t now_us)
                 return; /* what was read is remembered; the rest comes next time */
         }
         vn_trouble_clear(&a->troubles, VN_WORK_LOGS);
+        if (vn_gather_lines(a->gather, from_us, now_us, &err) != VN_OK)
+                cloud_failed(a, VN_WORK_LINES, &err); /* the windows do not wait for them */
+        else
+                vn_trouble_clear(&a->troubles, VN_WORK_LINES);
         a->read_until_us = now_us;
         if (vn_windower_close(a->windower, now_us, take_window, a, &err) != VN_OK)
                 say(a, "closing windows", &err);
@@ -351,10 +362,11 @@ static void send_windows(struct agent *a)
                 beat = false;
                 a->last_report_us = mono_us;
                 size_t n = vn_outbox_peek(&a->outbox, VN_LINK_MAX_WINDOWS, &windows);
-                enum vn_rc rc = vn_link_windows(a->channel, windows, n, &counts, &err);
+                enum vn_rc rc = vn_link_windows(a->channel, &a->rules, windows, n, &counts, &err);
                 if (rc != VN_OK)
                         say_later(a, &a->server_retry_us, "sending windows", &err);
-                if (rc != VN_OK && rc != VN_INVALID_ARGUMENT) /* refused as malformed: sending again cannot help */
+                /* Refused as malformed, or as what may not leave the account: sending again cannot help. */
+                if (rc != VN_OK && rc != VN_INVALID_ARGUMENT && rc != VN_PERMISSION_DENIED)
                         return;
                 vn_outbox_sent(&a->outbox, n);
         }
@@ -384,7 +396,8 @@ static void list_functions(struct agent *a, int64_t now_us)
 static void send_inventory(struct agent *a, int64_t now_us)
 {
         struct vn_err err = {0};
-        if (a->inventory_waits && vn_gather_report_inventory(a->gather, a->channel, now_us, &err) != VN_OK) {
+        if (a->inventory_waits &&
+            vn_gather_report_inventory(a->gather, a->channel, &a->rules, now_us, &err) != VN_OK) {
                 say_later(a, &a->server_retry_us, "sending the inventory", &err);
                 return;
         }
@@ -457,7 +470,7 @@ static void turn(struct agent *a)
                 if (now_us - a->read_until_us >= VN_WINDOW_US)
                         collect(a, now_us);
         }
-        if (mono_us >= a->server_retry_us) {
+        if (mono_us >= a->server_retry_us && a->rules_known) {
                 send_inventory(a, now_us);
                 send_windows(a);
                 take_part(a);

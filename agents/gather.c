@@ -9,11 +9,15 @@
 #include "vane/v1/agent.pb-c.h"
 
 #define CONFIG_MAX 65536
+#define CONFIG_VALUES 512
+#define LINES_A_MINUTE 20000 /* ordinary ones kept, of all functions */
+#define SAMPLED_FUNCTIONS 10000
 #define SEEN_SLOTS 131072 /* a table twice the size of what it remembers */
 #define SEEN_MAX 65536
 #define SET_WAIT_US (20 * VN_US_PER_S)
 #define REPORT_ARENA_BYTES (8u << 20)
 #define MAX_WEIGHT 100
+#define USUAL_ONE_IN 10
 #define CONSUMPTION_MB 1536 /* Azure's Consumption plan has no memory setting: every instance may use this much */
 
 struct vn_gather {
@@ -25,6 +29,9 @@ struct vn_gather {
         size_t seen;
         uint64_t dropped;
         struct vn_meter *meter;
+        struct vn_lines *lines;
+        vn_line_fn line_to; /* NULL: nobody takes raw lines */
+        void *line_arg;
         struct vn_used_memory *used; /* azure: of functions on a plan without a memory setting */
         /* of the read under way */
         const struct vn_cloud_function *reading;
@@ -35,16 +42,43 @@ struct vn_gather {
 
 /* --- opening --- */
 
+static enum vn_rc hand_line(void *arg, const struct vn_line *line, struct vn_err *err)
+{
+        struct vn_gather *g = arg;
+        return g->line_to(g->line_arg, line, err);
+}
+
+/* `sample_one_in` and `scrub_patterns` of the account's configuration. */
+static enum vn_rc open_lines(struct vn_gather *g, const struct json_t *root, struct vn_err *err)
+{
+        const json_t *one_in = json_object_get(root, "sample_one_in");
+        struct vn_lines_config config = {.sample = {.one_in = USUAL_ONE_IN,
+                                                    .lines_per_interval = LINES_A_MINUTE,
+                                                    .interval_us = VN_US_PER_MIN,
+                                                    .max_functions = SAMPLED_FUNCTIONS},
+                                         .data_class = VN_DATA_RESTRICTED, /* until it is known */
+                                         .patterns = json_object_get(root, "scrub_patterns"),
+                                         .each = hand_line,
+                                         .arg = g};
+        if (one_in && !(json_integer_value(one_in) >= 1 && json_integer_value(one_in) <= VN_SAMPLE_MAX_ONE_IN))
+                return vn_fail(err, VN_INVALID_ARGUMENT, "sample_one_in: a whole number, 1 to %d",
+                               VN_SAMPLE_MAX_ONE_IN);
+        if (one_in)
+                config.sample.one_in = (uint32_t)json_integer_value(one_in);
+        return vn_lines_new(&config, &g->lines, err);
+}
+
 static enum vn_rc open_cloud(struct vn_gather *g, struct vn_str text, const struct vn_clock *clock,
                              struct vn_err *err)
 {
-        static const struct vn_json_limits limits = {CONFIG_MAX, 4, 256};
+        static const struct vn_json_limits limits = {CONFIG_MAX, 4, CONFIG_VALUES};
         VN_AUTO(vn_json)
         root = NULL;
         struct vn_cloud_config config;
         VN_TRY(vn_json_parse(text, &limits, &root, err));
         if (!json_is_object(root))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "not an object");
+        VN_TRY(open_lines(g, root, err));
         VN_TRY(vn_cloud_config_from_json(root, &config, err));
         VN_TRY(vn_cloud_http_new(json_string_value(json_object_get(root, "ca_file")), &g->http, err));
         return vn_cloud_open(&config, clock, vn_cloud_http_transport(g->http), &g->cloud, err);
@@ -85,6 +119,7 @@ struct vn_gather *vn_gather_free(struct vn_gather *gather)
         vn_cloud_http_free(gather->http);
         vn_used_memory_free(gather->used);
         vn_meter_free(gather->meter);
+        vn_lines_free(gather->lines);
         vn_free(gather->ring);
         vn_free(gather->table);
         vn_free(gather);
@@ -168,8 +203,8 @@ static void fill_function(const struct vn_cloud_function *f, Vane__V1__FunctionI
         m->n_memory_choices_mb = f->memory_choice_count;
 }
 
-enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_grpc_channel *channel, int64_t now_us,
-                                      struct vn_err *err)
+enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_grpc_channel *channel,
+                                      const struct vn_leave_rules *rules, int64_t now_us, struct vn_err *err)
 {
         const struct vn_cloud_list *list = &gather->list;
         VN_AUTO(vn_arena)
@@ -190,7 +225,7 @@ enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_
         }
         for (size_t i = 0; i < list->unreachable_count; i++)
                 report.unreachable[report.n_unreachable++] = list->unreachable[i];
-        return vn_link_inventory(channel, &report, err);
+        return vn_link_inventory(channel, rules, &report, err);
 }
 
 static enum vn_rc send_prices(const struct vn_cloud_price_list *prices, struct vn_grpc_channel *channel,
@@ -346,6 +381,7 @@ static enum vn_rc take_record(void *arg, const struct vn_cloud_invocation *recor
                 call.max_memory_mb = vn_used_memory_mb(g->used, f->name);
         }
         bill(g, f, &call, record->billed_us >= 0);
+        vn_lines_cost(g->lines, f->name, f->region, (double)call.billed_us / 1e6 * call.memory_mb / 1024);
         /* A cloud that samples its log says for how many calls a record stands. */
         int times = record->weight > 1 ? (int)(record->weight < MAX_WEIGHT ? record->weight + 0.5 : MAX_WEIGHT) : 1;
         for (int i = 0; i < times; i++)
@@ -381,6 +417,46 @@ void vn_gather_meter(struct vn_gather *gather, struct vn_window *window)
         const struct vn_cloud_function *f = find(gather, window->function, window->region);
         if (f && vn_cloud_kind(gather->cloud) != VN_CLOUD_AWS)
                 vn_meter_apply(gather->meter, f, vn_meter_read_cloud, gather->cloud, window);
+}
+
+/* --- raw lines --- */
+
+void vn_gather_lines_to(struct vn_gather *gather, vn_line_fn each, void *arg)
+{
+        gather->line_to = each;
+        gather->line_arg = arg;
+}
+
+void vn_gather_set_class(struct vn_gather *gather, enum vn_data_class data_class)
+{
+        vn_lines_set_class(gather->lines, data_class);
+}
+
+static enum vn_rc take_line(void *arg, const struct vn_cloud_line *line)
+{
+        struct vn_gather *g = arg;
+        if (line->time_us < g->from_us || seen_before(g, line->id_hash))
+                return VN_OK;
+        const struct vn_cloud_function *f = g->reading ? g->reading : find(g, line->function, NULL);
+        if (f)
+                return vn_lines_take(g->lines, f->region, line, NULL);
+        g->dropped++;
+        return VN_OK;
+}
+
+enum vn_rc vn_gather_lines(struct vn_gather *gather, int64_t from_us, int64_t to_us, struct vn_err *err)
+{
+        if (!gather->line_to)
+                return VN_OK;
+        gather->from_us = from_us;
+        gather->reading = NULL;
+        if (vn_cloud_kind(gather->cloud) != VN_CLOUD_AWS)
+                return vn_cloud_lines(gather->cloud, NULL, from_us, to_us, take_line, gather, err);
+        for (size_t i = 0; i < gather->list.count; i++) {
+                gather->reading = &gather->list.functions[i];
+                VN_TRY(vn_cloud_lines(gather->cloud, gather->reading, from_us, to_us, take_line, gather, err));
+        }
+        return VN_OK;
 }
 
 /* --- changing memory --- */

@@ -6,6 +6,7 @@
 #define VANE_AGENTS_GATHER_H
 
 #include "agents/apply.h"
+#include "agents/lines.h"
 #include "base/clock.h"
 #include "federation/window.h"
 
@@ -20,7 +21,8 @@ int64_t vn_gather_lag_us(const struct vn_gather *gather);
 /* Lists the functions anew; vn_gather_report_inventory sends what was listed. */
 enum vn_rc vn_gather_list(struct vn_gather *gather, struct vn_err *err) VN_MUST_USE;
 size_t vn_gather_function_count(const struct vn_gather *gather);
-enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_grpc_channel *channel, int64_t now_us,
+enum vn_rc vn_gather_report_inventory(const struct vn_gather *gather, struct vn_grpc_channel *channel,
+                                      const struct vn_leave_rules *rules, int64_t now_us,
                                       struct vn_err *err) VN_MUST_USE;
 /* Reads the price list and sends it. */
 enum vn_rc vn_gather_report_prices(struct vn_gather *gather, struct vn_grpc_channel *channel, int64_t now_us,
@@ -32,6 +34,11 @@ enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to
                            struct vn_err *err) VN_MUST_USE;
 /* Azure and GCP: what was billed in the window, by the cloud's own meter where it can be had. */
 void vn_gather_meter(struct vn_gather *gather, struct vn_window *window);
+/* Raw lines go to `each`, allowed, sampled and scrubbed (lines.h); as long as nobody takes them none is read. */
+void vn_gather_lines_to(struct vn_gather *gather, vn_line_fn each, void *arg);
+void vn_gather_set_class(struct vn_gather *gather, enum vn_data_class data_class);
+/* Those written in [from_us, to_us) that were not handed over before. */
+enum vn_rc vn_gather_lines(struct vn_gather *gather, int64_t from_us, int64_t to_us, struct vn_err *err) VN_MUST_USE;
 uint64_t vn_gather_api_calls(const struct vn_gather *gather);
 struct vn_cloud_usage;
 void vn_gather_usage(const struct vn_gather *gather, struct vn_cloud_usage *ret);

@@ -158,18 +158,30 @@ static void fill_usage(const struct vn_link_counts *counts, Vane__V1__CloudUsage
         }
 }
 
-enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_window *windows, size_t count,
-                           const struct vn_link_counts *counts, struct vn_err *err)
+/* What may leave of a window: its sizes only where the rules say so. */
+static void without_sizes(Vane__V1__Window *window)
+{
+        window->payload_log_mean = window->payload_sum_bytes = window->response_sum_bytes = 0;
+}
+
+enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_leave_rules *rules,
+                           const struct vn_window *windows, size_t count, const struct vn_link_counts *counts,
+                           struct vn_err *err)
 {
         VN_AUTO(vn_arena)
         arena;
         Vane__V1__WindowReport report = VANE__V1__WINDOW_REPORT__INIT;
         VN_ASSERT(count <= VN_LINK_MAX_WINDOWS);
+        if (count)
+                VN_TRY(vn_leave_check(rules, VN_LEAVING_WINDOW, err));
         vn_arena_init(&arena, ARENA_BYTES);
         report.n_windows = count;
         report.windows = vn_arena_alloc(&arena, count * sizeof *report.windows);
-        for (size_t i = 0; report.windows && i < count; i++)
+        for (size_t i = 0; report.windows && i < count; i++) {
                 VN_TRY(vn_window_to_proto(&windows[i], &arena, &report.windows[i], err));
+                if (!vn_may_leave(rules, VN_LEAVING_SIZES))
+                        without_sizes(report.windows[i]);
+        }
         if (!report.windows)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "windows: out of memory");
         report.dropped_fields = counts->dropped_fields;
@@ -191,9 +203,10 @@ enum vn_rc vn_link_alive(struct vn_grpc_channel *channel, struct vn_err *err)
         return tell(channel, "/vane.v1.Agents/ReportWindows", &report.base, err);
 }
 
-enum vn_rc vn_link_inventory(struct vn_grpc_channel *channel, const Vane__V1__InventoryReport *report,
-                             struct vn_err *err)
+enum vn_rc vn_link_inventory(struct vn_grpc_channel *channel, const struct vn_leave_rules *rules,
+                             const Vane__V1__InventoryReport *report, struct vn_err *err)
 {
+        VN_TRY(vn_leave_check(rules, VN_LEAVING_INVENTORY, err));
         return tell(channel, "/vane.v1.Agents/ReportInventory", &report->base, err);
 }
 
@@ -297,9 +310,11 @@ static enum vn_rc send_chunks(struct vn_grpc_call *call, const struct vn_learn_u
         return vn_grpc_send_done(call, err);
 }
 
-enum vn_rc vn_link_update(struct vn_grpc_channel *channel, const struct vn_agent_round *round,
-                          const struct vn_learn_update *update, struct vn_err *err)
+enum vn_rc vn_link_update(struct vn_grpc_channel *channel, const struct vn_leave_rules *rules,
+                          const struct vn_agent_round *round, const struct vn_learn_update *update,
+                          struct vn_err *err)
 {
+        VN_TRY(vn_leave_check(rules, VN_LEAVING_UPDATE, err));
         VN_AUTO(vn_arena)
         arena;
         VN_AUTO(vn_grpc_call)

@@ -1,5 +1,6 @@
 /* link.h - the agent's calls to vaned, as plain functions.
  * Threads: the main thread; each call blocks up to its deadline. Ownership: the channel is borrowed.
+ * Privacy: what may not leave the account (federation/leave.h) is refused here with PERMISSION_DENIED, before it is sent.
  * Errors: the server's status. The join token never appears in a message or error. */
 #ifndef VANE_AGENTS_LINK_H
 #define VANE_AGENTS_LINK_H
@@ -28,16 +29,17 @@ struct vn_link_counts {
         const struct vn_troubles *troubles;
         struct vn_cloud_usage usage;
 };
-enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_window *windows, size_t count,
-                           const struct vn_link_counts *counts, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_leave_rules *rules,
+                           const struct vn_window *windows, size_t count, const struct vn_link_counts *counts,
+                           struct vn_err *err) VN_MUST_USE;
 
 /* Says no more than that the agent lives; from any thread. */
 enum vn_rc vn_link_alive(struct vn_grpc_channel *channel, struct vn_err *err) VN_MUST_USE;
 
 struct Vane__V1__InventoryReport;
 struct Vane__V1__PriceReport;
-enum vn_rc vn_link_inventory(struct vn_grpc_channel *channel, const struct Vane__V1__InventoryReport *report,
-                             struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_link_inventory(struct vn_grpc_channel *channel, const struct vn_leave_rules *rules,
+                             const struct Vane__V1__InventoryReport *report, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_link_prices(struct vn_grpc_channel *channel, const struct Vane__V1__PriceReport *report,
                           struct vn_err *err) VN_MUST_USE;
 
@@ -55,7 +57,8 @@ enum vn_rc vn_link_command(struct vn_grpc_channel *channel, const struct vn_comm
 enum vn_rc vn_link_model(struct vn_grpc_channel *channel, uint64_t version, struct vn_model **ret,
                          struct vn_err *err) VN_MUST_USE;
 /* Streams the update; ABORTED with the server's reason when the gate refuses it. */
-enum vn_rc vn_link_update(struct vn_grpc_channel *channel, const struct vn_agent_round *round,
-                          const struct vn_learn_update *update, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_link_update(struct vn_grpc_channel *channel, const struct vn_leave_rules *rules,
+                          const struct vn_agent_round *round, const struct vn_learn_update *update,
+                          struct vn_err *err) VN_MUST_USE;
 
 #endif

@@ -98,6 +98,15 @@ static void convert_round(const Vane__V1__RoundOffer *m, struct vn_agent_round *
         };
 }
 
+/* A class that is not known here forbids what the strictest does. */
+static bool convert_rules(const Vane__V1__DataNotice *m, struct vn_leave_rules *ret)
+{
+        if (!vn_data_class_parse(vn_str(m->data_class), &ret->data_class))
+                ret->data_class = VN_DATA_RESTRICTED;
+        return vn_str_copy(ret->residency, sizeof ret->residency, vn_str(m->residency)) &&
+               vn_str_copy(ret->server_residency, sizeof ret->server_residency, vn_str(m->server_residency));
+}
+
 bool vn_watch_convert(struct vn_watch *watch, const Vane__V1__AgentEvent *message, struct vn_agent_event *ret)
 {
         memset(ret, 0, sizeof *ret);
@@ -122,6 +131,9 @@ bool vn_watch_convert(struct vn_watch *watch, const Vane__V1__AgentEvent *messag
         case VANE__V1__AGENT_EVENT__EVENT_LEVEL:
                 ret->kind = VN_AGENT_LEVEL;
                 return vn_str_copy(ret->level, sizeof ret->level, vn_str(message->level->level));
+        case VANE__V1__AGENT_EVENT__EVENT_DATA:
+                ret->kind = VN_AGENT_RULES;
+                return convert_rules(message->data, &ret->rules);
         case VANE__V1__AGENT_EVENT__EVENT__NOT_SET:
         case _VANE__V1__AGENT_EVENT__EVENT__CASE_IS_INT_SIZE: break;
         }

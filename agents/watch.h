@@ -7,10 +7,11 @@
 #ifndef VANE_AGENTS_WATCH_H
 #define VANE_AGENTS_WATCH_H
 
+#include "federation/leave.h"
 #include "federation/model.h"
 #include "net/grpc_client.h"
 
-enum vn_agent_event_kind { VN_AGENT_COMMAND, VN_AGENT_ROUND, VN_AGENT_MODEL, VN_AGENT_LEVEL };
+enum vn_agent_event_kind { VN_AGENT_COMMAND, VN_AGENT_ROUND, VN_AGENT_MODEL, VN_AGENT_LEVEL, VN_AGENT_RULES };
 struct vn_agent_command {
         char id[96], function[VN_MAX_FUNCTION_NAME], region[VN_MAX_REGION_NAME], expected_guard[128];
         uint32_t memory_mb, expected_memory_mb;
@@ -33,6 +34,7 @@ struct vn_agent_event {
                         uint8_t sha256[VN_MODEL_HASH_BYTES];
                 } model;
                 char level[16];
+                struct vn_leave_rules rules; /* what may leave the account */
         };
 };
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+DATA = os.path.join(os.path.dirname(HERE), "tests", "data")
 BIN = os.path.join(os.path.dirname(HERE), "build", "release", "bin")
 
 
@@ -33,6 +34,7 @@ BENCHES = {
     "store": (program("bench-store"), ["bench-store"]),
     "explain": (program("bench-explain"), ["bench-explain"]),
     "log": (program("bench-log"), ["bench-log"]),
+    "telemetry": (program("bench-telemetry") + [DATA], ["bench-telemetry"]),
 }
 # A bench whose script is not in this tree is not offered.
 BENCHES = {name: b for name, b in BENCHES.items() if b[0][0] != sys.executable or os.path.isfile(b[0][1])}

@@ -46,6 +46,13 @@ static enum vn_rc one_call(void *arg, const struct vn_cloud_invocation *invocati
         return VN_OK;
 }
 
+static enum vn_rc one_line(void *arg, const struct vn_cloud_line *line)
+{
+        (void)arg;
+        VN_ASSERT(line->text.len > 0);
+        return VN_OK;
+}
+
 /* A service account's key file with a key made for this process. */
 static const char *gcp_key(void)
 {
@@ -109,6 +116,7 @@ static void ask(struct vn_cloud *cloud, unsigned what)
                         VN_IGNORE(vn_cloud_set_split(cloud, &f, &split, VN_US_PER_S, &split, NULL));
                 break;
         case 7: VN_IGNORE(vn_cloud_health(cloud, &health, NULL)); break;
+        case 8: VN_IGNORE(vn_cloud_lines(cloud, &f, NOON, NOON + VN_US_PER_HOUR, one_line, NULL, NULL)); break;
         }
 }
 
@@ -137,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         vn_clock_fake_init(&clock, NOON);
         if (vn_cloud_open(&configs[data[0] % 3], &clock.clock, &transport, &cloud, NULL) != VN_OK)
                 return 0;
-        ask(cloud, data[0] / 3 % 8);
+        ask(cloud, data[0] / 3 % 9);
         vn_cloud_free(cloud);
         return 0;
 }

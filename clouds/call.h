@@ -85,6 +85,8 @@ struct vn_cloud_ops {
         enum vn_rc (*health)(struct vn_cloud *cloud, struct vn_cloud_health *ret, struct vn_err *err);
         enum vn_rc (*logs)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                            int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err);
+        enum vn_rc (*lines)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                            int64_t to_us, vn_cloud_line_fn each, void *arg, struct vn_err *err);
         enum vn_rc (*metrics)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                               int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                               struct vn_err *err);

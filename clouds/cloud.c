@@ -257,6 +257,34 @@ enum vn_rc vn_cloud_logs(struct vn_cloud *cloud, const struct vn_cloud_function 
         return cloud->ops->logs(cloud, function, from_us, to_us, each, arg, err);
 }
 
+struct bounded {
+        vn_cloud_line_fn each;
+        void *arg;
+        size_t lines;
+        struct vn_err *err;
+};
+
+static enum vn_rc bounded_line(void *arg, const struct vn_cloud_line *line)
+{
+        struct bounded *bounded = arg;
+
+        if (bounded->lines++ == VN_CLOUD_MAX_LINES)
+                return vn_fail(bounded->err, VN_OUT_OF_RANGE, "more than %d log lines at once", VN_CLOUD_MAX_LINES);
+        return bounded->each(bounded->arg, line);
+}
+
+enum vn_rc vn_cloud_lines(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                          int64_t to_us, vn_cloud_line_fn each, void *arg, struct vn_err *err)
+{
+        struct bounded bounded = {each, arg, 0, err};
+
+        if (from_us >= to_us)
+                return VN_OK;
+        if (!cloud->ops->lines)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: no log lines to be read", cloud->ops->name);
+        return cloud->ops->lines(cloud, function, from_us, to_us, bounded_line, &bounded, err);
+}
+
 enum vn_rc vn_cloud_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                             int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                             struct vn_err *err)

@@ -37,6 +37,21 @@ static enum vn_rc run_logs(struct vn_cloud *cloud)
                              NULL);
 }
 
+static enum vn_rc ignore_line(void *arg, const struct vn_cloud_line *line)
+{
+        (void)arg;
+        CHECK(line->text.len > 0);
+        return VN_OK;
+}
+
+static enum vn_rc run_lines(struct vn_cloud *cloud)
+{
+        const struct vn_cloud_function f = {.name = "f", .resource = "/s/a"};
+
+        return vn_cloud_lines(cloud, &f, wire_clock.time_us, wire_clock.time_us + VN_US_PER_HOUR, ignore_line, NULL,
+                              NULL);
+}
+
 static enum vn_rc run_metrics(struct vn_cloud *cloud)
 {
         const struct vn_cloud_function f = {.name = "f", .resource = "/s/a"};
@@ -86,6 +101,33 @@ static const struct garbled cases[] = {
          "RequestId: "
          "q\\tDuration: 100.00 ms\\tBilled Duration: 100 ms\\tMemory Size: 128 MB\\t\"}]}",
          run_logs},
+        {"aws lines",
+         wire_aws,
+         {NULL, NULL},
+         "{\"events\":[{\"logStreamName\":\"d/[$LATEST]x\",\"timestamp\":1795521601000,\"eventId\":\"e\",\"message\":"
+         "\"hello\\n\"}]}",
+         run_lines},
+        {"azure lines",
+         wire_azure,
+         {TOKEN, NULL},
+         "{\"tables\":[{\"columns\":[{\"name\":\"TimeGenerated\"},{\"name\":\"Message\"},{\"name\":\"AppRoleName\"}],"
+         "\"rows\":[[\"2026-11-24T12:00:01.5Z\",\"hello\",\"a\"]]}]}",
+         run_lines},
+        {"gcp lines",
+         wire_gcp,
+         {TOKEN, NULL},
+         "{\"entries\":[{\"insertId\":\"i\",\"timestamp\":\"2026-11-24T12:00:01Z\",\"severity\":\"ERROR\","
+         "\"jsonPayload\":"
+         "{\"a\":1}}]}",
+         run_lines},
+        {"gcp distributions",
+         wire_gcp,
+         {TOKEN, NULL},
+         "{\"timeSeries\":[{\"metric\":{\"labels\":{}},\"points\":[{\"interval\":{\"endTime\":\"2026-11-24T12:01:"
+         "00Z\"},"
+         "\"value\":{\"distributionValue\":{\"count\":\"3\",\"bucketOptions\":{\"exponentialBuckets\":{"
+         "\"numFiniteBuckets\":8,\"growthFactor\":2,\"scale\":1}},\"bucketCounts\":[\"0\",\"3\"]}}}]}]}",
+         run_metrics},
         {"aws metrics",
          wire_aws,
          {NULL, NULL},

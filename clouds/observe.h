@@ -1,6 +1,7 @@
 /* observe.h - what a cloud tells about past invocations: logs, per-minute metrics, and its price list.
  * Threads, ownership, errors and retries: as in clouds/cloud.h.
- * Privacy: a record carries no payload, no log text and no identity of a caller; ids are hashed.
+ * Privacy: a record carries no payload, no log text and no identity of a caller; ids are hashed. Only vn_cloud_lines
+ *   gives text, for the account's own store and for nothing else.
  * Lag: clouds publish after minutes; ask again with an overlap and drop what was seen (id_hash). */
 #ifndef VANE_CLOUDS_OBSERVE_H
 #define VANE_CLOUDS_OBSERVE_H
@@ -32,11 +33,28 @@ typedef enum vn_rc (*vn_cloud_invocation_fn)(void *arg, const struct vn_cloud_in
 enum vn_rc vn_cloud_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                          int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
 
+/* A line of a function's log as it was written: it may hold anything. */
+struct vn_cloud_line {
+        char function[VN_CLOUD_NAME_BYTES];
+        char instance[64];
+        uint64_t id_hash; /* of the record's id, or of all that it says where it has none */
+        int64_t time_us;
+        bool error;         /* by the severity that the cloud keeps; aws keeps none */
+        struct vn_str text; /* borrowed for the callback */
+};
+typedef enum vn_rc (*vn_cloud_line_fn)(void *arg, const struct vn_cloud_line *line);
+#define VN_CLOUD_MAX_LINES 200000
+/* Lines written in [from_us, to_us), as vn_cloud_logs reads records: function NULL, pages, lag and errors alike.
+ * OUT_OF_RANGE after VN_CLOUD_MAX_LINES of them, which were handed over. */
+enum vn_rc vn_cloud_lines(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                          int64_t to_us, vn_cloud_line_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
+
 struct vn_cloud_minute {
         int64_t start_us;
         double calls, errors, throttles;
         double billed_gb_s;       /* azure: GB-seconds billed, by its own meter; 0 elsewhere */
         double billed_instance_s; /* gcp: seconds of instances billed, by its own meter; 0 elsewhere */
+        double p95_us; /* of run time (aws) or request latency (gcp), the largest of its parts; 0: not told */
 };
 #define VN_CLOUD_MAX_MINUTES 1440
 /* Minutes without data are left out (a missing minute is no data, not zero). Ascending; at most `cap`. */

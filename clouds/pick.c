@@ -254,6 +254,8 @@ bool vn_minute_add(struct vn_cloud_minute *ret, size_t cap, size_t *count, int64
         ret[at - 1].throttles += add->throttles;
         ret[at - 1].billed_gb_s += add->billed_gb_s;
         ret[at - 1].billed_instance_s += add->billed_instance_s;
+        if (add->p95_us > ret[at - 1].p95_us)
+                ret[at - 1].p95_us = add->p95_us;
         return true;
 }
 

@@ -3,12 +3,16 @@
 
 #include "base/detmath.h"
 
-/* gamma = 1.02 / 0.98: the middle of (gamma^i, gamma^(i+1)] is within 2 % of both ends. ln(24 h in us) / ln gamma is
- * 629, so 632 buckets reach a little beyond a day. */
-static const double log_gamma = 0.040005334613699;
+/* gamma = 1.01 / 0.99: the middle of (gamma^i, gamma^(i+1)] is within 1 % of both ends. ln(24 h in us) / ln gamma is
+ * 1259, so 1264 buckets reach a little beyond a day. */
+static const double log_gamma = 0.020000666706669;
 static const double middle =
-        1.02; /* 2 gamma / (gamma + 1), the point of equal relative error, over the lower bound */
-#define SKETCH_VERSION 1
+        1.01; /* 2 gamma / (gamma + 1), the point of equal relative error, over the lower bound */
+#define SKETCH_VERSION 2
+#define OLD_VERSION 1
+#define OLD_BUCKETS 632
+static const double old_log_gamma = 0.040005334613699;
+static const double old_middle = 1.02;
 
 void vn_sketch_init(struct vn_sketch *sketch)
 {
@@ -116,22 +120,30 @@ void vn_sketch_encode(const struct vn_sketch *sketch, struct vn_buf *ret)
         }
 }
 
+static size_t from_old(size_t bucket)
+{
+        return bucket_of((int64_t)(vn_exp((double)bucket * old_log_gamma) * old_middle));
+}
+
 enum vn_rc vn_sketch_decode(struct vn_str bytes, struct vn_sketch *ret, struct vn_err *err)
 {
-        if (!bytes.len || bytes.len > VN_SKETCH_MAX_BYTES || bytes.ptr[0] != SKETCH_VERSION)
+        if (!bytes.len || bytes.len > VN_SKETCH_MAX_BYTES ||
+            (bytes.ptr[0] != SKETCH_VERSION && bytes.ptr[0] != OLD_VERSION))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "duration sketch: unknown version or size");
+        bool old = bytes.ptr[0] == OLD_VERSION;
+        size_t buckets = old ? OLD_BUCKETS : VN_SKETCH_BUCKETS;
         bytes.ptr++, bytes.len--;
         vn_sketch_init(ret);
         uint64_t next = 0;
         while (bytes.len) {
                 uint32_t gap, count;
-                if (!take_varint(&bytes, &gap) || !take_varint(&bytes, &count) || !count ||
-                    next + gap >= VN_SKETCH_BUCKETS) {
+                if (!take_varint(&bytes, &gap) || !take_varint(&bytes, &count) || !count || next + gap >= buckets) {
                         vn_sketch_init(ret);
                         return vn_fail(err, VN_INVALID_ARGUMENT, "duration sketch: malformed bytes");
                 }
                 next += gap;
-                add_to(ret, next++, count);
+                add_to(ret, old ? from_old(next) : next, count);
+                next++;
         }
         return VN_OK;
 }

@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         VN_AUTO(vn_buf)
         again = VN_BUF_INIT(VN_SKETCH_MAX_BYTES);
         vn_sketch_encode(&sketch, &again);
-        VN_ASSERT(!again.failed && again.len == size && !memcmp(again.ptr, data, size));
+        /* The older form comes back in the newer one. */
+        VN_ASSERT(!again.failed && (data[0] == 1 || (again.len == size && !memcmp(again.ptr, data, size))));
         double median_us = vn_sketch_quantile_us(&sketch, 0.5);
         VN_ASSERT(median_us >= 0 && median_us < 1e12);
         return 0;

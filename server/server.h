@@ -50,6 +50,7 @@ struct vn_server_config {
         uint32_t certificate_lifetime_s;
         uint32_t round_interval_s, round_deadline_s, round_quorum;
         uint32_t tuning_interval_s;
+        char residency[32]; /* VN_MAX_RESIDENCY; region group that the server stands in; empty: not said */
         uint32_t window_retention_s, replay_window_s, record_retention_s, record_segment_s;
 };
 

@@ -302,6 +302,7 @@ const struct vn_cloud_ops vn_aws_ops = {
         .invoke_async = vn_aws_invoke_async,
         .health = vn_aws_health,
         .logs = vn_aws_logs,
+        .lines = vn_aws_lines,
         .metrics = vn_aws_metrics,
         .prices = vn_aws_prices,
         .put_object = vn_aws_put_object,

@@ -57,12 +57,25 @@ enum vn_rc vn_aws_invoke(struct vn_cloud *cloud, const struct vn_cloud_function 
                          struct vn_cloud_result *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_aws_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                        int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_aws_lines(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                        int64_t to_us, vn_cloud_line_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_aws_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                           int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                           struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_aws_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_aws_put_object(struct vn_cloud *cloud, const struct vn_cloud_object *object,
                              struct vn_cloud_response *ret, struct vn_err *err) VN_MUST_USE;
+
+/* A page of what a function's log holds; pattern NULL: everything. An empty page with a token means: go on. */
+struct vn_aws_log_range {
+        const struct vn_cloud_function *function;
+        int64_t from_us, to_us;
+        const char *pattern;
+};
+enum vn_rc vn_aws_log_page(struct vn_cloud *cloud, const struct vn_aws_log_range *range, struct vn_buf *token,
+                           json_t **ret, struct vn_err *err) VN_MUST_USE;
+bool vn_aws_no_log(enum vn_rc rc, const struct vn_err *err); /* a function that never ran has no log group */
+struct vn_str vn_aws_instance_of(struct vn_str stream);      /* borrows */
 
 /* Reads one log message: a REPORT line or the JSON form platform.report. NOT_FOUND if it is neither; DATA_LOSS if it
  * is one and cannot be read. Sets durations, memory, status, cold and id_hash; leaves the rest. */

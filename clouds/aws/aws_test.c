@@ -235,7 +235,8 @@ TEST(aws_metrics_leave_out_missing_minutes)
         static const struct wire_step steps[] = {
                 {"POST https://monitoring.us-east-1.amazonaws.com/", 200, NULL,
                  "{\"MetricDataResults\":[{\"Id\":\"calls\",\"Timestamps\":[1795521600,1795521720],\"Values\":[5,7],"
-                 "\"StatusCode\":\"PartialData\"}],\"NextToken\":\"n\"}"},
+                 "\"StatusCode\":\"PartialData\"},{\"Id\":\"p95\",\"Timestamps\":[1795521600],\"Values\":[12.5]}],"
+                 "\"NextToken\":\"n\"}"},
                 {"POST monitoring", 200, NULL,
                  "{\"MetricDataResults\":[{\"Id\":\"errors\",\"Timestamps\":[1795521720],\"Values\":[2]},{\"Id\":"
                  "\"throttles\",\"Timestamps\":[],\"Values\":[]}]}"},
@@ -253,6 +254,8 @@ TEST(aws_metrics_leave_out_missing_minutes)
         CHECK_INT(2, count);
         CHECK_NEAR(7, minutes[1].calls, 0);
         CHECK_NEAR(2, minutes[1].errors, 0);
+        CHECK_NEAR(12500, minutes[0].p95_us, 1e-9);
+        CHECK(strstr(wire.asked[0], "\"Stat\":\"p95\""));
         CHECK_RC(VN_DATA_LOSS, vn_cloud_metrics(cloud, &f, 1, wire_clock.time_us, minutes, 4, &count, NULL));
         vn_cloud_free(cloud);
 }

@@ -78,7 +78,7 @@ enum vn_rc vn_aws_invoke_async(struct vn_cloud *cloud, const struct vn_cloud_fun
 }
 
 /* "2026/11/24/[$LATEST]0123abcd": what follows the bracket names the instance. */
-static struct vn_str instance_of(struct vn_str stream)
+struct vn_str vn_aws_instance_of(struct vn_str stream)
 {
         struct vn_str rest = stream;
 
@@ -107,34 +107,51 @@ static enum vn_rc log_event(const struct log_read *read, json_t *event)
         invocation.time_us = end_us - invocation.duration_us;
         memcpy(invocation.function, read->function->name, sizeof(invocation.function));
         vn_text_copy(invocation.instance, sizeof(invocation.instance),
-                     instance_of(vn_json_str(event, "logStreamName")));
+                     vn_aws_instance_of(vn_json_str(event, "logStreamName")));
         return read->each(read->arg, &invocation);
+}
+
+/* One page of a function's log group; the token is read and set anew. */
+enum vn_rc vn_aws_log_page(struct vn_cloud *cloud, const struct vn_aws_log_range *range, struct vn_buf *token,
+                           json_t **ret, struct vn_err *err)
+{
+        VN_AUTO(vn_json)
+        body = NULL;
+        char host[128], group[VN_CLOUD_NAME_BYTES + 16];
+
+        vn_aws_host(cloud, "logs", host);
+        snprintf(group, sizeof(group), "/aws/lambda/%s", range->function->name);
+        body = json_pack("{s:s, s:I, s:I}", "logGroupName", group, "startTime",
+                         (json_int_t)(range->from_us / VN_US_PER_MS), "endTime",
+                         (json_int_t)(range->to_us / VN_US_PER_MS));
+        if (!body || (range->pattern && json_object_set_new(body, "filterPattern", json_string(range->pattern))) ||
+            (token->len > 0 && json_object_set_new(body, "nextToken", json_string(token->ptr))))
+                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a request");
+        VN_TRY(vn_aws_target(cloud, "logs", host, "application/x-amz-json-1.1", "Logs_20140328.FilterLogEvents", body,
+                             ret, err));
+        vn_buf_reset(token);
+        vn_buf_str(token, vn_json_str(*ret, "nextToken"));
+        return vn_buf_check(token, err);
 }
 
 static enum vn_rc log_page(struct vn_cloud *cloud, const struct log_read *read, struct vn_buf *token,
                            struct vn_err *err)
 {
-        VN_AUTO(vn_json)
-        body = NULL;
+        const struct vn_aws_log_range range = {read->function, read->from_us, read->to_us,
+                                               "?REPORT ?\"platform.report\""};
         VN_AUTO(vn_json)
         page = NULL;
-        char host[128], group[VN_CLOUD_NAME_BYTES + 16];
         json_t *event;
         size_t i;
 
-        vn_aws_host(cloud, "logs", host);
-        snprintf(group, sizeof(group), "/aws/lambda/%s", read->function->name);
-        body = json_pack("{s:s, s:I, s:I, s:s}", "logGroupName", group, "startTime",
-                         (json_int_t)(read->from_us / VN_US_PER_MS), "endTime",
-                         (json_int_t)(read->to_us / VN_US_PER_MS), "filterPattern", "?REPORT ?\"platform.report\"");
-        if (!body || (token->len > 0 && json_object_set_new(body, "nextToken", json_string(token->ptr))))
-                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a request");
-        VN_TRY(vn_aws_target(cloud, "logs", host, "application/x-amz-json-1.1", "Logs_20140328.FilterLogEvents", body,
-                             &page, err));
+        VN_TRY(vn_aws_log_page(cloud, &range, token, &page, err));
         json_array_foreach(json_object_get(page, "events"), i, event) VN_TRY(log_event(read, event));
-        vn_buf_reset(token);
-        vn_buf_str(token, vn_json_str(page, "nextToken"));
-        return vn_buf_check(token, err);
+        return VN_OK;
+}
+
+bool vn_aws_no_log(enum vn_rc rc, const struct vn_err *err)
+{
+        return rc == VN_NOT_FOUND || (rc == VN_INVALID_ARGUMENT && err && strstr(err->msg, "ResourceNotFound"));
 }
 
 enum vn_rc vn_aws_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
@@ -150,7 +167,7 @@ enum vn_rc vn_aws_logs(struct vn_cloud *cloud, const struct vn_cloud_function *f
                 enum vn_rc rc = log_page(cloud, &read, &token, err);
 
                 /* A function that never ran has no log group yet. */
-                if (rc == VN_NOT_FOUND || (rc == VN_INVALID_ARGUMENT && err && strstr(err->msg, "ResourceNotFound")))
+                if (vn_aws_no_log(rc, err))
                         return VN_OK;
                 VN_TRY(rc);
                 if (token.len == 0)
@@ -159,11 +176,11 @@ enum vn_rc vn_aws_logs(struct vn_cloud *cloud, const struct vn_cloud_function *f
         return vn_fail(err, VN_OUT_OF_RANGE, "aws: more than %d pages of log", MAX_PAGES);
 }
 
-static json_t *metric_query(const char *id, const char *metric, const char *function)
+static json_t *metric_query(const char *id, const char *metric, const char *stat, const char *function)
 {
         return json_pack("{s:s, s:{s:{s:s, s:s, s:[{s:s, s:s}]}, s:i, s:s}, s:b}", "Id", id, "MetricStat", "Metric",
                          "Namespace", "AWS/Lambda", "MetricName", metric, "Dimensions", "Name", "FunctionName",
-                         "Value", function, "Period", 60, "Stat", "Sum", "ReturnData", 1);
+                         "Value", function, "Period", 60, "Stat", stat, "ReturnData", 1);
 }
 
 static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t cap, size_t *count,
@@ -186,6 +203,7 @@ static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t
                 add.calls = vn_str_eq(id, VN_STR("calls")) ? value : 0;
                 add.errors = vn_str_eq(id, VN_STR("errors")) ? value : 0;
                 add.throttles = vn_str_eq(id, VN_STR("throttles")) ? value : 0;
+                add.p95_us = vn_str_eq(id, VN_STR("p95")) ? value * 1000 : 0; /* ms */
                 if (!vn_minute_add(ret, cap, count, (int64_t)seconds * VN_US_PER_S, &add))
                         return vn_fail(err, VN_OUT_OF_RANGE, "aws: more than %zu minutes", cap);
         }
@@ -198,10 +216,11 @@ enum vn_rc vn_aws_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
 {
         _Static_assert(VN_AWS_METRICS_ASKED == 3, "what is asked for below");
         VN_AUTO(vn_json)
-        body = json_pack("{s:[o,o,o], s:I, s:I, s:s}", "MetricDataQueries",
-                         metric_query("calls", "Invocations", function->name),
-                         metric_query("errors", "Errors", function->name),
-                         metric_query("throttles", "Throttles", function->name), "StartTime",
+        body = json_pack("{s:[o,o,o,o], s:I, s:I, s:s}", "MetricDataQueries",
+                         metric_query("calls", "Invocations", "Sum", function->name),
+                         metric_query("errors", "Errors", "Sum", function->name),
+                         metric_query("throttles", "Throttles", "Sum", function->name),
+                         metric_query("p95", "Duration", "p95", function->name), "StartTime",
                          (json_int_t)(from_us / VN_US_PER_S), "EndTime", (json_int_t)(to_us / VN_US_PER_S), "ScanBy",
                          "TimestampAscending");
         char host[128];

@@ -143,6 +143,7 @@ const struct vn_cloud_ops vn_azure_ops = {
         .invoke = azure_invoke,
         .health = azure_health,
         .logs = vn_azure_logs,
+        .lines = vn_azure_lines,
         .metrics = vn_azure_metrics,
         .prices = vn_azure_prices,
         .put_object = vn_azure_put_object,

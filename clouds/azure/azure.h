@@ -52,12 +52,18 @@ enum vn_rc vn_azure_set_split(struct vn_cloud *cloud, const struct vn_cloud_func
 /* --- what is told about the past (observe.c, prices.c) --- */
 enum vn_rc vn_azure_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                          int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_azure_lines(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                          int64_t to_us, vn_cloud_line_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_azure_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                             int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                             struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_azure_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_azure_put_object(struct vn_cloud *cloud, const struct vn_cloud_object *object,
                                struct vn_cloud_response *ret, struct vn_err *err) VN_MUST_USE;
+
+/* Runs a query on the account's workspace, or on its Application Insights where it names no workspace. */
+enum vn_rc vn_azure_kql(struct vn_cloud *cloud, struct vn_str query, json_t **ret, struct vn_err *err) VN_MUST_USE;
+struct vn_str vn_azure_role_of(const struct vn_cloud_function *function); /* cloud_RoleName; borrows */
 
 #define VN_AZURE_API VN_STR("api-version=2024-04-01")
 

@@ -115,7 +115,7 @@ struct log_read {
 };
 
 /* A site of several functions logs them under one role: the second part of the name tells them apart. */
-static struct vn_str role_of(const struct vn_cloud_function *function)
+struct vn_str vn_azure_role_of(const struct vn_cloud_function *function)
 {
         struct vn_str site = vn_str(function->resource), last = site;
 
@@ -133,7 +133,7 @@ static void write_query(const struct kql *kql, const struct log_read *read, int6
         vn_buf_printf(ret, "%s | where %s >= datetime(%s) and %s < datetime(%s)", kql->table, kql->names[COL_TIME],
                       from, kql->names[COL_TIME], to);
         if (read->function) {
-                struct vn_str role = role_of(read->function);
+                struct vn_str role = vn_azure_role_of(read->function);
 
                 vn_buf_printf(ret, " | where %s == ", kql->names[COL_ROLE]);
                 vn_buf_json_string(ret, role);
@@ -147,24 +147,26 @@ static void write_query(const struct kql *kql, const struct log_read *read, int6
                 vn_buf_printf(ret, "%s%s", i ? ", " : "", kql->names[i]);
 }
 
-static enum vn_rc run_query(struct vn_cloud *cloud, const struct kql *kql, struct vn_str query, json_t **ret,
-                            struct vn_err *err)
+enum vn_rc vn_azure_kql(struct vn_cloud *cloud, struct vn_str query, json_t **ret, struct vn_err *err)
 {
         VN_AUTO(vn_response)
         response;
         VN_AUTO(vn_json)
         body = json_pack("{s:s%}", "query", query.ptr, query.len);
-        char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-        struct vn_call call = {.method = "POST",
-                               .host = kql->host,
-                               .path = vn_str(kql->path),
-                               .audience = kql->scope,
-                               .content_type = "application/json"};
+        struct kql kql;
+        char *text;
         enum vn_rc rc;
 
         vn_cloud_response_init(&response);
+        VN_TRY(kql_target(cloud, &kql, err));
+        text = body ? json_dumps(body, JSON_COMPACT) : NULL;
         if (!text)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a query");
+        struct vn_call call = {.method = "POST",
+                               .host = kql.host,
+                               .path = vn_str(kql.path),
+                               .audience = kql.scope,
+                               .content_type = "application/json"};
         call.body = vn_str(text);
         rc = vn_call_json(cloud, &call, &response, ret, err);
         free(text);
@@ -205,7 +207,7 @@ static enum vn_rc log_page(struct vn_cloud *cloud, const struct kql *kql, const 
 
         write_query(kql, read, *from_us, &query);
         VN_TRY(vn_buf_check(&query, err));
-        VN_TRY(run_query(cloud, kql, vn_buf_view(&query), &answer, err));
+        VN_TRY(vn_azure_kql(cloud, vn_buf_view(&query), &answer, err));
         table = json_array_get(json_object_get(answer, "tables"), 0);
         VN_TRY(find_columns(kql, table, at, err));
         rows = json_array_size(json_object_get(table, "rows"));

@@ -248,6 +248,7 @@ const struct vn_cloud_ops vn_gcp_ops = {
         .invoke = gcp_invoke,
         .health = gcp_health,
         .logs = vn_gcp_logs,
+        .lines = vn_gcp_lines,
         .metrics = vn_gcp_metrics,
         .prices = vn_gcp_prices,
         .put_object = vn_gcp_put_object,

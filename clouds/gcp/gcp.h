@@ -38,9 +38,17 @@ enum vn_rc vn_gcp_set_split(struct vn_cloud *cloud, const struct vn_cloud_functi
 uint32_t vn_gcp_memory_mb(struct vn_str quantity);
 enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                        int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_gcp_lines(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
+                        int64_t to_us, vn_cloud_line_fn each, void *arg, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                           int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                           struct vn_err *err) VN_MUST_USE;
+/* One page of entries:list; the token is read and set anew. */
+enum vn_rc vn_gcp_log_page(struct vn_cloud *cloud, const char *filter, struct vn_buf *token, json_t **ret,
+                           struct vn_err *err) VN_MUST_USE;
+/* A quantile of a Cloud Monitoring distribution, in its unit: linear, exponential or explicit buckets, interpolated within
+ * one; 0 for an empty one. DATA_LOSS for what is no distribution. */
+enum vn_rc vn_gcp_distribution_quantile(json_t *distribution, double q, double *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_gcp_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_gcp_put_object(struct vn_cloud *cloud, const struct vn_cloud_object *object,
                              struct vn_cloud_response *ret, struct vn_err *err) VN_MUST_USE;

@@ -246,6 +246,14 @@ TEST(gcp_metrics_sum_series_newest_first)
                  "{\"interval\":{\"endTime\":\"2026-11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"5\"}}]},"
                  "{\"metric\":{\"labels\":{\"response_code\":\"500\"}},\"points\":[{\"interval\":{\"endTime\":\"2026-"
                  "11-24T12:01:00Z\"},\"value\":{\"int64Value\":\"2\"}}]}]}"},
+                {"GET "
+                 "https://monitoring.googleapis.com/v3/projects/p/"
+                 "timeSeries?filter=metric.type%3D%22run.googleapis.com%2Frequest_latencies%22",
+                 200, NULL,
+                 "{\"timeSeries\":[{\"metric\":{\"labels\":{\"response_code_class\":\"2xx\"}},\"points\":[{"
+                 "\"interval\":{\"endTime\":\"2026-11-24T12:01:00Z\"},\"value\":{\"distributionValue\":{\"count\":"
+                 "\"10\",\"mean\":150,\"bucketOptions\":{\"linearBuckets\":{\"numFiniteBuckets\":4,\"width\":100,"
+                 "\"offset\":0}},\"bucketCounts\":[\"0\",\"5\",\"5\"]}}}]}]}"},
                 {"GET container%2Fbillable_instance_time%22", 200, NULL,
                  "{\"timeSeries\":[{\"points\":[{\"interval\":{\"endTime\":\"2026-11-24T12:01:00Z\"},\"value\":{"
                  "\"doubleValue\":12.5}}]}]}"}};
@@ -264,6 +272,9 @@ TEST(gcp_metrics_sum_series_newest_first)
         CHECK_NEAR(2, minutes[0].errors, 0);
         CHECK_NEAR(7, minutes[1].calls, 0);
         CHECK_NEAR(12.5, minutes[0].billed_instance_s, 0);
+        CHECK_NEAR(190000, minutes[0].p95_us, 1e-6);
+        CHECK_NEAR(0, minutes[1].p95_us, 0);
+        wire_check_done(&wire);
         vn_cloud_free(cloud);
 }
 

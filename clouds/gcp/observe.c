@@ -49,16 +49,12 @@ static enum vn_rc log_entry(struct vn_cloud *cloud, const struct log_read *read,
         return read->each(read->arg, &invocation);
 }
 
-static enum vn_rc log_page(struct vn_cloud *cloud, const struct log_read *read, const char *filter,
-                           struct vn_buf *token, struct vn_err *err)
+enum vn_rc vn_gcp_log_page(struct vn_cloud *cloud, const char *filter, struct vn_buf *token, json_t **ret,
+                           struct vn_err *err)
 {
         VN_AUTO(vn_json)
         body = NULL;
-        VN_AUTO(vn_json)
-        page = NULL;
         char resource[VN_CLOUD_NAME_BYTES];
-        json_t *entry;
-        size_t i;
 
         snprintf(resource, sizeof(resource), "projects/%.*s", VN_FMT(cloud->config.project));
         body = json_pack("{s:[s], s:s, s:s, s:i}", "resourceNames", resource, "filter", filter, "orderBy",
@@ -66,11 +62,23 @@ static enum vn_rc log_page(struct vn_cloud *cloud, const struct log_read *read, 
         if (!body || (token->len > 0 && json_object_set_new(body, "pageToken", json_string(token->ptr))))
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory for a request");
         VN_TRY(vn_gcp_call(cloud, "POST", "logging.googleapis.com", VN_STR("/v2/entries:list"), VN_STR(""), body,
-                           false, &page, err));
-        json_array_foreach(json_object_get(page, "entries"), i, entry) VN_TRY(log_entry(cloud, read, entry, err));
+                           false, ret, err));
         vn_buf_reset(token); /* an empty page with a token means: go on */
-        vn_buf_str(token, vn_json_str(page, "nextPageToken"));
+        vn_buf_str(token, vn_json_str(*ret, "nextPageToken"));
         return vn_buf_check(token, err);
+}
+
+static enum vn_rc log_page(struct vn_cloud *cloud, const struct log_read *read, const char *filter,
+                           struct vn_buf *token, struct vn_err *err)
+{
+        VN_AUTO(vn_json)
+        page = NULL;
+        json_t *entry;
+        size_t i;
+
+        VN_TRY(vn_gcp_log_page(cloud, filter, token, &page, err));
+        json_array_foreach(json_object_get(page, "entries"), i, entry) VN_TRY(log_entry(cloud, read, entry, err));
+        return VN_OK;
 }
 
 enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
@@ -103,7 +111,7 @@ enum vn_rc vn_gcp_logs(struct vn_cloud *cloud, const struct vn_cloud_function *f
 }
 
 /* Counts are whole and come as text; billed time is in seconds. */
-static enum vn_rc add_series(json_t *series, bool billed, struct vn_cloud_minute *ret, size_t cap, size_t *count,
+static enum vn_rc add_series(json_t *series, struct vn_cloud_minute *ret, size_t cap, size_t *count,
                              struct vn_err *err)
 {
         double code = vn_json_pick_number(series, "metric.labels.response_code", 0);
@@ -114,17 +122,19 @@ static enum vn_rc add_series(json_t *series, bool billed, struct vn_cloud_minute
         json_array_foreach(json_object_get(series, "points"), i, point)
         {
                 struct vn_str end = vn_json_str(point, "interval.endTime");
-                double value = vn_json_pick_number(point, billed ? "value.doubleValue" : "value.int64Value", -1);
-                struct vn_cloud_minute add = {.billed_instance_s = billed ? value : 0};
-                const struct vn_cloud_minute counts = {
-                        .calls = code == 429 ? 0 : value,
-                        .errors = code >= 500 || vn_str_eq(class, VN_STR("5xx")) ? value : 0,
-                        .throttles = code == 429 ? value : 0};
+                json_t *distribution = vn_json_at(point, "value.distributionValue");
+                double billed_s = vn_json_pick_number(point, "value.doubleValue", -1), p95_ms = 0;
+                bool counted = !distribution && billed_s < 0;
+                double value = counted ? vn_json_pick_number(point, "value.int64Value", -1) : 0;
+                struct vn_cloud_minute add = {.calls = code == 429 ? 0 : value,
+                                              .errors = code >= 500 || vn_str_eq(class, VN_STR("5xx")) ? value : 0,
+                                              .throttles = code == 429 ? value : 0,
+                                              .billed_instance_s = billed_s > 0 && billed_s < 1e12 ? billed_s : 0};
                 int64_t end_us;
 
-                if (!billed)
-                        add = counts;
-
+                if (distribution)
+                        VN_TRY(vn_gcp_distribution_quantile(distribution, 0.95, &p95_ms, err));
+                add.p95_us = p95_ms * 1000;
                 if (vn_time_parse(end.ptr, end.len, &end_us) != VN_OK || !(value >= 0 && value < 1e15))
                         return vn_fail(err, VN_DATA_LOSS, "gcp: a metric's point is no number");
                 if (!vn_minute_add(ret, cap, count, end_us - VN_US_PER_MIN, &add))
@@ -133,9 +143,13 @@ static enum vn_rc add_series(json_t *series, bool billed, struct vn_cloud_minute
         return VN_OK;
 }
 
-static enum vn_rc read_metric(struct vn_cloud *cloud, const struct vn_cloud_function *function, bool billed,
-                              int64_t from_us, int64_t to_us, struct vn_cloud_minute *ret, size_t cap,
-                              size_t *ret_count, struct vn_err *err)
+struct metric {
+        const char *type, *aligner;
+};
+
+static enum vn_rc read_metric(struct vn_cloud *cloud, const struct metric *metric,
+                              const struct vn_cloud_function *function, int64_t from_us, int64_t to_us,
+                              struct vn_cloud_minute *ret, size_t cap, size_t *ret_count, struct vn_err *err)
 {
         VN_AUTO(vn_buf)
         path = VN_BUF_INIT(512);
@@ -150,8 +164,8 @@ static enum vn_rc read_metric(struct vn_cloud *cloud, const struct vn_cloud_func
         vn_time_format(to_us, to);
         vn_buf_printf(&path, "/v3/projects/%.*s/timeSeries", VN_FMT(cloud->config.project));
         snprintf(filter, sizeof(filter),
-                 "metric.type=\"run.googleapis.com/%s\" AND resource.labels.service_name=\"%s\"",
-                 billed ? "container/billable_instance_time" : "request_count", function->name);
+                 "metric.type=\"run.googleapis.com/%s\" AND resource.labels.service_name=\"%s\"", metric->type,
+                 function->name);
         for (int i = 0; i < MAX_PAGES; i++) {
                 VN_AUTO(vn_json)
                 page = NULL;
@@ -163,7 +177,7 @@ static enum vn_rc read_metric(struct vn_cloud *cloud, const struct vn_cloud_func
                 vn_buf_url_encode(&query, vn_str(filter), false);
                 vn_buf_printf(&query, "&interval.startTime=%s&interval.endTime=%s&aggregation.alignmentPeriod=60s",
                               from, to);
-                vn_buf_text(&query, "&aggregation.perSeriesAligner=ALIGN_SUM&view=FULL");
+                vn_buf_printf(&query, "&aggregation.perSeriesAligner=%s&view=FULL", metric->aligner);
                 if (token.len > 0) {
                         vn_buf_text(&query, "&pageToken=");
                         vn_buf_url_encode(&query, vn_buf_view(&token), false);
@@ -173,7 +187,7 @@ static enum vn_rc read_metric(struct vn_cloud *cloud, const struct vn_cloud_func
                 VN_TRY(vn_gcp_call(cloud, "GET", "monitoring.googleapis.com", vn_buf_view(&path), vn_buf_view(&query),
                                    NULL, false, &page, err));
                 json_array_foreach(json_object_get(page, "timeSeries"), at, series)
-                        VN_TRY(add_series(series, billed, ret, cap, ret_count, err));
+                        VN_TRY(add_series(series, ret, cap, ret_count, err));
                 vn_buf_reset(&token);
                 vn_buf_str(&token, vn_json_str(page, "nextPageToken"));
                 VN_TRY(vn_buf_check(&token, err));
@@ -187,6 +201,11 @@ enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
                           int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                           struct vn_err *err)
 {
-        VN_TRY(read_metric(cloud, function, false, from_us, to_us, ret, cap, ret_count, err));
-        return read_metric(cloud, function, true, from_us, to_us, ret, cap, ret_count, err);
+        static const struct metric metrics[] = {{"request_count", "ALIGN_SUM"},
+                                                {"request_latencies", "ALIGN_DELTA"},
+                                                {"container/billable_instance_time", "ALIGN_SUM"}};
+
+        for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+                VN_TRY(read_metric(cloud, &metrics[i], function, from_us, to_us, ret, cap, ret_count, err));
+        return VN_OK;
 }

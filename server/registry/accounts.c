@@ -60,6 +60,8 @@ static Vane__V1__Account *account_message(struct vn_op *op, const struct vn_acco
         m->functions = (uint32_t)account->function_count;
         m->windows = account->windows;
         m->model_version = account->model_version;
+        m->data_class = vn_op_text(op, vn_data_class_name(account->data_class));
+        m->residency = vn_op_text(op, account->residency);
         m->paused = vn_pauses_account(op->server, account->tenant, account->name);
         char calls[VN_OBSERVING_TEXT_BYTES], listed[VN_OBSERVING_TEXT_BYTES];
         vn_observing_describe(op->server, account->id, calls, listed);
@@ -149,6 +151,12 @@ static enum vn_rc check_new_account(struct vn_op *op, const Vane__V1__CreateAcco
                 return vn_fail(err, VN_INVALID_ARGUMENT, "region: 1 to 47 letters, digits, '-', '_', '.'");
         if (request->level[0] && !vn_level_parse(request->level, ret_level))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "level: observe, tune or invoke");
+        if (request->residency[0] && !vn_str_is_name(vn_str(request->residency), VN_MAX_RESIDENCY - 1))
+                return vn_fail(err, VN_INVALID_ARGUMENT, "residency: 1 to %d letters, digits, '-', '_', '.'",
+                               VN_MAX_RESIDENCY - 1);
+        enum vn_data_class data_class;
+        if (!vn_data_class_parse(vn_str(request->data_class), &data_class))
+                return vn_fail(err, VN_INVALID_ARGUMENT, "data_class: public, internal or restricted");
         if (vn_registry_by_name(op->server->registry, op->identity->tenant, request->name))
                 return vn_fail(err, VN_ALREADY_EXISTS, "name: account \"%.64s\" exists", request->name);
         return VN_OK;
@@ -167,6 +175,8 @@ enum vn_rc op_create_account(struct vn_op *op, const ProtobufCMessage *message, 
         VN_ASSERT(vn_str_copy(account->tenant, sizeof account->tenant, vn_str(op->identity->tenant)));
         VN_ASSERT(vn_str_copy(account->name, sizeof account->name, vn_str(request->name)));
         VN_ASSERT(vn_str_copy(account->region, sizeof account->region, vn_str(request->region)));
+        VN_ASSERT(vn_str_copy(account->residency, sizeof account->residency, vn_str(request->residency)));
+        VN_ASSERT(vn_data_class_parse(vn_str(request->data_class), &account->data_class));
         account->cloud = cloud;
         account->level = VN_LEVEL_OBSERVE; /* whatever it may become later */
         account->max_level = level;

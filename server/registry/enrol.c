@@ -202,6 +202,7 @@ enum vn_rc op_report_inventory(struct vn_op *op, const ProtobufCMessage *message
         const Vane__V1__InventoryReport *report = (const Vane__V1__InventoryReport *)message;
         struct vn_account_entry *account;
         VN_TRY(vn_op_agent_account(op, &account, err));
+        VN_TRY(vn_registry_may_come(op->server, account, VN_LEAVING_INVENTORY, err));
         VN_TRY(vn_observing_listed(op->server, account, report, err));
         if (report->n_functions > VN_MAX_FUNCTIONS_PER_ACCOUNT)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "functions: at most %d", VN_MAX_FUNCTIONS_PER_ACCOUNT);

@@ -5,6 +5,7 @@
 
 #include "server/registry/registry.h"
 #include "server/rounds/rounds.h"
+#include "server/state.h"
 #include "server/tuning/pauses.h"
 #include "server/tuning/tuning.h"
 #include "vane/v1/agent.pb-c.h"
@@ -229,6 +230,21 @@ static void open_to_events(struct vn_hub *hub, uint64_t account_id)
         pthread_mutex_unlock(&hub->mutex);
 }
 
+/* What may leave the account: the agent reports nothing before it knows. */
+static void send_rules(struct vn_server *server, const struct vn_account_entry *account)
+{
+        Vane__V1__AgentEvent event = VANE__V1__AGENT_EVENT__INIT;
+        Vane__V1__DataNotice data = VANE__V1__DATA_NOTICE__INIT;
+        struct vn_leave_rules rules;
+        vn_registry_rules(server, account, &rules);
+        data.data_class = vn_state_text(vn_data_class_name(rules.data_class));
+        data.residency = rules.residency;
+        data.server_residency = rules.server_residency;
+        event.event_case = VANE__V1__AGENT_EVENT__EVENT_DATA;
+        event.data = &data;
+        vn_hub_send_agent(server, account->id, &event.base);
+}
+
 /* On the control loop: what an agent missed while it was away. */
 static void hello_run(struct vn_task *task)
 {
@@ -247,6 +263,7 @@ static void hello_run(struct vn_task *task)
                 event.event_case = VANE__V1__AGENT_EVENT__EVENT_LEVEL;
                 event.level = &level;
                 vn_hub_send_agent(hello->server, account->id, &event.base);
+                send_rules(hello->server, account);
                 vn_pauses_hello(hello->server, account); /* before the commands that they may forbid */
                 vn_rounds_hello(hello->server, account->id);
                 vn_tuning_hello(hello->server, account->id);

@@ -1,6 +1,7 @@
 #include "server/registry/registry.h"
 
 #include "base/hash.h"
+#include "base/metrics.h"
 #include "server/state.h"
 #include "vane/state/state.pb-c.h"
 
@@ -119,6 +120,25 @@ struct vn_function_entry *vn_registry_function(struct vn_account_entry *account,
         return NULL;
 }
 
+void vn_registry_rules(const struct vn_server *server, const struct vn_account_entry *account,
+                       struct vn_leave_rules *ret)
+{
+        ret->data_class = account->data_class;
+        memcpy(ret->residency, account->residency, sizeof ret->residency);
+        memcpy(ret->server_residency, server->config.residency, sizeof ret->server_residency);
+}
+
+enum vn_rc vn_registry_may_come(const struct vn_server *server, const struct vn_account_entry *account,
+                                enum vn_leaving what, struct vn_err *err)
+{
+        struct vn_leave_rules rules;
+        vn_registry_rules(server, account, &rules);
+        enum vn_rc rc = vn_leave_check(&rules, what, err);
+        if (rc != VN_OK)
+                VN_METRIC_ADD_FOR(DATA_REFUSED, vn_leaving_name(what), 1);
+        return rc;
+}
+
 void vn_registry_store(struct vn_batch *batch, const struct vn_account_entry *account)
 {
         struct vn_account_entry copy = *account; /* protobuf-c wants pointers that it may not write to */
@@ -141,6 +161,8 @@ void vn_registry_store(struct vn_batch *batch, const struct vn_account_entry *ac
         stored.certificate_not_after_s = account->certificate_not_after_s;
         stored.model_version = account->model_version;
         stored.windows = account->windows;
+        stored.data_class = vn_state_text(vn_data_class_name(account->data_class));
+        stored.residency = copy.residency;
         struct vn_key key;
         vn_key_u64(vn_key_init(&key, vn_str(account->tenant)), account->id);
         vn_state_put(batch, VN_TABLE_accounts, &key, &stored.base);
@@ -164,6 +186,8 @@ static bool fill_account(struct vn_account_entry *account, const Vane__State__Ac
         return vn_str_copy(account->tenant, sizeof account->tenant, vn_str(a->tenant)) &&
                vn_str_copy(account->name, sizeof account->name, vn_str(a->name)) &&
                vn_str_copy(account->region, sizeof account->region, vn_str(a->region)) &&
+               vn_str_copy(account->residency, sizeof account->residency, vn_str(a->residency)) &&
+               vn_data_class_parse(vn_str(a->data_class), &account->data_class) &&
                vn_cloud_parse(a->cloud, &account->cloud) && vn_level_parse(a->level, &account->level) &&
                vn_level_parse(a->max_level, &account->max_level);
 }

@@ -5,6 +5,7 @@
 #ifndef VANE_SERVER_REGISTRY_REGISTRY_H
 #define VANE_SERVER_REGISTRY_REGISTRY_H
 
+#include "federation/leave.h"
 #include "server/auth.h"
 #include "server/server.h"
 
@@ -46,6 +47,8 @@ struct vn_account_entry {
         enum vn_cloud_id cloud;
         char region[48];
         enum vn_level level, max_level;
+        enum vn_data_class data_class;
+        char residency[VN_MAX_RESIDENCY];
         bool revoked;
         int64_t created_us;
         uint8_t join_token_hash[32], join_key_hash[32];
@@ -78,6 +81,12 @@ struct vn_account_entry *vn_registry_append(struct vn_registry *registry); /* ze
 void vn_registry_remove_last(struct vn_registry *registry);                /* undoes append when its commit failed */
 struct vn_function_entry *vn_registry_function(struct vn_account_entry *account, const char *name,
                                                const char *region);
+/* By which the account's data may come here. */
+void vn_registry_rules(const struct vn_server *server, const struct vn_account_entry *account,
+                       struct vn_leave_rules *ret);
+/* PERMISSION_DENIED, counted, for what may not leave the account; the agent reads the reason. */
+enum vn_rc vn_registry_may_come(const struct vn_server *server, const struct vn_account_entry *account,
+                                enum vn_leaving what, struct vn_err *err) VN_MUST_USE;
 void vn_registry_store(struct vn_batch *batch, const struct vn_account_entry *account);
 bool vn_registry_online(const struct vn_server *server, const struct vn_account_entry *account);
 /* Marks that the agent spoke just now. */

@@ -157,12 +157,16 @@ void vn_rounds_hello(struct vn_server *server, uint64_t account_id)
         }
 }
 
+/* Those that may take part: from others no update comes, and a round must not wait for it. */
 static size_t online_accounts(struct vn_server *server, const char *tenant)
 {
+        struct vn_leave_rules rules;
         size_t n = 0;
         for (size_t i = 0; i < vn_registry_count(server->registry); i++) {
                 const struct vn_account_entry *a = vn_registry_at(server->registry, i);
-                n += vn_registry_online(server, a) && !strcmp(a->tenant, tenant);
+                vn_registry_rules(server, a, &rules);
+                n += vn_registry_online(server, a) && !strcmp(a->tenant, tenant) &&
+                     vn_may_leave(&rules, VN_LEAVING_UPDATE);
         }
         return n;
 }
@@ -241,6 +245,7 @@ enum vn_rc vn_rounds_accept(struct vn_server *server, struct vn_submission *s, s
         const struct vn_account_entry *account = vn_registry_by_id(server->registry, s->account_id);
         if (!account)
                 return vn_fail(err, VN_UNAUTHENTICATED, "this account is revoked or gone");
+        VN_TRY(vn_registry_may_come(server, account, VN_LEAVING_UPDATE, err));
         /* The tenant of the account that the certificate names: an update has no way into another's round. */
         struct vn_lineage *lineage = vn_rounds_of(server, account->tenant);
         struct vn_round_entry *r = vn_rounds_open(lineage);

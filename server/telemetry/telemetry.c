@@ -203,6 +203,20 @@ static void take_troubles(struct vn_account_entry *account, const Vane__V1__Wind
         }
 }
 
+/* The agent asked the same table before it sent; whoever sends all the same is refused whole. */
+static enum vn_rc may_come(const struct vn_server *server, const struct vn_account_entry *account,
+                           const Vane__V1__WindowReport *report, struct vn_err *err)
+{
+        bool sizes = false;
+        for (size_t i = 0; i < report->n_windows; i++) {
+                const Vane__V1__Window *w = report->windows[i];
+                sizes |= w->payload_log_mean > 0 || w->payload_sum_bytes > 0 || w->response_sum_bytes > 0;
+        }
+        if (report->n_windows)
+                VN_TRY(vn_registry_may_come(server, account, VN_LEAVING_WINDOW, err));
+        return sizes ? vn_registry_may_come(server, account, VN_LEAVING_SIZES, err) : VN_OK;
+}
+
 enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
                              struct vn_err *err)
 {
@@ -210,6 +224,7 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
         struct vn_telemetry *telemetry = op->server->telemetry;
         struct vn_account_entry *account;
         VN_TRY(vn_op_agent_account(op, &account, err));
+        VN_TRY(may_come(op->server, account, report, err));
         Vane__V1__Ack *ack = VN_NEW_MESSAGE(op->arena, Vane__V1__Ack, vane__v1__ack__init);
         if (ack && report->only_alive) {
                 *ret_reply = &ack->base;

@@ -1,0 +1,134 @@
+"""Nothing of a function's log but the allow-list's figures gets anywhere: between an agent and its cloud stands a proxy
+that plants 200 secrets into the records of the log, and none of them is found in what vaned or the agent keep or say."""
+import http.client
+import http.server
+import json
+import os
+import random
+import ssl
+import string
+import subprocess
+import threading
+import urllib.parse
+
+import demo
+
+SECONDS = int(os.environ.get("VANE_SECRETS_SECONDS", "6"))
+LETTERS = string.ascii_letters + string.digits
+
+
+def make_secrets(seed):
+    rng = random.Random(seed)
+
+    def word(n, alphabet=LETTERS):
+        return "".join(rng.choice(alphabet) for _ in range(n))
+    kinds = [lambda: f"{word(12).lower()}@{word(8).lower()}.example.com", lambda: "AKIA" + word(16, string.ascii_uppercase),
+             lambda: word(40), lambda: f"eyJ{word(20)}.eyJ{word(24)}.{word(20)}", lambda: "4" + word(15, string.digits)]
+    return [kinds[i % len(kinds)]() for i in range(200)]
+
+
+class Planter:
+    """A TLS proxy to the simulator that changes what FilterLogEvents answers."""
+
+    def __init__(self, world, secrets):
+        self.planted, self.lock = set(), threading.Lock()
+        target = urllib.parse.urlsplit(world.sim["aws"]["endpoint"])
+        context = ssl.create_default_context(cafile=world.sim["aws"]["ca_file"])
+        self.folder = world.path("planter")
+        os.makedirs(self.folder, exist_ok=True)
+        self.ca_file = os.path.join(self.folder, "ca.pem")
+        key = os.path.join(self.folder, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out",
+                        self.ca_file, "-subj", "/CN=planter", "-addext", "subjectAltName=IP:127.0.0.1"],
+                       check=True, capture_output=True)
+        planter = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def pass_on(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                to = http.client.HTTPSConnection(target.hostname, target.port, context=context, timeout=30)
+                to.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                for name, value in self.headers.items():
+                    to.putheader(name, value)
+                to.endheaders(body or None)
+                answer = to.getresponse()
+                data = answer.read()
+                if "FilterLogEvents" in (self.headers.get("X-Amz-Target") or "") and answer.status == 200:
+                    data = planter.plant(data)
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+                to.close()
+
+            do_GET = do_POST = do_PUT = do_DELETE = pass_on
+
+            def log_message(self, *arguments):
+                pass
+
+        self.secrets = secrets
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(self.ca_file, key)
+        self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.endpoint = f"https://127.0.0.1:{self.server.server_port}"
+
+    def plant(self, data):
+        """Into each record: a field of its own, an error text, an id that is one; and lines that only look like records."""
+        page = json.loads(data)
+        events = page.get("events", [])
+        if not events:
+            return data
+        with self.lock:
+            for i, event in enumerate(events):
+                secret = self.secrets[(len(self.planted) + i) % len(self.secrets)]
+                event["message"] = event["message"].rstrip() + f"\tError Type: {secret}\tUser: {secret}\t\n"
+            first = len(self.planted)
+            for k, secret in enumerate((self.secrets * 2)[first:first + 40]):
+                event = dict(events[k % len(events)], eventId=f"planted-{first + k}", logStreamName=f"[x]{secret}")
+                event["message"] = (f"REPORT RequestId: {secret}\tDuration: 3.01 ms\tBilled Duration: 4 ms\tMemory Size: "
+                                    f"128 MB\tMax Memory Used: 36 MB\t{secret}\n" if k % 2 else f"REPORT of {secret}")
+                events.append(event)
+                self.planted.add(secret)
+        return json.dumps(page).encode()
+
+
+def find(folder, secrets):
+    """The files below the folder that hold one of the secrets, in plain bytes."""
+    wanted = [s.encode() for s in secrets]
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(where, name), "rb") as f:
+                data = f.read()
+            yield from ((os.path.join(where, name), s) for s in wanted if s in data)
+
+
+def run(world):
+    secrets = make_secrets(world.seed)
+    start_sim = world.start_sim
+
+    def start_with_planter():
+        start_sim()
+        world.planter = Planter(world, secrets)
+        here = {"endpoint": world.planter.endpoint, "ca_file": world.planter.ca_file}
+        accounts = [dict(account, **here) for account in world.sim["aws"]["accounts"]]
+        world.sim["aws"] = dict(world.sim["aws"], accounts=accounts, **here)
+    world.start_sim = start_with_planter
+    world.start()
+    world.stop_clock()
+    direct = demo.drive(world, SECONDS)
+    world.check(direct["invocations"] > 100, f"driven: {direct}")
+    world.eventually(lambda: len(world.planter.planted) == len(secrets), 60, "all secrets in the cloud's answers")
+    planted = [a["name"] for a in world.sim["aws"]["accounts"]]
+    world.eventually(lambda: all(int(a["windows"]) > 5 for a in world.api.get("/v1/accounts")["accounts"]
+                                 if a["name"] in planted), 60, "windows of what was read")
+    world.stop()
+    found = [f for place in ("vaned", "agents", "log") for f in find(world.path(place), secrets)]
+    world.check(not found, f"{len(found)} times a secret came through: {found[:3]}")
+    world.planter.server.shutdown()
