@@ -14,6 +14,7 @@
 #include "agents/watch.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "clouds/permissions.h"
 
 #define MAX_FUNCTIONS 10000
 #define MAX_WAITING_WINDOWS 20000
@@ -22,6 +23,7 @@
 #define REAL_POLL_US (500 * VN_US_PER_MS)
 #define LIST_EVERY_US (5 * VN_US_PER_MIN)
 #define PRICES_EVERY_US VN_US_PER_HOUR
+#define ABILITIES_EVERY_US VN_US_PER_HOUR
 #define READ_OVERLAP_US (60 * VN_US_PER_S)
 #define READ_MOST_US                                                                                                 \
         (8 * VN_US_PER_MIN) /* at once: with the lag of a log, fewer minutes than a function has open windows */
@@ -50,6 +52,9 @@ struct agent {
         uint64_t refused;            /* calls that the windower did not take */
         uint64_t cloud_failures;
         int64_t next_list_us, next_prices_us;
+        struct vn_cloud_abilities abilities; /* what the cloud allows */
+        bool abilities_known;
+        int64_t next_abilities_us;
         int64_t next_renew_s;
         bool inventory_waits;
         int64_t cloud_retry_us, server_retry_us, last_report_us; /* real monotonic time */
@@ -184,10 +189,29 @@ static enum vn_rc agent_read(void *state, const char *function, const char *regi
         return vn_gather_read(((struct agent *)state)->gather, function, region, ret, err);
 }
 
+/* An agent that may only observe, or only tune, says so and goes on with what it may. */
+static void take_abilities(struct agent *a, const struct vn_cloud_abilities *now)
+{
+        bool same = a->abilities_known && a->abilities.level == now->level && !strcmp(a->abilities.refused, now->refused);
+        a->abilities = *now;
+        a->abilities_known = true;
+        if (!same)
+                VN_LOG(AGENT_ABILITY, "capability: %s%s%s", vn_permission_level_name(now->level),
+                       now->refused[0] ? ", refused: " : "", now->refused);
+}
+
 static enum vn_rc agent_set(void *state, const char *function, const char *region, uint32_t memory_mb,
                             struct vn_apply_state *ret, struct vn_err *err)
 {
-        return vn_gather_set(((struct agent *)state)->gather, function, region, memory_mb, ret, err);
+        struct agent *a = state;
+        enum vn_rc rc = vn_gather_set(a->gather, function, region, memory_mb, ret, err);
+        if (rc == VN_PERMISSION_DENIED) { /* the cloud changed its mind since it was asked */
+                struct vn_cloud_abilities now = {.level = VN_MAY_OBSERVE};
+                if (!vn_str_copy(now.refused, sizeof now.refused, vn_str(vn_gather_change_permission(a->gather))))
+                        now.refused[0] = 0;
+                take_abilities(a, &now);
+        }
+        return rc;
 }
 
 static void run_command(struct agent *a, const struct vn_agent_command *command)
@@ -223,7 +247,11 @@ static void take_events(struct agent *a, int64_t wait_us)
                         a->round_tried = false;
                         break;
                 case VN_AGENT_MODEL: fetch_model(a, event.model.version); break;
-                case VN_AGENT_LEVEL: memcpy(a->level, event.level, sizeof a->level); break;
+                case VN_AGENT_LEVEL:
+                        if (strcmp(a->level, event.level))
+                                a->next_abilities_us = 0; /* most likely the cloud's policy was changed too */
+                        memcpy(a->level, event.level, sizeof a->level);
+                        break;
                 }
         }
 }
@@ -319,7 +347,10 @@ static void send_windows(struct agent *a)
         struct vn_link_counts counts = {.dropped_fields = vn_gather_dropped(a->gather),
                                         .sampled_calls = stats.sampled,
                                         .cloud_api_calls = vn_gather_api_calls(a->gather),
-                                        .cloud_failures = a->cloud_failures};
+                                        .cloud_failures = a->cloud_failures,
+                                        .ability = a->abilities_known ? vn_permission_level_name(a->abilities.level)
+                                                                      : NULL,
+                                        .refused = a->abilities.refused};
         int64_t mono_us = vn_mono_us(vn_clock_real());
         bool beat = mono_us - a->last_report_us >= HEARTBEAT_US; /* then an empty report does as well */
         while (a->outbox.count || beat) {
@@ -354,6 +385,20 @@ static void list_functions(struct agent *a, int64_t now_us)
         } else {
                 cloud_failed(a, "listing functions", &err);
         }
+}
+
+static void ask_abilities(struct agent *a, int64_t now_us)
+{
+        struct vn_err err = {0};
+        struct vn_cloud_abilities abilities;
+        if (now_us < a->next_abilities_us)
+                return;
+        enum vn_rc rc = vn_gather_abilities(a->gather, &abilities, &err);
+        a->next_abilities_us = now_us + (rc == VN_OK ? ABILITIES_EVERY_US : VN_US_PER_MIN);
+        if (rc == VN_OK)
+                take_abilities(a, &abilities);
+        else if (rc != VN_FAILED_PRECONDITION)
+                cloud_failed(a, "asking what the cloud allows", &err);
 }
 
 static void send_inventory(struct agent *a, int64_t now_us)
@@ -421,6 +466,7 @@ static void turn(struct agent *a)
         renew(a);
         if (mono_us >= a->cloud_retry_us) {
                 list_functions(a, now_us);
+                ask_abilities(a, now_us);
                 if (now_us - a->read_until_us >= VN_WINDOW_US)
                         collect(a, now_us);
         }

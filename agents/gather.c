@@ -3,6 +3,7 @@
 #include "agents/collect.h"
 #include "base/json.h"
 #include "clouds/observe.h"
+#include "clouds/permissions.h"
 #include "vane/v1/agent.pb-c.h"
 
 #define CONFIG_MAX 65536
@@ -99,6 +100,18 @@ int64_t vn_gather_lag_us(const struct vn_gather *gather)
 {
         /* CloudWatch and Cloud Logging show records within seconds, Application Insights within minutes. */
         return vn_cloud_kind(gather->cloud) == VN_CLOUD_AZURE ? 180 * VN_US_PER_S : 60 * VN_US_PER_S;
+}
+
+enum vn_rc vn_gather_abilities(const struct vn_gather *gather, struct vn_cloud_abilities *ret, struct vn_err *err)
+{
+        if (!gather->list.count)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "no function is listed to ask about");
+        return vn_cloud_abilities(gather->cloud, &gather->list.functions[0], ret, err);
+}
+
+const char *vn_gather_change_permission(const struct vn_gather *gather)
+{
+        return vn_permission_name(vn_cloud_kind(gather->cloud), "change memory_mb");
 }
 
 uint64_t vn_gather_api_calls(const struct vn_gather *gather)

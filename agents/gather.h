@@ -30,6 +30,12 @@ enum vn_rc vn_gather_report_prices(struct vn_gather *gather, struct vn_grpc_chan
 typedef enum vn_rc (*vn_gather_call)(void *arg, const struct vn_invocation *call);
 enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to_us, vn_gather_call each, void *arg,
                            struct vn_err *err) VN_MUST_USE;
+/* What the cloud allows the account's credentials; FAILED_PRECONDITION while no function is listed to ask about. */
+struct vn_cloud_abilities;
+enum vn_rc vn_gather_abilities(const struct vn_gather *gather, struct vn_cloud_abilities *ret,
+                               struct vn_err *err) VN_MUST_USE;
+/* What a change that was refused lacks. */
+const char *vn_gather_change_permission(const struct vn_gather *gather);
 uint64_t vn_gather_api_calls(const struct vn_gather *gather);
 /* Records whose names no window can hold, or that are of no listed function. */
 uint64_t vn_gather_dropped(const struct vn_gather *gather);

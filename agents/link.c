@@ -131,6 +131,12 @@ enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_wind
         report.sampled_calls = counts->sampled_calls;
         report.cloud_api_calls = counts->cloud_api_calls;
         report.cloud_failures = counts->cloud_failures;
+        Vane__V1__Ability ability = VANE__V1__ABILITY__INIT;
+        if (counts->ability) {
+                ability.level = text(counts->ability);
+                ability.refused = text(counts->refused);
+                report.ability = &ability;
+        }
         return tell(channel, "/vane.v1.Agents/ReportWindows", &report.base, err);
 }
 

@@ -28,6 +28,7 @@ enum cli_special {
         CLI_STREAM,  /* many answers, each shown as it comes */
         CLI_LINES,   /* many answers of ready lines */
         CLI_LONG,    /* takes as long as it takes: no deadline */
+        CLI_DOCUMENT, /* the answer's document as it is; -o json or yaml is the request's format */
         CLI_LOCAL,   /* no server */
 };
 

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "sim/azure_arm.h"
+#include "sim/permissions.h"
 #include "sim/token.h"
 
 #define TOKEN_S 3599
@@ -289,7 +290,7 @@ void vn_sim_azure(struct vn_sim *sim, const struct vn_sim_request *request, stru
                 if (!vn_str_eq_nocase(part[2], vn_str(workspace ? a->workspace : a->app_id)))
                         vn_sim_azure_error(response, 403, "InsufficientAccessError",
                                            "The provided credentials have insufficient access");
-                else
+                else if (vn_sim_azure_query_permitted(sim, account, workspace, response))
                         vn_sim_azure_query(sim, account, workspace, request, response);
         } else if (count >= 2 && vn_str_eq_nocase(part[0], VN_STR("subscriptions"))) {
                 vn_azure_arm(sim, request, part, count, response);

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "sim/permissions.h"
+
 #define GROUP "vane-demo"
 #define SETTLE_US (20 * VN_US_PER_S)
 
@@ -210,6 +212,9 @@ static void site_child(struct vn_sim *sim, uint32_t account, uint32_t deployment
         } else if (count == 3 && get && is(part[0], "providers") && is(part[1], "microsoft.insights") &&
                    is(part[2], "metrics")) {
                 vn_sim_azure_metrics(sim, deployment, id, request, response);
+        } else if (count == 3 && get && is(part[0], "providers") && is(part[1], "microsoft.authorization") &&
+                   is(part[2], "permissions")) {
+                vn_sim_azure_permissions(sim, account, response);
         } else {
                 vn_sim_azure_error(response, get || post ? 404 : 405, get || post ? "NotFound" : "MethodNotAllowed",
                                    "There is no such operation on this site.");
@@ -237,6 +242,8 @@ void vn_azure_arm(struct vn_sim *sim, const struct vn_sim_request *request, cons
                                    "or the scope is invalid.");
                 return;
         }
+        if (!vn_sim_azure_permitted(sim, account, request, part, count, response))
+                return;
         if (count == 5 && get && is(part[2], "providers") && is(part[3], "microsoft.web") && is(part[4], "sites")) {
                 list_sites(sim, account, request, response);
         } else if (count == 8 && get && is(part[2], "providers") && is(part[4], "locations") &&

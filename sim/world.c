@@ -108,7 +108,10 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
         for (size_t i = 0; i < VN_SIM_ACCOUNTS; i++) {
                 vn_free(sim->accounts[i].private_pem);
                 vn_free(sim->accounts[i].public_pem);
+                json_decref(sim->accounts[i].policy);
         }
+        for (size_t i = 0; i < VN_SIM_SESSIONS; i++)
+                json_decref(sim->sessions[i].policy);
         vn_free(sim->functions);
         vn_free(sim->arrivals);
         vn_platform_free(sim->platform);

@@ -49,7 +49,7 @@ enum vn_rc vn_aws_invoke(struct vn_cloud *cloud, const struct vn_cloud_function 
                 (struct vn_cloud_header){VN_STR("X-Amz-Invocation-Type"), VN_STR("RequestResponse")};
         call.extra[call.extra_count++] = (struct vn_cloud_header){VN_STR("X-Amz-Log-Type"), VN_STR("Tail")};
         vn_invoke_header(cloud, &call);
-        VN_TRY(vn_call_send(cloud, &call, &ret->response, err));
+        VN_TRY(vn_cloud_send(cloud, &call, &ret->response, err));
         ret->http_status = ret->response.status;
         ret->throttled = ret->http_status == 429;
         if (ret->throttled)

@@ -67,7 +67,7 @@ enum vn_rc vn_aws_sts_assume(struct vn_cloud *cloud, const struct vn_aws_role *r
         call.body = vn_buf_view(&form);
         enum vn_rc rc = vn_buf_check(&form, err);
         if (rc == VN_OK)
-                rc = vn_call_send(cloud, &call, answer, err); /* makes nothing, so it may be repeated */
+                rc = vn_cloud_send(cloud, &call, answer, err); /* makes nothing, so it may be repeated */
         if (form.ptr)
                 explicit_bzero(form.ptr, form.len);
         vn_buf_done(&form);

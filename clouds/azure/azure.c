@@ -365,7 +365,7 @@ static enum vn_rc azure_invoke(struct vn_cloud *cloud, const struct vn_cloud_fun
                 return vn_fail(err, VN_INVALID_ARGUMENT, "azure: the resource id of %s is too long", function->name);
         call.timeout_us = (function->timeout_s ? function->timeout_s + 30 : 260) * VN_US_PER_S;
         vn_invoke_header(cloud, &call);
-        VN_TRY(vn_call_send(cloud, &call, &ret->response, err));
+        VN_TRY(vn_cloud_send(cloud, &call, &ret->response, err));
         return vn_function_status(cloud, ret, err);
 }
 
@@ -387,6 +387,7 @@ const struct vn_cloud_ops vn_azure_ops = {
         .read = vn_azure_read,
         .change = vn_azure_change,
         .invoke = azure_invoke,
+        .may = vn_azure_may,
         .logs = vn_azure_logs,
         .metrics = vn_azure_metrics,
         .prices = vn_azure_prices,

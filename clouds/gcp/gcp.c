@@ -231,7 +231,7 @@ static enum vn_rc gcp_invoke(struct vn_cloud *cloud, const struct vn_cloud_funct
                 call.path = VN_STR("/");
         call.timeout_us = (function->timeout_s + 30) * VN_US_PER_S;
         vn_invoke_header(cloud, &call);
-        VN_TRY(vn_call_send(cloud, &call, &ret->response, err));
+        VN_TRY(vn_cloud_send(cloud, &call, &ret->response, err));
         return vn_function_status(cloud, ret, err);
 }
 
@@ -253,6 +253,7 @@ const struct vn_cloud_ops vn_gcp_ops = {
         .read = gcp_read,
         .change = gcp_change,
         .invoke = gcp_invoke,
+        .may = vn_gcp_may,
         .logs = vn_gcp_logs,
         .metrics = vn_gcp_metrics,
         .prices = vn_gcp_prices,

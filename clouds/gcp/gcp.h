@@ -21,5 +21,7 @@ enum vn_rc vn_gcp_metrics(struct vn_cloud *cloud, const struct vn_cloud_function
                           int64_t to_us, struct vn_cloud_minute *ret, size_t cap, size_t *ret_count,
                           struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_gcp_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_gcp_may(struct vn_cloud *cloud, const struct vn_cloud_function *function, bool *ret_change,
+                      bool *ret_invoke, struct vn_err *err) VN_MUST_USE;
 
 #endif

@@ -40,6 +40,10 @@ static Vane__V1__Account *account_message(struct vn_op *op, const struct vn_acco
         m->functions = (uint32_t)account->function_count;
         m->windows = account->windows;
         m->model_version = account->model_version;
+        m->ability = vn_op_text(op, account->ability_known ? vn_level_name(account->ability) : "");
+        if (account->refused[0] && account->ability_known && account->ability < account->max_level)
+                m->note = vn_op_printf(op, "may only %s: %s is refused", vn_level_name(account->ability),
+                                       account->refused);
         m->paused = vn_pauses_account(op->server, account->tenant, account->name);
         return m;
 }

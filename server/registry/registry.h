@@ -52,6 +52,9 @@ struct vn_account_entry {
         int64_t last_seen_us;
         uint64_t model_version, windows;
         uint64_t cloud_failures; /* as the agent told last; not stored */
+        bool ability_known;      /* not stored: the agent says it with each report */
+        enum vn_level ability;   /* what the cloud lets the agent do */
+        char refused[96];        /* the permission that it lacks for more */
         struct vn_function_entry *functions;
         size_t function_count;
 };
@@ -69,6 +72,8 @@ void vn_registry_remove_last(struct vn_registry *registry);                /* un
 struct vn_function_entry *vn_registry_function(struct vn_account_entry *account, const char *name,
                                                const char *region);
 void vn_registry_store(struct vn_batch *batch, const struct vn_account_entry *account);
+/* The level in force, or less where the cloud does not allow that much. */
+enum vn_level vn_registry_usable_level(const struct vn_account_entry *account);
 bool vn_registry_online(const struct vn_server *server, const struct vn_account_entry *account);
 /* Marks that the agent spoke just now. */
 void vn_registry_heard(struct vn_server *server, struct vn_account_entry *account);
