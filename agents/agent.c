@@ -192,7 +192,8 @@ static enum vn_rc agent_read(void *state, const char *function, const char *regi
 /* An agent that may only observe, or only tune, says so and goes on with what it may. */
 static void take_abilities(struct agent *a, const struct vn_cloud_abilities *now)
 {
-        bool same = a->abilities_known && a->abilities.level == now->level && !strcmp(a->abilities.refused, now->refused);
+        bool same =
+                a->abilities_known && a->abilities.level == now->level && !strcmp(a->abilities.refused, now->refused);
         a->abilities = *now;
         a->abilities_known = true;
         if (!same)

@@ -24,7 +24,8 @@ enum vn_rc vn_link_renew(struct vn_grpc_channel *channel, struct vn_agent_identi
 
 struct vn_link_counts {
         uint64_t dropped_fields, sampled_calls, cloud_api_calls, cloud_failures;
-        const char *ability, *refused; /* what the cloud allows, and the permission missing for more; NULL: not known */
+        const char *ability,
+                *refused; /* what the cloud allows, and the permission missing for more; NULL: not known */
 };
 enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_window *windows, size_t count,
                            const struct vn_link_counts *counts, struct vn_err *err) VN_MUST_USE;

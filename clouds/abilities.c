@@ -9,7 +9,8 @@ enum vn_rc vn_cloud_abilities(struct vn_cloud *cloud, const struct vn_cloud_func
         bool change = false, invoke = false;
 
         if (!cloud->ops->may)
-                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: it cannot be asked what is allowed", cloud->ops->name);
+                return vn_fail(err, VN_FAILED_PRECONDITION, "%s: it cannot be asked what is allowed",
+                               cloud->ops->name);
         VN_TRY(cloud->ops->may(cloud, function, &change, &invoke, err));
         memset(ret, 0, sizeof(*ret));
         ret->level = !change ? VN_MAY_OBSERVE : invoke ? VN_MAY_INVOKE : VN_MAY_TUNE;

@@ -167,7 +167,7 @@ static bool keys_ended(struct vn_cloud *cloud, const struct vn_cloud_response *r
 }
 
 enum vn_rc vn_cloud_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
-                        struct vn_err *err)
+                         struct vn_err *err)
 {
         bool skew_learnt = false, token_renewed = false;
 

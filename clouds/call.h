@@ -92,7 +92,7 @@ extern const struct vn_cloud_ops vn_aws_ops, vn_azure_ops, vn_gcp_ops;
 enum vn_rc vn_account_need(struct vn_str text, const char *what, struct vn_err *err) VN_MUST_USE;
 /* Sends and gives the answer of whatever status; retries unless `once`. */
 enum vn_rc vn_cloud_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
-                        struct vn_err *err) VN_MUST_USE;
+                         struct vn_err *err) VN_MUST_USE;
 /* The same, but a status other than 2xx becomes an error, and the body is parsed (an empty one gives an empty object). */
 enum vn_rc vn_call_json(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *response,
                         json_t **ret, struct vn_err *err) VN_MUST_USE;

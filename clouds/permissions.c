@@ -46,11 +46,15 @@ static bool is_in(const struct vn_permission *p, enum vn_cloud_kind cloud, enum 
         return p->cloud == cloud && (p->level == VN_MAY_BUCKET ? scope->bucket.len > 0 : p->level <= level);
 }
 
-/* --- JSON texts; whatever fails leaves NULL, which is seen once, at the end --- */
+/* --- JSON; what fails for want of memory gives NULL, and NULL makes all that it would be part of NULL --- */
 
-static void append(json_t *array, const char *text)
+/* Takes both. */
+static json_t *append(json_t *array, json_t *item)
 {
-        json_array_append_new(array, json_string(text));
+        if (!json_array_append_new(array, item))
+                return array;
+        json_decref(array);
+        return NULL;
 }
 
 static json_t *names_of(enum vn_cloud_kind cloud, enum vn_permission_level level, const struct vn_policy_scope *scope,
@@ -61,7 +65,7 @@ static json_t *names_of(enum vn_cloud_kind cloud, enum vn_permission_level level
         for (size_t i = 0; i < vn_permission_count; i++)
                 if (is_in(&vn_permissions[i], cloud, level, scope) &&
                     data == (vn_permissions[i].resource == VN_ON_BUCKET))
-                        append(names, vn_permissions[i].name);
+                        names = append(names, json_string(vn_permissions[i].name));
         return names;
 }
 
@@ -92,9 +96,7 @@ static void arn_of(enum vn_permission_resource resource, const struct vn_policy_
         case VN_ON_INVOKE_ROLE:
                 snprintf(ret, 256, "arn:%s:iam::%.*s:role/" VN_INVOKE_ROLE, partition, VN_FMT(account));
                 return;
-        case VN_ON_BUCKET:
-                snprintf(ret, 256, "arn:%s:s3:::%.*s/*", partition, VN_FMT(scope->bucket));
-                return;
+        case VN_ON_BUCKET: snprintf(ret, 256, "arn:%s:s3:::%.*s/*", partition, VN_FMT(scope->bucket)); return;
         }
 }
 
@@ -102,10 +104,21 @@ static void arn_of(enum vn_permission_resource resource, const struct vn_policy_
 static void sid_of(enum vn_permission_level level, enum vn_permission_resource resource, bool placeholder,
                    char ret[96])
 {
-        static const char *const levels[] = {"Observe", "Tune", "Invoke", "Write"},
-                                 *const resources[] = {"", "Functions", "Logs", "Role", "Bucket"};
+        static const char *const levels[] = {"Observe", "Tune", "Invoke", "Write"}, *const resources[] = {
+                                                                                            "", "Functions", "Logs",
+                                                                                            "Role", "Bucket"};
 
-        snprintf(ret, 96, "Vane%s%s%s", levels[level], resources[resource], placeholder ? "ReplaceACCOUNTNUMBER" : "");
+        snprintf(ret, 96, "Vane%s%s%s", levels[level], resources[resource],
+                 placeholder ? "ReplaceACCOUNTNUMBER" : "");
+}
+
+static bool has_any(enum vn_permission_level level, enum vn_permission_resource resource)
+{
+        for (size_t i = 0; i < vn_permission_count; i++)
+                if (vn_permissions[i].cloud == VN_CLOUD_AWS && vn_permissions[i].level == level &&
+                    vn_permissions[i].resource == resource)
+                        return true;
+        return false;
 }
 
 static json_t *statement(enum vn_permission_level level, enum vn_permission_resource resource,
@@ -117,11 +130,7 @@ static json_t *statement(enum vn_permission_level level, enum vn_permission_reso
         for (size_t i = 0; i < vn_permission_count; i++)
                 if (vn_permissions[i].cloud == VN_CLOUD_AWS && vn_permissions[i].level == level &&
                     vn_permissions[i].resource == resource)
-                        append(actions, vn_permissions[i].name);
-        if (!json_array_size(actions)) {
-                json_decref(actions);
-                return NULL;
-        }
+                        actions = append(actions, json_string(vn_permissions[i].name));
         sid_of(level, resource, !scope->account.len && resource != VN_ON_ALL && resource != VN_ON_BUCKET, sid);
         arn_of(resource, scope, arn);
         return json_pack("{s:s, s:s, s:o, s:s}", "Sid", sid, "Effect", "Allow", "Action", actions, "Resource", arn);
@@ -134,11 +143,10 @@ static json_t *aws_policy(enum vn_permission_level level, const struct vn_policy
         for (unsigned l = 0; l <= VN_MAY_BUCKET; l++) {
                 if (l == VN_MAY_BUCKET ? !scope->bucket.len : l > level)
                         continue;
-                for (unsigned r = VN_ON_ALL; r <= VN_ON_BUCKET; r++) {
-                        json_t *one = statement((enum vn_permission_level)l, (enum vn_permission_resource)r, scope);
-                        if (one)
-                                json_array_append_new(statements, one);
-                }
+                for (unsigned r = VN_ON_ALL; r <= VN_ON_BUCKET; r++)
+                        if (has_any((enum vn_permission_level)l, (enum vn_permission_resource)r))
+                                statements = append(statements, statement((enum vn_permission_level)l,
+                                                                          (enum vn_permission_resource)r, scope));
         }
         return json_pack("{s:s, s:o}", "Version", "2012-10-17", "Statement", statements);
 }
@@ -161,11 +169,13 @@ static json_t *azure_role(enum vn_permission_level level, const struct vn_policy
 
 static json_t *gcp_role(enum vn_permission_level level, const struct vn_policy_scope *scope)
 {
-        json_t *names = names_of(VN_CLOUD_GCP, level, scope, false), *data = names_of(VN_CLOUD_GCP, level, scope, true);
+        json_t *names = names_of(VN_CLOUD_GCP, level, scope, false);
         char title[128], description[128];
 
-        json_array_extend(names, data);
-        json_decref(data);
+        for (size_t i = 0; i < vn_permission_count; i++) /* a custom role has one list for both */
+                if (is_in(&vn_permissions[i], VN_CLOUD_GCP, level, scope) &&
+                    vn_permissions[i].resource == VN_ON_BUCKET)
+                        names = append(names, json_string(vn_permissions[i].name));
         snprintf(title, sizeof(title), "Vane %s %.*s", level_names[level], VN_FMT(scope->name));
         snprintf(description, sizeof(description), "What Vane's agent needs to %s.", level_names[level]);
         return json_pack("{s:s, s:s, s:s, s:o}", "title", title, "description", description, "stage", "GA",
@@ -239,10 +249,11 @@ static void gcp_notes(enum vn_permission_level level, struct vn_str account, str
         if (!account.len)
                 vn_buf_text(ret, "# The project is not known yet: replace PROJECT_ID in the command.\n");
         if (level >= VN_MAY_TUNE)
-                vn_buf_text(ret, "# Changing a function also needs iam.serviceAccounts.actAs on the account that it runs "
-                                 "as. Give it for that\n# account alone: gcloud iam service-accounts "
-                                 "add-iam-policy-binding RUNTIME_ACCOUNT --member=serviceAccount:AGENT\n"
-                                 "#   --role=roles/iam.serviceAccountUser\n");
+                vn_buf_text(ret,
+                            "# Changing a function also needs iam.serviceAccounts.actAs on the account that it runs "
+                            "as. Give it for that\n# account alone: gcloud iam service-accounts "
+                            "add-iam-policy-binding RUNTIME_ACCOUNT --member=serviceAccount:AGENT\n"
+                            "#   --role=roles/iam.serviceAccountUser\n");
 }
 
 /* What stands in a document stands in somebody's shell next. */
@@ -266,7 +277,8 @@ enum vn_rc vn_policy_document(enum vn_cloud_kind cloud, enum vn_permission_level
 
         VN_ASSERT(level <= VN_MAY_INVOKE);
         if (!is_plain(scope->account, "-.:") || !is_plain(scope->region, "-") || !is_plain(scope->name, "-_."))
-                return vn_fail(err, VN_INVALID_ARGUMENT, "the account's name, number or region could not stand in a policy");
+                return vn_fail(err, VN_INVALID_ARGUMENT,
+                               "the account's name, number or region could not stand in a policy");
         if (!is_plain(scope->bucket, cloud == VN_CLOUD_AZURE ? "-_./" : "-_."))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "bucket: letters, digits, '-', '_', '.'");
         switch (cloud) {

@@ -10,7 +10,7 @@
 
 /* In rising order: each has what is below it. BUCKET is beside them: only where a bucket is named. */
 enum vn_permission_level { VN_MAY_OBSERVE, VN_MAY_TUNE, VN_MAY_INVOKE, VN_MAY_BUCKET };
-const char *vn_permission_level_name(enum vn_permission_level level); /* "observe", "tune", "invoke" */
+const char *vn_permission_level_name(enum vn_permission_level level);              /* "observe", "tune", "invoke" */
 bool vn_permission_level_parse(struct vn_str name, enum vn_permission_level *ret); /* the three */
 
 enum vn_permission_resource { VN_ON_ALL, VN_ON_FUNCTIONS, VN_ON_LOGS, VN_ON_INVOKE_ROLE, VN_ON_BUCKET };
@@ -31,10 +31,11 @@ const char *vn_permission_name(enum vn_cloud_kind cloud, const char *operation);
 
 enum vn_policy_format { VN_POLICY_OWN, VN_POLICY_JSON, VN_POLICY_YAML }; /* OWN: JSON; GCP: YAML */
 struct vn_policy_scope {
-        struct vn_str name;    /* of the Vane account */
-        struct vn_str account; /* AWS account number, Azure subscription, GCP project; empty: a placeholder that is named */
-        struct vn_str region;  /* aws; empty: all */
-        struct vn_str bucket;  /* adds writing into this bucket; Azure: a resource id of a container; empty: none */
+        struct vn_str name; /* of the Vane account */
+        struct vn_str
+                account; /* AWS account number, Azure subscription, GCP project; empty: a placeholder that is named */
+        struct vn_str region; /* aws; empty: all */
+        struct vn_str bucket; /* adds writing into this bucket; Azure: a resource id of a container; empty: none */
 };
 /* An IAM policy (AWS), a role definition for `az role definition create` (Azure), or a custom role for
  * `gcloud iam roles create --file` (GCP). */

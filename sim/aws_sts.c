@@ -43,7 +43,8 @@ static struct role find_role(const struct vn_sim *sim, struct vn_str arn)
         return (struct role){.account = NOBODY};
 }
 
-static const struct vn_sim_session *issue(struct vn_sim *sim, const struct role *role, json_t *policy, int64_t expires_us)
+static const struct vn_sim_session *issue(struct vn_sim *sim, const struct role *role, json_t *policy,
+                                          int64_t expires_us)
 {
         struct vn_sim_session *s = &sim->sessions[sim->session_next++ % VN_SIM_SESSIONS];
         uint8_t bytes[52];
@@ -125,8 +126,7 @@ static void assume_role(struct vn_sim *sim, bool by_session, const struct vn_sim
                                 vn_sim_policy_parse(VN_PLATFORM_AWS, vn_buf_view(&policy), &narrowed, &err) != VN_OK))
                 refuse(response, 400, "MalformedPolicyDocument", "The policy is not in the valid JSON format.");
         else
-                answer_keys(sim,
-                            issue(sim, &role, narrowed, vn_now_us(sim->clock) + (int64_t)seconds * VN_US_PER_S),
+                answer_keys(sim, issue(sim, &role, narrowed, vn_now_us(sim->clock) + (int64_t)seconds * VN_US_PER_S),
                             vn_buf_view(&name), response);
 }
 

@@ -305,7 +305,8 @@ void vn_sim_gcp(struct vn_sim *sim, const struct vn_sim_request *request, struct
                 vn_sim_gcp_error(response, 403, "PERMISSION_DENIED",
                                  "Permission denied on project or it does not exist.");
         } else if (project && vn_str_eq(part[0], VN_STR("v2")) && count <= 10) {
-                if (vn_sim_gcp_permitted(sim, account, vn_sim_gcp_permission_of(request, part + 3, count - 3), response))
+                if (vn_sim_gcp_permitted(sim, account, vn_sim_gcp_permission_of(request, part + 3, count - 3),
+                                         response))
                         vn_gcp_functions(sim, account, request, part + 3, count - 3, response);
         } else if (project && vn_str_eq(part[0], VN_STR("v3")) && count == 4 &&
                    vn_str_eq(part[3], VN_STR("timeSeries"))) {

@@ -58,8 +58,7 @@ static bool lambda_need(const struct vn_sim_account *a, const struct vn_sim_requ
                 if (vn_str_eq(request->verb, vn_str(r->verb)) && vn_str_eq(child, vn_str(r->child)) &&
                     r->below == (count == 5)) {
                         bool all = memmem(request->query.ptr, request->query.len, "List=ALL", 8) != NULL;
-                        snprintf(action, 96, "%s",
-                                 all ? "lambda:ListProvisionedConcurrencyConfigs" : r->action);
+                        snprintf(action, 96, "%s", all ? "lambda:ListProvisionedConcurrencyConfigs" : r->action);
                         return true;
                 }
         }
@@ -69,8 +68,9 @@ static bool lambda_need(const struct vn_sim_account *a, const struct vn_sim_requ
 static bool target_need(const struct vn_sim_account *a, const struct vn_sim_request *request, char action[96],
                         char resource[256])
 {
-        static const char *const prefixes[][2] = {
-                {"Logs_20140328", "logs"}, {"GraniteServiceVersion20100801", "cloudwatch"}, {"AWSPriceListService", "pricing"}};
+        static const char *const prefixes[][2] = {{"Logs_20140328", "logs"},
+                                                  {"GraniteServiceVersion20100801", "cloudwatch"},
+                                                  {"AWSPriceListService", "pricing"}};
         struct vn_str operation = vn_sim_header(request, "x-amz-target"), service = vn_str_cut(&operation, '.');
         VN_AUTO(vn_json)
         body = NULL;
@@ -107,11 +107,12 @@ static void refuse_aws(const struct vn_sim_account *a, enum vn_aws_protocol prot
                        const char *resource, struct vn_sim_response *response)
 {
         bool metrics = !strncmp(action, "cloudwatch:", 11);
-        vn_sim_aws_error(response, protocol, protocol == VN_AWS_JSON && !metrics ? 400 : 403,
-                         protocol == VN_AWS_QUERY || metrics ? "AccessDenied" : "AccessDeniedException",
-                         "User: arn:aws:iam::%s:user/vane-agent is not authorized to perform: %s on resource: %s because "
-                         "no identity-based policy allows the %s action",
-                         a->id, action, resource, action);
+        vn_sim_aws_error(
+                response, protocol, protocol == VN_AWS_JSON && !metrics ? 400 : 403,
+                protocol == VN_AWS_QUERY || metrics ? "AccessDenied" : "AccessDeniedException",
+                "User: arn:aws:iam::%s:user/vane-agent is not authorized to perform: %s on resource: %s because "
+                "no identity-based policy allows the %s action",
+                a->id, action, resource, action);
 }
 
 bool vn_sim_aws_permitted(const struct vn_sim *sim, uint32_t account, const struct vn_sim_session *session,
@@ -161,9 +162,9 @@ static bool azure_action(const struct vn_sim_request *request, const struct vn_s
                 n += (size_t)snprintf(action + n, 256 - n, "/%.*s", VN_FMT(part[count - 1]));
         if (n < 256)
                 n += (size_t)snprintf(action + n, 256 - n, "%s",
-                                      post                                        ? "/action"
+                                      post                                      ? "/action"
                                       : vn_str_eq(request->verb, VN_STR("GET")) ? "/read"
-                                                                                  : "/write");
+                                                                                : "/write");
         return n < 256;
 }
 
@@ -186,11 +187,11 @@ bool vn_sim_azure_permitted(const struct vn_sim *sim, uint32_t account, const st
             (strcasecmp(action, "Microsoft.Web/sites/write") ||
              azure_may(sim, account, "Microsoft.Web/serverfarms/join/action")))
                 return true;
-        vn_sim_azure_error(response, 403, "AuthorizationFailed",
-                           "The client '%s' with object id '%s' does not have authorization to perform action '%s' over "
-                           "scope '/subscriptions/%s' or the scope is invalid.",
-                           sim->accounts[account].key_id, sim->accounts[account].key_id, action,
-                           sim->accounts[account].id);
+        vn_sim_azure_error(
+                response, 403, "AuthorizationFailed",
+                "The client '%s' with object id '%s' does not have authorization to perform action '%s' over "
+                "scope '/subscriptions/%s' or the scope is invalid.",
+                sim->accounts[account].key_id, sim->accounts[account].key_id, action, sim->accounts[account].id);
         return false;
 }
 
@@ -198,7 +199,8 @@ bool vn_sim_azure_query_permitted(const struct vn_sim *sim, uint32_t account, bo
                                   struct vn_sim_response *response)
 {
         if (workspace ? azure_may(sim, account, "Microsoft.OperationalInsights/workspaces/query/read") &&
-                                azure_may(sim, account, "Microsoft.OperationalInsights/workspaces/query/AppRequests/read")
+                                azure_may(sim, account,
+                                          "Microsoft.OperationalInsights/workspaces/query/AppRequests/read")
                       : azure_may(sim, account, "Microsoft.Insights/components/query/read"))
                 return true;
         vn_sim_azure_error(response, 403, "InsufficientAccessError",
@@ -211,8 +213,8 @@ void vn_sim_azure_permissions(const struct vn_sim *sim, uint32_t account, struct
         const json_t *role = sim->accounts[account].policy;
         json_t *actions = role ? json_deep_copy(json_object_get(role, "Actions")) : json_pack("[s]", "*");
         vn_sim_json(response, 200,
-                    json_pack("{s:[{s:o, s:[], s:[], s:[]}]}", "value", "actions", actions, "notActions", "dataActions",
-                              "notDataActions"));
+                    json_pack("{s:[{s:o, s:[], s:[], s:[]}]}", "value", "actions", actions, "notActions",
+                              "dataActions", "notDataActions"));
 }
 
 /* --- GCP --- */
@@ -245,7 +247,8 @@ bool vn_sim_gcp_permitted(const struct vn_sim *sim, uint32_t account, const char
 {
         if (!sim->accounts[account].policy || (permission && vn_sim_may(sim, account, permission, "")))
                 return true;
-        vn_sim_gcp_error(response, 403, "PERMISSION_DENIED", "Permission '%s' denied on resource '//cloudresourcemanager."
+        vn_sim_gcp_error(response, 403, "PERMISSION_DENIED",
+                         "Permission '%s' denied on resource '//cloudresourcemanager."
                          "googleapis.com/projects/%s' (or it may not exist).",
                          permission ? permission : "unknown", sim->accounts[account].id);
         return false;
@@ -265,9 +268,8 @@ void vn_sim_gcp_test_permissions(const struct vn_sim *sim, uint32_t account, con
                 return;
         }
         asked = json_object_get(body, "permissions");
-        json_array_foreach(asked, i, one)
-                if (json_is_string(one) && vn_sim_may(sim, account, json_string_value(one), ""))
-                        json_array_append(held, one);
+        json_array_foreach(asked, i, one) if (json_is_string(one) && vn_sim_may(sim, account, json_string_value(one),
+                                                                                "")) json_array_append(held, one);
         /* Like the service: without any, the member is left out. */
         json_t *answer = json_object();
         if (json_array_size(held))

@@ -23,7 +23,7 @@ struct vn_sim_account {
         char secret[72];                            /* AWS secret access key, Azure client secret */
         char tenant[40], workspace[40], app_id[40]; /* Azure */
         char *private_pem, *public_pem;             /* GCP: the service account's key; its id is in `secret` */
-        json_t *policy;                             /* what its identity is allowed (permissions.h); NULL: everything */
+        json_t *policy; /* what its identity is allowed (permissions.h); NULL: everything */
 };
 
 /* Temporary keys of an AWS role. */

@@ -11,7 +11,8 @@ static bool matches(struct vn_str pattern, struct vn_str text)
                 if (p < pattern.len && pattern.ptr[p] == '*') {
                         star = p++;
                         from = t;
-                } else if (p < pattern.len && vn_str_eq_nocase(vn_str_n(pattern.ptr + p, 1), vn_str_n(text.ptr + t, 1))) {
+                } else if (p < pattern.len &&
+                           vn_str_eq_nocase(vn_str_n(pattern.ptr + p, 1), vn_str_n(text.ptr + t, 1))) {
                         p++;
                         t++;
                 } else if (star != SIZE_MAX) {
@@ -31,9 +32,9 @@ static bool any_matches(json_t *patterns, const char *action)
         json_t *pattern;
         size_t i;
 
-        json_array_foreach(patterns, i, pattern)
-                if (json_is_string(pattern) && matches(vn_str(json_string_value(pattern)), vn_str(action)))
-                        return true;
+        json_array_foreach(patterns, i,
+                           pattern) if (json_is_string(pattern) &&
+                                        matches(vn_str(json_string_value(pattern)), vn_str(action))) return true;
         return false;
 }
 
@@ -43,10 +44,9 @@ static bool allows(json_t *answer, const char *action)
         json_t *role;
         size_t i;
 
-        json_array_foreach(json_object_get(answer, "value"), i, role)
-                if (any_matches(json_object_get(role, "actions"), action) &&
-                    !any_matches(json_object_get(role, "notActions"), action))
-                        return true;
+        json_array_foreach(json_object_get(answer, "value"), i,
+                           role) if (any_matches(json_object_get(role, "actions"), action) &&
+                                     !any_matches(json_object_get(role, "notActions"), action)) return true;
         return false;
 }
 

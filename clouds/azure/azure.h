@@ -33,6 +33,6 @@ enum vn_rc vn_azure_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *r
 
 #define VN_AZURE_API VN_STR("api-version=2024-04-01")
 enum vn_rc vn_azure_may(struct vn_cloud *cloud, const struct vn_cloud_function *function, bool *ret_change,
-                      bool *ret_invoke, struct vn_err *err) VN_MUST_USE;
+                        bool *ret_invoke, struct vn_err *err) VN_MUST_USE;
 
 #endif

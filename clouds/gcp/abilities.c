@@ -7,9 +7,8 @@ static bool holds(json_t *answer, const char *permission)
         json_t *one;
         size_t i;
 
-        json_array_foreach(json_object_get(answer, "permissions"), i, one)
-                if (json_is_string(one) && !strcmp(json_string_value(one), permission))
-                        return true;
+        json_array_foreach(json_object_get(answer, "permissions"), i,
+                           one) if (json_is_string(one) && !strcmp(json_string_value(one), permission)) return true;
         return false;
 }
 

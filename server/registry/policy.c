@@ -45,9 +45,8 @@ enum vn_rc op_get_account_policy(struct vn_op *op, const ProtobufCMessage *messa
         if (!vn_permission_level_parse(vn_str(level_name), &level))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "level: observe, tune or invoke");
         VN_TRY(format_of(request->format, &format, err));
-        struct vn_policy_scope scope = {.name = vn_str(account->name),
-                                        .region = vn_str(account->region),
-                                        .bucket = vn_str(request->bucket)};
+        struct vn_policy_scope scope = {
+                .name = vn_str(account->name), .region = vn_str(account->region), .bucket = vn_str(request->bucket)};
         /* The functions' full names say whose they are; before the first inventory nobody does. */
         if (account->function_count)
                 scope.account = vn_policy_account_of(kind_of(account->cloud), vn_str(account->functions[0].resource));

@@ -21,7 +21,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from judge import python_with
 
 WHO = {
-    "viewer": """Accounts_ListAccounts Accounts_GetAccount Functions_ListFunctions Functions_GetFunction
+    "viewer": """Accounts_ListAccounts Accounts_GetAccount Accounts_GetAccountPolicy
+                 Functions_ListFunctions Functions_GetFunction
                  Policies_CheckPolicy Policies_ListPolicies Policies_GetPolicy Policies_GetPolicySpend Policies_DiffPolicy
                  Decisions_ListDecisions Decisions_GetDecision Decisions_ExplainDecision Decisions_ReplayDecision
                  Decisions_WatchDecisions Proposals_ListProposals Proposals_ListPauses Audit_ExportAudit
