@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "agents/gather.h"
+#include "agents/grant.h"
 #include "agents/identity.h"
 #include "agents/learn.h"
 #include "agents/link.h"
@@ -236,6 +237,17 @@ static void run_command(struct agent *a, const struct vn_agent_command *command)
                 say(a, "reporting a command", &err);
 }
 
+static void give_grant(struct agent *a, const struct vn_agent_grant *request)
+{
+        struct vn_err err = {0};
+        enum vn_rc rc = vn_grant_give(a->gather, a->channel, request, a->level, &err);
+        if (rc == VN_OK)
+                VN_LOG(AGENT_GRANT, "id=%s gateway=%s functions=%zu", request->id, request->gateway,
+                       request->function_count);
+        else
+                say(a, "an invoke grant", &err);
+}
+
 static void take_events(struct agent *a, int64_t wait_us)
 {
         struct vn_agent_event event;
@@ -243,6 +255,7 @@ static void take_events(struct agent *a, int64_t wait_us)
                 wait_us = 0;
                 switch (event.kind) {
                 case VN_AGENT_COMMAND: run_command(a, &event.command); break;
+                case VN_AGENT_GRANT: give_grant(a, &event.grant); break;
                 case VN_AGENT_ROUND:
                         a->round = event.round;
                         a->round_tried = false;

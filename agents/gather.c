@@ -1,7 +1,9 @@
 #include "agents/gather.h"
 
 #include "agents/collect.h"
+#include "agents/watch.h"
 #include "base/json.h"
+#include "clouds/grant.h"
 #include "clouds/observe.h"
 #include "clouds/permissions.h"
 #include "vane/v1/agent.pb-c.h"
@@ -361,6 +363,21 @@ enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to
                         return rc;
         }
         return VN_OK;
+}
+
+/* --- invoke grants --- */
+
+enum vn_rc vn_gather_grant(const struct vn_gather *gather, const struct vn_agent_grant *request,
+                           struct vn_cloud_grant *ret, struct vn_err *err)
+{
+        const struct vn_cloud_function *functions[VN_AGENT_GRANT_FUNCTIONS];
+        for (size_t i = 0; i < request->function_count; i++) {
+                functions[i] = find(gather, request->functions[i].name, request->functions[i].region);
+                if (!functions[i])
+                        return vn_fail(err, VN_NOT_FOUND, "no function %.64s in this account",
+                                       request->functions[i].name);
+        }
+        return vn_cloud_grant(gather->cloud, functions, request->function_count, request->seconds, ret, err);
 }
 
 /* --- changing memory --- */

@@ -34,6 +34,11 @@ enum vn_rc vn_gather_calls(struct vn_gather *gather, int64_t from_us, int64_t to
 struct vn_cloud_abilities;
 enum vn_rc vn_gather_abilities(const struct vn_gather *gather, struct vn_cloud_abilities *ret,
                                struct vn_err *err) VN_MUST_USE;
+/* A credential that invokes these functions and nothing else; the caller drops it (clouds/grant.h). */
+struct vn_cloud_grant;
+struct vn_agent_grant;
+enum vn_rc vn_gather_grant(const struct vn_gather *gather, const struct vn_agent_grant *request,
+                           struct vn_cloud_grant *ret, struct vn_err *err) VN_MUST_USE;
 /* What a change that was refused lacks. */
 const char *vn_gather_change_permission(const struct vn_gather *gather);
 uint64_t vn_gather_api_calls(const struct vn_gather *gather);

@@ -163,6 +163,11 @@ enum vn_rc vn_link_command(struct vn_grpc_channel *channel, const struct vn_comm
         return tell(channel, "/vane.v1.Agents/ReportCommand", &m.base, err);
 }
 
+enum vn_rc vn_link_grant(struct vn_grpc_channel *channel, const Vane__V1__GrantReport *report, struct vn_err *err)
+{
+        return tell(channel, "/vane.v1.Agents/ReportGrant", &report->base, err);
+}
+
 /* --- models and updates --- */
 
 struct model_bytes {

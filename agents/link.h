@@ -31,6 +31,7 @@ enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_wind
                            const struct vn_link_counts *counts, struct vn_err *err) VN_MUST_USE;
 
 struct Vane__V1__InventoryReport;
+struct Vane__V1__GrantReport;
 struct Vane__V1__PriceReport;
 enum vn_rc vn_link_inventory(struct vn_grpc_channel *channel, const struct Vane__V1__InventoryReport *report,
                              struct vn_err *err) VN_MUST_USE;
@@ -44,6 +45,8 @@ struct vn_command_result {
         char guard[128];
         char error[200];
 };
+enum vn_rc vn_link_grant(struct vn_grpc_channel *channel, const struct Vane__V1__GrantReport *report,
+                         struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_link_command(struct vn_grpc_channel *channel, const struct vn_command_result *result,
                            struct vn_err *err) VN_MUST_USE;
 

@@ -176,7 +176,7 @@ enum vn_rc vn_hpke_seal_as(enum vn_hpke_aead aead, const uint8_t ephemeral[VN_HP
         uint8_t dh[VN_HPKE_KEY_BYTES], shared[VN_SHA256_BYTES];
         struct keys keys;
 
-        if (!text.len || text.len > VN_HPKE_MAX_BYTES || associated.len > VN_HPKE_MAX_BYTES)
+        if (!text.len || text.len > VN_HPKE_MAX_BYTES || info.len > VN_HPKE_MAX_INFO_BYTES || associated.len > VN_HPKE_MAX_BYTES)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "seal: 1 to %d bytes", VN_HPKE_MAX_BYTES);
         if (!public_of(ephemeral, ret_enc) || !diffie_hellman(ephemeral, public_key, dh))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "seal: not a public key to seal to");
@@ -213,7 +213,7 @@ enum vn_rc vn_hpke_open(const uint8_t private_key[VN_HPKE_KEY_BYTES], const uint
         uint8_t dh[VN_HPKE_KEY_BYTES], shared[VN_SHA256_BYTES], own[VN_HPKE_KEY_BYTES];
         struct keys keys;
 
-        if (sealed.len <= VN_HPKE_TAG_BYTES || sealed.len > VN_HPKE_MAX_BYTES + VN_HPKE_TAG_BYTES ||
+        if (sealed.len <= VN_HPKE_TAG_BYTES || info.len > VN_HPKE_MAX_INFO_BYTES || sealed.len > VN_HPKE_MAX_BYTES + VN_HPKE_TAG_BYTES ||
             associated.len > VN_HPKE_MAX_BYTES || !public_of(private_key, own) || !diffie_hellman(private_key, enc, dh))
                 return vn_fail(err, VN_UNAUTHENTICATED, "what is sealed does not open");
         if (!vn_buf_reserve(ret, sealed.len))

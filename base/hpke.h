@@ -11,6 +11,7 @@
 #define VN_HPKE_KEY_BYTES 32
 #define VN_HPKE_TAG_BYTES 16
 #define VN_HPKE_MAX_BYTES 65536
+#define VN_HPKE_MAX_INFO_BYTES 512
 
 /* A fresh pair; the private key is the caller's to wipe. */
 enum vn_rc vn_hpke_make_key(uint8_t ret_private[VN_HPKE_KEY_BYTES], uint8_t ret_public[VN_HPKE_KEY_BYTES],

@@ -8,6 +8,7 @@
 #include "clouds/pick.h"
 
 struct vn_cloud_ops;
+struct vn_cloud_grant;
 struct vn_cloud_token {
         char audience[VN_CLOUD_URL_BYTES];
         char *text;
@@ -79,6 +80,9 @@ struct vn_cloud_ops {
         /* Whether memory may be changed and functions be invoked; see vn_cloud_abilities. */
         enum vn_rc (*may)(struct vn_cloud *cloud, const struct vn_cloud_function *function, bool *ret_change,
                           bool *ret_invoke, struct vn_err *err);
+        /* Appends to ret->secret; see grant.h. */
+        enum vn_rc (*grant)(struct vn_cloud *cloud, const struct vn_cloud_function *const *functions, size_t count,
+                            uint32_t seconds, struct vn_cloud_grant *ret, struct vn_err *err);
         enum vn_rc (*logs)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                            int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err);
         enum vn_rc (*metrics)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,

@@ -265,6 +265,7 @@ const struct vn_cloud_ops vn_aws_ops = {
         .change = aws_change,
         .invoke = vn_aws_invoke,
         .may = vn_aws_may,
+        .grant = vn_aws_grant,
         .logs = vn_aws_logs,
         .metrics = vn_aws_metrics,
         .prices = vn_aws_prices,

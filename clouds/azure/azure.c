@@ -388,6 +388,7 @@ const struct vn_cloud_ops vn_azure_ops = {
         .change = vn_azure_change,
         .invoke = azure_invoke,
         .may = vn_azure_may,
+        .grant = vn_azure_grant,
         .logs = vn_azure_logs,
         .metrics = vn_azure_metrics,
         .prices = vn_azure_prices,

@@ -254,6 +254,7 @@ const struct vn_cloud_ops vn_gcp_ops = {
         .change = gcp_change,
         .invoke = gcp_invoke,
         .may = vn_gcp_may,
+        .grant = vn_gcp_grant,
         .logs = vn_gcp_logs,
         .metrics = vn_gcp_metrics,
         .prices = vn_gcp_prices,

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "net/join_token.h"
+#include "server/grants/grants.h"
 #include "server/people.h"
 #include "server/record.h"
 #include "server/registry/hub.h"
@@ -240,6 +241,7 @@ enum vn_rc op_revoke_account(struct vn_op *op, const ProtobufCMessage *message, 
                 *account = changed;
                 vn_people_publish(op->server); /* from here on its certificate is refused */
                 vn_edge_end_account(op->server->edge, account->id);
+                vn_grants_account_closed(op->server, account->id);
                 vn_routing_dirty(op->server);
         }
         return account_reply(op, account, ret_reply, err);
@@ -264,6 +266,8 @@ enum vn_rc op_set_level(struct vn_op *op, const ProtobufCMessage *message, Proto
                 changed.level = level;
                 VN_TRY(commit_account(op, &changed, vn_level_name(level), err));
                 account->level = level;
+                if (level < VN_LEVEL_INVOKE)
+                        vn_grants_account_closed(op->server, account->id);
                 Vane__V1__AgentEvent event = VANE__V1__AGENT_EVENT__INIT;
                 Vane__V1__LevelNotice notice = VANE__V1__LEVEL_NOTICE__INIT;
                 notice.level = vn_op_text(op, vn_level_name(level));

@@ -19,6 +19,7 @@ struct stream {
         struct vn_call *call; /* one reference while the stream lives */
         unsigned refs;        /* under the hub's mutex */
         bool agent;
+        uint64_t gateway; /* its number; 0: not a gateway's */
         bool greeted; /* an agent's: its level and its pauses go out first, without which it would refuse or do too much */
         uint64_t account_id;
         char tenant[VN_MAX_TENANT_BYTES];
@@ -30,6 +31,7 @@ struct vn_hub {
         pthread_mutex_t mutex; /* of the list and the streams' counts; nothing is sent under it */
         struct stream *streams;
         size_t count;
+        uint64_t gateways; /* numbers given so far */
         _Atomic uint64_t dropped;
 };
 
@@ -86,21 +88,24 @@ bool vn_hub_has_watchers(const struct vn_server *server, const char *tenant)
         bool found = false;
         pthread_mutex_lock(&hub->mutex);
         for (const struct stream *s = hub->streams; s && !found; s = s->next)
-                found = !s->agent && !strcmp(s->tenant, tenant);
+                found = !s->agent && !s->gateway && !strcmp(s->tenant, tenant);
         pthread_mutex_unlock(&hub->mutex);
         return found;
 }
 
-static bool attach(struct vn_hub *hub, struct vn_call *call, bool agent, const char *kind, const char *workload)
+enum stream_kind { STREAM_AGENT, STREAM_DECISIONS, STREAM_GATEWAY };
+
+static struct stream *attach(struct vn_hub *hub, struct vn_call *call, enum stream_kind what, const char *kind,
+                             const char *workload)
 {
         struct stream *stream = vn_alloc(sizeof *stream);
         const struct vn_identity *who = vn_call_identity(call);
         if (!stream || !vn_str_copy(stream->kind, sizeof stream->kind, vn_str(kind)) ||
             !vn_str_copy(stream->workload, sizeof stream->workload, vn_str(workload))) {
                 vn_free(stream);
-                return false;
+                return NULL;
         }
-        stream->agent = agent;
+        stream->agent = what == STREAM_AGENT;
         stream->account_id = who->account_id;
         memcpy(stream->tenant, who->tenant, sizeof stream->tenant);
         pthread_mutex_lock(&hub->mutex);
@@ -108,14 +113,16 @@ static bool attach(struct vn_hub *hub, struct vn_call *call, bool agent, const c
         if (room) {
                 stream->call = vn_call_ref(call);
                 stream->refs = 1;
+                stream->gateway = what == STREAM_GATEWAY ? ++hub->gateways : 0;
                 stream->next = hub->streams;
                 hub->streams = stream;
                 hub->count++;
         }
         pthread_mutex_unlock(&hub->mutex);
-        if (!room)
-                vn_free(stream);
-        return room;
+        if (room)
+                return stream;
+        vn_free(stream);
+        return NULL;
 }
 
 /* On the call's loop. */
@@ -144,6 +151,11 @@ static void detach(struct vn_hub *hub, struct vn_call *call)
         pthread_mutex_unlock(&hub->mutex);
         if (found)
                 let_go(hub, found);
+}
+
+void vn_hub_detach(struct vn_server *server, struct vn_call *call)
+{
+        detach(server->hub, call);
 }
 
 static void deliver(struct vn_task *task)
@@ -200,13 +212,30 @@ void vn_hub_send_agents(struct vn_server *server, const char *tenant, const Prot
         pthread_mutex_unlock(&hub->mutex);
 }
 
+uint64_t vn_hub_attach_gateway(struct vn_server *server, struct vn_call *call)
+{
+        /* Taken out only on this loop, so it still stands. */
+        const struct stream *stream = attach(server->hub, call, STREAM_GATEWAY, "", "");
+        return stream ? stream->gateway : 0;
+}
+
+void vn_hub_send_gateway(struct vn_server *server, uint64_t stream, const ProtobufCMessage *event)
+{
+        struct vn_hub *hub = server->hub;
+        pthread_mutex_lock(&hub->mutex);
+        for (struct stream *s = hub->streams; s; s = s->next)
+                if (s->gateway == stream)
+                        post(hub, s, event);
+        pthread_mutex_unlock(&hub->mutex);
+}
+
 void vn_hub_send_decision(struct vn_server *server, const char *tenant, const char *kind, const char *workload,
                           const ProtobufCMessage *decision)
 {
         struct vn_hub *hub = server->hub;
         pthread_mutex_lock(&hub->mutex);
         for (struct stream *s = hub->streams; s; s = s->next)
-                if (!s->agent && !strcmp(s->tenant, tenant) && (!s->kind[0] || !strcmp(s->kind, kind)) &&
+                if (!s->agent && !s->gateway && !strcmp(s->tenant, tenant) && (!s->kind[0] || !strcmp(s->kind, kind)) &&
                     (!s->workload[0] || !strcmp(s->workload, workload)))
                         post(hub, s, decision);
         pthread_mutex_unlock(&hub->mutex);
@@ -260,7 +289,7 @@ void vn_watch_start(struct vn_call *call, const ProtobufCMessage *request)
         struct vn_server *server = vn_call_context(call);
         struct hello *hello = vn_alloc(sizeof *hello);
         struct vn_err err;
-        if (!hello || !attach(server->hub, call, true, "", "")) {
+        if (!hello || !attach(server->hub, call, STREAM_AGENT, "", "")) {
                 vn_free(hello);
                 vn_call_finish(call, vn_fail(&err, VN_RESOURCE_EXHAUSTED, "too many open streams"), &err);
                 return;
@@ -280,7 +309,7 @@ void vn_decisions_watch_start(struct vn_call *call, const ProtobufCMessage *requ
         const Vane__V1__WatchDecisionsRequest *watch = (const Vane__V1__WatchDecisionsRequest *)request;
         struct vn_server *server = vn_call_context(call);
         struct vn_err err;
-        if (!attach(server->hub, call, false, watch->kind, watch->workload))
+        if (!attach(server->hub, call, STREAM_DECISIONS, watch->kind, watch->workload))
                 vn_call_finish(call,
                                vn_fail(&err, VN_RESOURCE_EXHAUSTED, "too many open streams, or a filter too long"),
                                &err);
