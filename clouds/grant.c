@@ -20,6 +20,17 @@ enum vn_rc vn_cloud_grant(struct vn_cloud *cloud, const struct vn_cloud_function
         return rc;
 }
 
+void vn_grant_line(struct vn_buf *ret, const char *name, struct vn_str value)
+{
+        for (size_t i = 0; i < value.len; i++)
+                if ((unsigned char)value.ptr[i] < ' ' || value.ptr[i] == 0x7f)
+                        ret->failed = true;
+        vn_buf_text(ret, name);
+        vn_buf_char(ret, ' ');
+        vn_buf_str(ret, value);
+        vn_buf_char(ret, '\n');
+}
+
 void vn_cloud_grant_done(struct vn_cloud_grant *grant)
 {
         if (grant->secret.ptr)

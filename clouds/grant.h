@@ -13,7 +13,7 @@
 #define VN_CLOUD_GRANT_MAX_BYTES 49152
 
 struct vn_cloud_grant {
-        struct vn_buf secret;      /* JSON: {"cloud", keys of the account if any, "functions": [{"name", "region", ...}]} */
+        struct vn_buf secret;      /* lines of "name value": the account's, then from each "function NAME" on that function's */
         int64_t expires_us;        /* by the cloud's own clock; where it has no end: after the seconds that were asked */
         int64_t honoured_until_us; /* 0: without end */
         char honoured[96];         /* what ends it, in a few words */
@@ -21,6 +21,8 @@ struct vn_cloud_grant {
 /* `functions` as listed. */
 enum vn_rc vn_cloud_grant(struct vn_cloud *cloud, const struct vn_cloud_function *const *functions, size_t count,
                           uint32_t seconds, struct vn_cloud_grant *ret, struct vn_err *err) VN_MUST_USE;
+/* One line of a secret; a value that is none (a control character) spoils the buffer. For the clouds' own files. */
+void vn_grant_line(struct vn_buf *ret, const char *name, struct vn_str value);
 void vn_cloud_grant_done(struct vn_cloud_grant *grant);
 
 #endif

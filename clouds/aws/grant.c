@@ -22,29 +22,17 @@ static enum vn_rc session_policy(const struct vn_cloud_function *const *function
         return vn_buf_check(ret, err);
 }
 
-static void member(struct vn_buf *ret, const char *name, struct vn_str value)
-{
-        vn_buf_printf(ret, ",\"%s\":", name);
-        vn_buf_json_string(ret, value);
-}
-
 static void write_secret(const struct vn_cloud *cloud, const struct vn_aws_keys *keys,
                          const struct vn_cloud_function *const *functions, size_t count, struct vn_buf *ret)
 {
         vn_buf_reserve(ret, 16384); /* a buffer that grows leaves copies behind */
-        vn_buf_text(ret, "{\"cloud\":\"aws\"");
-        member(ret, "region", cloud->config.region);
-        member(ret, "access_key_id", keys->access_key_id);
-        member(ret, "secret_access_key", keys->secret_access_key);
-        member(ret, "session_token", keys->session_token);
-        vn_buf_text(ret, ",\"functions\":[");
-        for (size_t i = 0; i < count; i++) {
-                vn_buf_text(ret, i ? ",{\"name\":" : "{\"name\":");
-                vn_buf_json_string(ret, vn_str(functions[i]->name));
-                member(ret, "region", vn_str(functions[i]->region));
-                vn_buf_char(ret, '}');
-        }
-        vn_buf_text(ret, "]}");
+        vn_grant_line(ret, "cloud", VN_STR("aws"));
+        vn_grant_line(ret, "region", cloud->config.region);
+        vn_grant_line(ret, "access_key_id", keys->access_key_id);
+        vn_grant_line(ret, "secret_access_key", keys->secret_access_key);
+        vn_grant_line(ret, "session_token", keys->session_token);
+        for (size_t i = 0; i < count; i++)
+                vn_grant_line(ret, "function", vn_str(functions[i]->name));
 }
 
 enum vn_rc vn_aws_grant(struct vn_cloud *cloud, const struct vn_cloud_function *const *functions, size_t count,

@@ -35,15 +35,11 @@ static enum vn_rc add_function(struct vn_cloud *cloud, const struct vn_cloud_fun
         key = vn_json_str(answer, "default");
         if (!key.len)
                 return vn_fail(err, VN_NOT_FOUND, "azure: %s has no key of its own", f->name);
-        vn_buf_text(ret, "{\"name\":");
-        vn_buf_json_string(ret, vn_str(f->name));
-        vn_buf_text(ret, ",\"region\":");
-        vn_buf_json_string(ret, vn_str(f->region));
-        vn_buf_text(ret, ",\"url\":");
-        vn_buf_json_string(ret, vn_str(f->url));
-        vn_buf_text(ret, ",\"header\":\"x-functions-key\",\"value\":");
-        vn_buf_json_string(ret, key);
-        vn_buf_char(ret, '}');
+        vn_grant_line(ret, "function", vn_str(f->name));
+        vn_grant_line(ret, "region", vn_str(f->region));
+        vn_grant_line(ret, "url", vn_str(f->url));
+        vn_grant_line(ret, "header", VN_STR("x-functions-key"));
+        vn_grant_line(ret, "value", key);
         if (response.body.ptr)
                 explicit_bzero(response.body.ptr, response.body.cap);
         return vn_buf_check(ret, err);
@@ -53,12 +49,9 @@ enum vn_rc vn_azure_grant(struct vn_cloud *cloud, const struct vn_cloud_function
                           uint32_t seconds, struct vn_cloud_grant *ret, struct vn_err *err)
 {
         vn_buf_reserve(&ret->secret, 16384); /* a buffer that grows leaves copies behind */
-        vn_buf_text(&ret->secret, "{\"cloud\":\"azure\",\"functions\":[");
-        for (size_t i = 0; i < count; i++) {
-                vn_buf_text(&ret->secret, i ? "," : "");
+        vn_grant_line(&ret->secret, "cloud", VN_STR("azure"));
+        for (size_t i = 0; i < count; i++)
                 VN_TRY(add_function(cloud, functions[i], &ret->secret, err));
-        }
-        vn_buf_text(&ret->secret, "]}");
         ret->expires_us = vn_now_us(cloud->clock) + seconds * VN_US_PER_S;
         snprintf(ret->honoured, sizeof(ret->honoured), "the rotation of the functions' keys");
         return VN_OK;
