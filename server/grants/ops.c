@@ -64,16 +64,34 @@ enum vn_rc op_list_grants(struct vn_op *op, const ProtobufCMessage *message, Pro
         return VN_OK;
 }
 
+/* A grant that is about to end has its successor beside it: to take one away is to take away all that this gateway holds for
+ * the account. All are recorded before any is touched. */
+static enum vn_rc revoke_with_its_like(struct vn_op *op, const struct vn_grant *grant, struct vn_err *err)
+{
+        struct vn_grants *grants = op->server->grants;
+        for (int step = 0; step < 2; step++) {
+                for (size_t i = 0; i < grants->count; i++) {
+                        struct vn_grant *g = grants->grants[i];
+                        if ((g->state != VN_GRANT_ASKED && g->state != VN_GRANT_HELD) ||
+                            g->account_id != grant->account_id || strcmp(g->gateway, grant->gateway))
+                                continue;
+                        if (step == 0)
+                                VN_TRY(vn_grant_record(op->server, g, op->identity->actor, "revoked", err));
+                        else
+                                vn_grant_revoke(op->server, g);
+                }
+        }
+        return VN_OK;
+}
+
 enum vn_rc op_revoke_grant(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
                            struct vn_err *err)
 {
         struct vn_grant *grant = vn_grant_find(op->server->grants, ((const Vane__V1__GrantId *)message)->id);
         if (!grant || strcmp(grant->tenant, op->identity->tenant))
                 return vn_fail(err, VN_NOT_FOUND, "id: no such grant");
-        if (grant->state == VN_GRANT_ASKED || grant->state == VN_GRANT_HELD) {
-                VN_TRY(vn_grant_record(op->server, grant, op->identity->actor, "revoked", err));
-                vn_grant_revoke(op->server, grant);
-        }
+        if (grant->state == VN_GRANT_ASKED || grant->state == VN_GRANT_HELD)
+                VN_TRY(revoke_with_its_like(op, grant, err));
         Vane__V1__Grant *m = grant_message(op, grant);
         if (!m)
                 return vn_op_no_memory(err);
