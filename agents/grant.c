@@ -14,8 +14,8 @@ static enum vn_rc seal(const struct vn_agent_grant *request, const struct vn_clo
 {
         char associated[VN_GRANT_ASSOCIATED_BYTES];
         VN_TRY(vn_grant_associated(request->id, request->gateway_key, grant->expires_us, associated, err));
-        return vn_hpke_seal(request->gateway_key, VN_GRANT_INFO, vn_str(associated), vn_buf_view(&grant->secret), enc, ret,
-                            err);
+        return vn_hpke_seal(request->gateway_key, VN_GRANT_INFO, vn_str(associated), vn_buf_view(&grant->secret), enc,
+                            ret, err);
 }
 
 /* The agent is the last that can say no. */

@@ -101,13 +101,15 @@ static void convert_round(const Vane__V1__RoundOffer *m, struct vn_agent_round *
 static bool convert_grant(const Vane__V1__GrantRequest *m, struct vn_agent_grant *ret)
 {
         if (m->gateway_key.len != sizeof ret->gateway_key || !m->n_functions ||
-            m->n_functions > VN_AGENT_GRANT_FUNCTIONS || !m->id[0] || !vn_str_copy(ret->id, sizeof ret->id, vn_str(m->id)) ||
+            m->n_functions > VN_AGENT_GRANT_FUNCTIONS || !m->id[0] ||
+            !vn_str_copy(ret->id, sizeof ret->id, vn_str(m->id)) ||
             !vn_str_copy(ret->gateway, sizeof ret->gateway, vn_str(m->gateway)))
                 return false;
         memcpy(ret->gateway_key, m->gateway_key.data, sizeof ret->gateway_key);
         ret->seconds = m->seconds;
         for (size_t i = 0; i < m->n_functions; i++)
-                if (!vn_str_copy(ret->functions[i].name, sizeof ret->functions[i].name, vn_str(m->functions[i]->name)) ||
+                if (!vn_str_copy(ret->functions[i].name, sizeof ret->functions[i].name,
+                                 vn_str(m->functions[i]->name)) ||
                     !vn_str_copy(ret->functions[i].region, sizeof ret->functions[i].region,
                                  vn_str(m->functions[i]->region)))
                         return false;

@@ -176,7 +176,8 @@ enum vn_rc vn_hpke_seal_as(enum vn_hpke_aead aead, const uint8_t ephemeral[VN_HP
         uint8_t dh[VN_HPKE_KEY_BYTES], shared[VN_SHA256_BYTES];
         struct keys keys;
 
-        if (!text.len || text.len > VN_HPKE_MAX_BYTES || info.len > VN_HPKE_MAX_INFO_BYTES || associated.len > VN_HPKE_MAX_BYTES)
+        if (!text.len || text.len > VN_HPKE_MAX_BYTES || info.len > VN_HPKE_MAX_INFO_BYTES ||
+            associated.len > VN_HPKE_MAX_BYTES)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "seal: 1 to %d bytes", VN_HPKE_MAX_BYTES);
         if (!public_of(ephemeral, ret_enc) || !diffie_hellman(ephemeral, public_key, dh))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "seal: not a public key to seal to");
@@ -200,8 +201,8 @@ enum vn_rc vn_hpke_seal(const uint8_t public_key[VN_HPKE_KEY_BYTES], struct vn_s
         uint8_t ephemeral[VN_HPKE_KEY_BYTES];
 
         vn_random_bytes(ephemeral, sizeof(ephemeral));
-        enum vn_rc rc =
-                vn_hpke_seal_as(VN_HPKE_AES_256_GCM, ephemeral, public_key, info, associated, text, ret_enc, ret, err);
+        enum vn_rc rc = vn_hpke_seal_as(VN_HPKE_AES_256_GCM, ephemeral, public_key, info, associated, text, ret_enc,
+                                        ret, err);
         explicit_bzero(ephemeral, sizeof(ephemeral));
         return rc;
 }
@@ -213,8 +214,9 @@ enum vn_rc vn_hpke_open(const uint8_t private_key[VN_HPKE_KEY_BYTES], const uint
         uint8_t dh[VN_HPKE_KEY_BYTES], shared[VN_SHA256_BYTES], own[VN_HPKE_KEY_BYTES];
         struct keys keys;
 
-        if (sealed.len <= VN_HPKE_TAG_BYTES || info.len > VN_HPKE_MAX_INFO_BYTES || sealed.len > VN_HPKE_MAX_BYTES + VN_HPKE_TAG_BYTES ||
-            associated.len > VN_HPKE_MAX_BYTES || !public_of(private_key, own) || !diffie_hellman(private_key, enc, dh))
+        if (sealed.len <= VN_HPKE_TAG_BYTES || info.len > VN_HPKE_MAX_INFO_BYTES ||
+            sealed.len > VN_HPKE_MAX_BYTES + VN_HPKE_TAG_BYTES || associated.len > VN_HPKE_MAX_BYTES ||
+            !public_of(private_key, own) || !diffie_hellman(private_key, enc, dh))
                 return vn_fail(err, VN_UNAUTHENTICATED, "what is sealed does not open");
         if (!vn_buf_reserve(ret, sealed.len))
                 return vn_buf_check(ret, err);

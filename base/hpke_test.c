@@ -23,10 +23,10 @@ TEST(the_rfc_s_vector_comes_out)
         struct vn_str expected = unhex("f938558b5d72f1a23810b4be2ab4f84331acc02fc97babc53a52ae8218a355a9"
                                        "6d8770ac83d07bea87e13c512a",
                                        want);
-        CHECK_OK(vn_hpke_seal_as(VN_HPKE_AES_128_GCM, ephemeral, recipient,
-                                 unhex("4f6465206f6e2061204772656369616e2055726e", info), unhex("436f756e742d30", aad),
-                                 unhex("4265617574792069732074727574682c20747275746820626561757479", text), enc,
-                                 &sealed, NULL));
+        CHECK_OK(vn_hpke_seal_as(
+                VN_HPKE_AES_128_GCM, ephemeral, recipient, unhex("4f6465206f6e2061204772656369616e2055726e", info),
+                unhex("436f756e742d30", aad),
+                unhex("4265617574792069732074727574682c20747275746820626561757479", text), enc, &sealed, NULL));
         CHECK(!memcmp(enc, want_enc, 32));
         CHECK(vn_str_eq(expected, vn_buf_view(&sealed)));
 }
@@ -60,8 +60,8 @@ TEST(what_is_sealed_to_one_key_opens_with_that_key_only)
         vn_buf_reset(&opened);
         CHECK_RC(VN_UNAUTHENTICATED,
                  vn_hpke_open(other.private_key, enc, info, aad, vn_buf_view(&sealed), &opened, NULL));
-        CHECK_RC(VN_UNAUTHENTICATED, vn_hpke_open(one.private_key, enc, info, VN_STR("grant 2"), vn_buf_view(&sealed),
-                                                  &opened, NULL));
+        CHECK_RC(VN_UNAUTHENTICATED,
+                 vn_hpke_open(one.private_key, enc, info, VN_STR("grant 2"), vn_buf_view(&sealed), &opened, NULL));
         CHECK_RC(VN_UNAUTHENTICATED,
                  vn_hpke_open(one.private_key, enc, VN_STR("toast"), aad, vn_buf_view(&sealed), &opened, NULL));
         for (size_t i = 0; i < sealed.len; i++) {

@@ -165,9 +165,8 @@ static enum vn_rc run(struct probe *p, struct vn_err *err)
         VN_TRY(vn_clock_from_environment(&p->clock, err));
         VN_TRY(vn_file_read(p->argv[CA], &ca, err));
         VN_TRY(vn_file_read(p->argv[TOKEN], &token, err));
-        struct vn_grpc_options options = {.target = p->argv[SERVER],
-                                          .ca_pem = vn_buf_view(&ca),
-                                          .token = vn_str_trim(vn_buf_view(&token))};
+        struct vn_grpc_options options = {
+                .target = p->argv[SERVER], .ca_pem = vn_buf_view(&ca), .token = vn_str_trim(vn_buf_view(&token))};
         while (options.token.len && options.token.ptr[options.token.len - 1] == '\n')
                 options.token.len--;
         VN_TRY(vn_cloud_http_new(p->argv[CLOUD_CA], &p->http, err));

@@ -34,12 +34,12 @@ struct vn_cloud_config {
         struct vn_str access_key_id, secret_access_key, session_token; /* aws; empty: aws/credentials.h finds them */
         struct vn_str profile;                                         /* aws: of the shared files, instead */
         struct vn_str tenant, client_id, client_secret, subscription;  /* azure */
-        struct vn_str workspace;          /* azure: Log Analytics workspace whose AppRequests are read; or */
-        struct vn_str app_id;             /* azure: the Application Insights app whose requests are read */
-        struct vn_str key_json;           /* gcp: content of a service account's key file */
-        struct vn_str grant_role_arn;     /* aws: the role whose sessions are invoke grants; empty: none can be made */
-        struct vn_str project;            /* gcp: empty takes the key file's */
-        struct vn_str endpoint;           /* https://host:port that stands in for all of the cloud's hosts */
+        struct vn_str workspace;      /* azure: Log Analytics workspace whose AppRequests are read; or */
+        struct vn_str app_id;         /* azure: the Application Insights app whose requests are read */
+        struct vn_str key_json;       /* gcp: content of a service account's key file */
+        struct vn_str grant_role_arn; /* aws: the role whose sessions are invoke grants; empty: none can be made */
+        struct vn_str project;        /* gcp: empty takes the key file's */
+        struct vn_str endpoint;       /* https://host:port that stands in for all of the cloud's hosts */
         struct vn_str functions_endpoint; /* the same for functions' own hosts; empty: endpoint */
 };
 /* Reads the members of one account object (as in vane-sim's ready file): cloud, region, access_key_id, ... */

@@ -13,8 +13,9 @@
 #define VN_CLOUD_GRANT_MAX_BYTES 49152
 
 struct vn_cloud_grant {
-        struct vn_buf secret;      /* lines of "name value": the account's, then from each "function NAME" on that function's */
-        int64_t expires_us;        /* by the cloud's own clock; where it has no end: after the seconds that were asked */
+        struct vn_buf
+                secret; /* lines of "name value": the account's, then from each "function NAME" on that function's */
+        int64_t expires_us; /* by the cloud's own clock; where it has no end: after the seconds that were asked */
         int64_t honoured_until_us; /* 0: without end */
         char honoured[96];         /* what ends it, in a few words */
 };

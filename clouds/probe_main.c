@@ -207,6 +207,37 @@ static void check_reads(struct vn_cloud *cloud, const struct vn_cloud_list *list
         check_prices(cloud);
 }
 
+/* Every other operation that the cloud has: what it asks for must be in the level's policy, and, if it changes or calls
+ * something, not in a lower one's. An operation that the cloud does not have answers without a request. */
+static void check_others(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                         enum vn_permission_level level)
+{
+        struct vn_cloud_health health;
+        struct vn_cloud_split split, after_split;
+        struct vn_cloud_function before, after;
+        struct vn_cloud_result result;
+        enum vn_rc rc = vn_cloud_health(cloud, &health, &err);
+
+        EXPECT(rc == VN_OK || rc == VN_FAILED_PRECONDITION, "health: %s", err.msg);
+        rc = vn_cloud_read_split(cloud, function, VN_STR(""), &split, &err);
+        EXPECT(rc != VN_PERMISSION_DENIED, "reading the split: %s", err.msg);
+        if (rc == VN_OK && level >= VN_MAY_TUNE) {
+                rc = vn_cloud_set_split(cloud, function, &split, VN_US_PER_MIN, &after_split, &err);
+                EXPECT(rc != VN_PERMISSION_DENIED, "setting the split: %s", err.msg);
+        }
+        for (unsigned s = VN_SETTING_CONCURRENCY; s <= VN_SETTING_WARM_INSTANCES; s++) {
+                EXPECT_RC(VN_OK, vn_cloud_read(cloud, function, &before, &err));
+                rc = vn_cloud_change(cloud, &before, (enum vn_cloud_setting)s, 3, VN_US_PER_MIN, &after, &err);
+                EXPECT(level == VN_MAY_OBSERVE ? rc != VN_OK : rc != VN_PERMISSION_DENIED, "%s: %s %s",
+                       vn_cloud_setting_name((enum vn_cloud_setting)s), vn_rc_name(rc), err.msg);
+        }
+        rc = vn_cloud_invoke_async(cloud, function, VN_STR("1"), &result, &err);
+        EXPECT(level < VN_MAY_INVOKE ? rc != VN_OK : rc != VN_PERMISSION_DENIED, "invoking later: %s %s",
+               vn_rc_name(rc), err.msg);
+        if (rc == VN_OK)
+                vn_cloud_result_done(&result);
+}
+
 static void check_level(json_t *description, enum vn_permission_level level, const struct vn_clock *clock)
 {
         struct vn_cloud_account *account;
@@ -245,6 +276,7 @@ static void check_level(json_t *description, enum vn_permission_level level, con
                 EXPECT(rc == VN_OK && result.http_status == 200, "invoking: %s", err.msg);
         if (rc == VN_OK)
                 vn_cloud_result_done(&result);
+        check_others(cloud, &list.functions[at], level);
         printf("%s: %s\n", account_name, vn_permission_level_name(level));
         vn_cloud_list_done(&list);
         vn_cloud_account_free(account);

@@ -32,7 +32,7 @@ struct vn_grant_holder {
         struct vn_grpc_call *call; /* while open */
         bool stopping, pinging;
         uint8_t private_key[VN_HPKE_KEY_BYTES], public_key[VN_HPKE_KEY_BYTES]; /* of this stream */
-        int64_t lease_until_us; /* real monotonic time */
+        int64_t lease_until_us;                                                /* real monotonic time */
         struct held held[MAX_GRANTS];
         size_t count;
         char trouble[VN_ERR_MSG_BYTES];

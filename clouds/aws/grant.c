@@ -42,9 +42,9 @@ enum vn_rc vn_aws_grant(struct vn_cloud *cloud, const struct vn_cloud_function *
         policy = VN_BUF_INIT(MAX_POLICY_BYTES);
         struct vn_aws_role role = {.arn = cloud->config.grant_role_arn,
                                    .session_name = VN_STR("vane-grant"),
-                                   .seconds = seconds < SHORTEST_S       ? SHORTEST_S
+                                   .seconds = seconds < SHORTEST_S      ? SHORTEST_S
                                               : seconds > VN_AWS_ROLE_S ? VN_AWS_ROLE_S
-                                                                         : seconds};
+                                                                        : seconds};
         struct vn_cloud_response answer;
         struct vn_aws_keys keys;
 

@@ -71,8 +71,7 @@ static bool make_room(struct vn_grants *grants)
                 if (!is_over(grants->grants[i]))
                         continue;
                 grant_free(grants->grants[i]);
-                memmove(&grants->grants[i], &grants->grants[i + 1],
-                        (--grants->count - i) * sizeof *grants->grants);
+                memmove(&grants->grants[i], &grants->grants[i + 1], (--grants->count - i) * sizeof *grants->grants);
                 return true;
         }
         return false;
@@ -80,9 +79,8 @@ static bool make_room(struct vn_grants *grants)
 
 static enum vn_rc add(struct vn_grants *grants, struct vn_grant *grant, struct vn_err *err)
 {
-        struct vn_grant **grown = make_room(grants)
-                                          ? vn_realloc(grants->grants, (grants->count + 1) * sizeof *grown)
-                                          : NULL;
+        struct vn_grant **grown =
+                make_room(grants) ? vn_realloc(grants->grants, (grants->count + 1) * sizeof *grown) : NULL;
         if (!grown)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "at most %d grants", VN_MAX_GRANTS);
         grants->grants = grown;
@@ -90,8 +88,8 @@ static enum vn_rc add(struct vn_grants *grants, struct vn_grant *grant, struct v
         return VN_OK;
 }
 
-enum vn_rc vn_grant_record(struct vn_server *server, const struct vn_grant *grant, const char *actor, const char *what,
-                           struct vn_err *err)
+enum vn_rc vn_grant_record(struct vn_server *server, const struct vn_grant *grant, const char *actor,
+                           const char *what, struct vn_err *err)
 {
         char choice[64], summary[256];
         VN_AUTO(vn_batch)
@@ -99,8 +97,8 @@ enum vn_rc vn_grant_record(struct vn_server *server, const struct vn_grant *gran
         if (!batch)
                 return vn_fail(err, VN_RESOURCE_EXHAUSTED, "out of memory");
         snprintf(choice, sizeof choice, "grant %s %s", grant->id, what);
-        snprintf(summary, sizeof summary, "invoke grant %s for gateway %.64s %s: %zu functions, first %.64s", grant->id,
-                 grant->gateway, what, grant->function_count, grant->functions[0].name);
+        snprintf(summary, sizeof summary, "invoke grant %s for gateway %.64s %s: %zu functions, first %.64s",
+                 grant->id, grant->gateway, what, grant->function_count, grant->functions[0].name);
         struct vn_change change = {.kind = VN_RECORD_ACCOUNT,
                                    .tenant = grant->tenant,
                                    .actor = actor,
@@ -150,8 +148,9 @@ static bool is_barred(const struct vn_server *server, const struct vn_gateway *g
         for (size_t i = 0; i < server->grants->count; i++) {
                 const struct vn_grant *g = server->grants->grants[i];
                 int64_t until_us = g->honoured_until_us ? g->honoured_until_us : g->expires_us;
-                if (g->state == VN_GRANT_REVOKED && g->account_id == account_id && !strcmp(g->gateway, gateway->name) &&
-                    !strcmp(g->tenant, gateway->tenant) && vn_now_us(server->clock) < until_us)
+                if (g->state == VN_GRANT_REVOKED && g->account_id == account_id &&
+                    !strcmp(g->gateway, gateway->name) && !strcmp(g->tenant, gateway->tenant) &&
+                    vn_now_us(server->clock) < until_us)
                         return true;
         }
         return false;
@@ -164,8 +163,8 @@ static enum vn_rc check_account(struct vn_server *server, const struct vn_gatewa
                 return vn_fail(err, VN_NOT_FOUND, "no such account");
         if (vn_registry_usable_level(account) < VN_LEVEL_INVOKE)
                 return vn_fail(err, VN_PERMISSION_DENIED, "the account may not be invoked: its level is %s%s%s",
-                               vn_level_name(vn_registry_usable_level(account)), account->refused[0] ? ", refused: " : "",
-                               account->refused);
+                               vn_level_name(vn_registry_usable_level(account)),
+                               account->refused[0] ? ", refused: " : "", account->refused);
         if (!vn_registry_online(server, account))
                 return vn_fail(err, VN_UNAVAILABLE, "its agent is not there to mint a grant");
         if (is_barred(server, gateway, account->id))

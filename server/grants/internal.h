@@ -22,7 +22,7 @@ struct vn_grant {
         char honoured[96];
         struct {
                 char name[192], region[48];
-        } *functions;
+        } * functions;
         size_t function_count;
 };
 
@@ -47,8 +47,8 @@ struct vn_grants {
 
 struct vn_grant *vn_grant_find(struct vn_grants *grants, const char *id);
 /* The record of a change, durable when it returns. */
-enum vn_rc vn_grant_record(struct vn_server *server, const struct vn_grant *grant, const char *actor, const char *what,
-                           struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_grant_record(struct vn_server *server, const struct vn_grant *grant, const char *actor,
+                           const char *what, struct vn_err *err) VN_MUST_USE;
 /* Marks it and tells its gateway. */
 void vn_grant_revoke(struct vn_server *server, struct vn_grant *grant);
 void vn_grant_trouble(struct vn_server *server, uint64_t stream, const char *account, const char *message);

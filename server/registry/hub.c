@@ -235,8 +235,8 @@ void vn_hub_send_decision(struct vn_server *server, const char *tenant, const ch
         struct vn_hub *hub = server->hub;
         pthread_mutex_lock(&hub->mutex);
         for (struct stream *s = hub->streams; s; s = s->next)
-                if (!s->agent && !s->gateway && !strcmp(s->tenant, tenant) && (!s->kind[0] || !strcmp(s->kind, kind)) &&
-                    (!s->workload[0] || !strcmp(s->workload, workload)))
+                if (!s->agent && !s->gateway && !strcmp(s->tenant, tenant) &&
+                    (!s->kind[0] || !strcmp(s->kind, kind)) && (!s->workload[0] || !strcmp(s->workload, workload)))
                         post(hub, s, decision);
         pthread_mutex_unlock(&hub->mutex);
 }
