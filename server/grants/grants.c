@@ -9,7 +9,8 @@
 #include "server/registry/hub.h"
 #include "server/state.h"
 
-#define ASK_AGAIN_US (2 * VN_US_PER_S)
+#define ASK_AGAIN_US (2 * VN_US_PER_S) /* doubled with each failure, as each asking is a record */
+#define MAX_DOUBLINGS 7
 #define ANSWER_US (30 * VN_US_PER_S) /* an agent's time to mint one */
 
 enum vn_rc vn_grants_start(struct vn_server *server, struct vn_err *err)
@@ -62,6 +63,16 @@ static bool is_over(const struct vn_grant *grant)
         return grant->state != VN_GRANT_ASKED && grant->state != VN_GRANT_HELD;
 }
 
+static void forget(struct vn_grants *grants, size_t i)
+{
+        for (struct vn_gateway *gateway = grants->gateways; gateway; gateway = gateway->next)
+                for (size_t w = 0; w < VN_GRANT_MAX_WISHES; w++)
+                        if (gateway->wishes[w].grant == grants->grants[i])
+                                gateway->wishes[w].grant = NULL;
+        grant_free(grants->grants[i]);
+        memmove(&grants->grants[i], &grants->grants[i + 1], (--grants->count - i) * sizeof *grants->grants);
+}
+
 /* The oldest that is over makes room. */
 static bool make_room(struct vn_grants *grants)
 {
@@ -70,8 +81,7 @@ static bool make_room(struct vn_grants *grants)
         for (size_t i = 0; i < grants->count; i++) {
                 if (!is_over(grants->grants[i]))
                         continue;
-                grant_free(grants->grants[i]);
-                memmove(&grants->grants[i], &grants->grants[i + 1], (--grants->count - i) * sizeof *grants->grants);
+                forget(grants, i);
                 return true;
         }
         return false;
@@ -241,6 +251,7 @@ static void ask(struct vn_server *server, struct vn_gateway *gateway, size_t w)
         const Vane__V1__GrantWish *wish = gateway->hello->hello->wishes[w];
         struct vn_err err;
         struct vn_grant *grant = vn_alloc(sizeof *grant);
+        unsigned failures = gateway->wishes[w].failures;
         gateway->wishes[w].next_mono_us = vn_mono_us(vn_clock_real()) + ASK_AGAIN_US;
         enum vn_rc rc = grant ? make_grant(server, gateway, wish, grant, &err)
                               : vn_fail(&err, VN_RESOURCE_EXHAUSTED, "out of memory");
@@ -252,7 +263,10 @@ static void ask(struct vn_server *server, struct vn_gateway *gateway, size_t w)
                         grant_free(grant);
                 return;
         }
-        memcpy(gateway->wishes[w].grant, grant->id, sizeof grant->id);
+        gateway->wishes[w].grant = grant;
+        gateway->wishes[w].failures = failures + 1; /* none again, once it is held */
+        gateway->wishes[w].next_mono_us =
+                grant->asked_mono_us + (ASK_AGAIN_US << (failures < MAX_DOUBLINGS ? failures : MAX_DOUBLINGS));
         send_request(server, gateway, grant);
 }
 
@@ -306,9 +320,9 @@ void vn_gateway_gone(struct vn_server *server, uint64_t stream)
 }
 
 /* What the gateway has is renewed when a third of its time is left. */
-static bool needs_another(struct vn_grants *grants, const char *id, int64_t now_us, int64_t mono_us, bool *ret_closed)
+static bool needs_another(struct vn_gateway *gateway, size_t w, int64_t now_us, int64_t mono_us)
 {
-        struct vn_grant *grant = id[0] ? vn_grant_find(grants, id) : NULL;
+        struct vn_grant *grant = gateway->wishes[w].grant;
         if (!grant)
                 return true;
         switch (grant->state) {
@@ -317,8 +331,10 @@ static bool needs_another(struct vn_grants *grants, const char *id, int64_t now_
                         return false;
                 grant->state = VN_GRANT_FAILED;
                 return true;
-        case VN_GRANT_HELD: return grant->expires_us - now_us < (grant->expires_us - grant->asked_us) / 3;
-        case VN_GRANT_REVOKED: *ret_closed = true; return false;
+        case VN_GRANT_HELD:
+                gateway->wishes[w].failures = 0;
+                return grant->expires_us - now_us < (grant->expires_us - grant->asked_us) / 3;
+        case VN_GRANT_REVOKED: gateway->wishes[w].closed = true; return false;
         case VN_GRANT_ENDED:
         case VN_GRANT_FAILED: break;
         }
@@ -335,7 +351,6 @@ void vn_grants_tick(struct vn_server *server, int64_t now_us)
         for (struct vn_gateway *gateway = grants->gateways; gateway; gateway = gateway->next)
                 for (size_t w = 0; w < gateway->hello->hello->n_wishes; w++)
                         if (!gateway->wishes[w].closed && mono_us >= gateway->wishes[w].next_mono_us &&
-                            needs_another(grants, gateway->wishes[w].grant, now_us, mono_us,
-                                          &gateway->wishes[w].closed))
+                            needs_another(gateway, w, now_us, mono_us))
                                 ask(server, gateway, w);
 }

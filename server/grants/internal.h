@@ -32,9 +32,10 @@ struct vn_gateway {
         char tenant[VN_MAX_TENANT_BYTES], name[VN_MAX_ACTOR_BYTES];
         Vane__V1__GatewayMessage *hello; /* with the key and the wishes */
         struct {
-                char grant[17];       /* the newest asked for; "": none yet */
-                int64_t next_mono_us; /* not asked again before */
-                bool closed;          /* its grant was revoked */
+                struct vn_grant *grant; /* the newest asked for; NULL: none yet, or forgotten */
+                int64_t next_mono_us;   /* not asked again before */
+                unsigned failures;      /* in a row */
+                bool closed;            /* its grant was revoked */
         } wishes[VN_GRANT_MAX_WISHES];
 };
 

@@ -29,8 +29,8 @@ struct stream {
 struct vn_hub {
         struct vn_server *server;
         pthread_mutex_t mutex; /* of the list and the streams' counts; nothing is sent under it */
-        struct stream *streams;
-        size_t count;
+        struct stream *streams, *gateway_streams;
+        size_t count;      /* of both */
         uint64_t gateways; /* numbers given so far */
         _Atomic uint64_t dropped;
 };
@@ -60,7 +60,8 @@ void vn_hub_stop(struct vn_server *server)
         struct vn_hub *hub = server->hub;
         if (!hub)
                 return;
-        VN_ASSERT(!hub->streams); /* the edge is gone, and each call's end took its stream out */
+        VN_ASSERT(!hub->streams &&
+                  !hub->gateway_streams); /* the edge is gone, and each call's end took its stream out */
         pthread_mutex_destroy(&hub->mutex);
         vn_free(hub);
         server->hub = NULL;
@@ -88,7 +89,7 @@ bool vn_hub_has_watchers(const struct vn_server *server, const char *tenant)
         bool found = false;
         pthread_mutex_lock(&hub->mutex);
         for (const struct stream *s = hub->streams; s && !found; s = s->next)
-                found = !s->agent && !s->gateway && !strcmp(s->tenant, tenant);
+                found = !s->agent && !strcmp(s->tenant, tenant);
         pthread_mutex_unlock(&hub->mutex);
         return found;
 }
@@ -114,8 +115,9 @@ static struct stream *attach(struct vn_hub *hub, struct vn_call *call, enum stre
                 stream->call = vn_call_ref(call);
                 stream->refs = 1;
                 stream->gateway = what == STREAM_GATEWAY ? ++hub->gateways : 0;
-                stream->next = hub->streams;
-                hub->streams = stream;
+                struct stream **list = what == STREAM_GATEWAY ? &hub->gateway_streams : &hub->streams;
+                stream->next = *list;
+                *list = stream;
                 hub->count++;
         }
         pthread_mutex_unlock(&hub->mutex);
@@ -137,17 +139,25 @@ static void let_go(struct vn_hub *hub, struct stream *stream)
         }
 }
 
+/* With the mutex held. */
+static struct stream *take_out(struct stream **list, const struct vn_call *call)
+{
+        for (struct stream **at = list; *at; at = &(*at)->next) {
+                struct stream *found = *at;
+                if (found->call == call) {
+                        *at = found->next;
+                        return found;
+                }
+        }
+        return NULL;
+}
+
 static void detach(struct vn_hub *hub, struct vn_call *call)
 {
-        struct stream *found = NULL;
         pthread_mutex_lock(&hub->mutex);
-        for (struct stream **at = &hub->streams; *at; at = &(*at)->next)
-                if ((*at)->call == call) {
-                        found = *at;
-                        *at = found->next;
-                        hub->count--;
-                        break;
-                }
+        struct stream *found = take_out(&hub->streams, call);
+        found = found ? found : take_out(&hub->gateway_streams, call);
+        hub->count -= found != NULL;
         pthread_mutex_unlock(&hub->mutex);
         if (found)
                 let_go(hub, found);
@@ -223,7 +233,7 @@ void vn_hub_send_gateway(struct vn_server *server, uint64_t stream, const Protob
 {
         struct vn_hub *hub = server->hub;
         pthread_mutex_lock(&hub->mutex);
-        for (struct stream *s = hub->streams; s; s = s->next)
+        for (struct stream *s = hub->gateway_streams; s; s = s->next)
                 if (s->gateway == stream)
                         post(hub, s, event);
         pthread_mutex_unlock(&hub->mutex);
@@ -235,8 +245,8 @@ void vn_hub_send_decision(struct vn_server *server, const char *tenant, const ch
         struct vn_hub *hub = server->hub;
         pthread_mutex_lock(&hub->mutex);
         for (struct stream *s = hub->streams; s; s = s->next)
-                if (!s->agent && !s->gateway && !strcmp(s->tenant, tenant) &&
-                    (!s->kind[0] || !strcmp(s->kind, kind)) && (!s->workload[0] || !strcmp(s->workload, workload)))
+                if (!s->agent && !strcmp(s->tenant, tenant) && (!s->kind[0] || !strcmp(s->kind, kind)) &&
+                    (!s->workload[0] || !strcmp(s->workload, workload)))
                         post(hub, s, decision);
         pthread_mutex_unlock(&hub->mutex);
 }
