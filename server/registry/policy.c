@@ -38,7 +38,7 @@ enum vn_rc op_get_account_policy(struct vn_op *op, const ProtobufCMessage *messa
         VN_AUTO(vn_buf)
         document = VN_BUF_INIT(MAX_DOCUMENT_BYTES);
         enum vn_permission_level level;
-        enum vn_policy_format format;
+        enum vn_policy_format format = VN_POLICY_OWN;
         if (!account)
                 return vn_fail(err, VN_NOT_FOUND, "name: no account \"%.64s\"", request->name);
         const char *level_name = request->level[0] ? request->level : vn_level_name(account->level);
