@@ -46,11 +46,14 @@ def check_observer(world, account, permission):
     attach(world, account, document)
     for level in ("observe", "invoke"):  # a new level lets it ask its cloud again
         world.approver.post(f"/v1/accounts/{account}/level", {"level": level})
-    shown = world.eventually(lambda: [a for a in [world.api.get(f"/v1/accounts/{account}")] if a.get("note")], 30,
-                             f"{account} as observer")[0]
+    note = f"may only observe: {permission} is refused"
+
+    def noted():  # whatever it was asked while the documents were tried is past
+        shown = world.api.get(f"/v1/accounts/{account}")
+        return shown if shown.get("note") == note else None
+    shown = world.eventually(noted, 60, f"{account} as observer")
     world.check(shown["ability"] == "observe" and shown["level"] == "invoke", f"{shown}")
-    world.check(shown["note"] == f"may only observe: {permission} is refused", shown["note"])
-    world.check(shown["note"] in world.vanectl("account", "show", account).stdout, "vanectl does not show it")
+    world.check(note in world.vanectl("account", "show", account).stdout, "vanectl does not show it")
     with open(world.path("log", f"agent-{account}.log"), encoding="utf-8") as f:
         said = f.read()
     world.check(f"capability: observe, refused: {permission}" in said, f"the agent's log: {said[-500:]}")
