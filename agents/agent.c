@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "agents/gather.h"
+#include "agents/grant.h"
 #include "agents/identity.h"
 #include "agents/learn.h"
 #include "agents/link.h"
@@ -17,6 +18,7 @@
 #include "agents/watch.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "clouds/permissions.h"
 
 #define MAX_FUNCTIONS 10000
 #define MAX_WAITING_WINDOWS 20000
@@ -25,6 +27,7 @@
 #define REAL_POLL_US (500 * VN_US_PER_MS)
 #define LIST_EVERY_US (5 * VN_US_PER_MIN)
 #define PRICES_EVERY_US VN_US_PER_HOUR
+#define ABILITIES_EVERY_US VN_US_PER_HOUR
 #define READ_OVERLAP_US (60 * VN_US_PER_S)
 #define READ_MOST_US                                                                                                 \
         (8 * VN_US_PER_MIN) /* at once: with the lag of a log, fewer minutes than a function has open windows */
@@ -58,7 +61,10 @@ struct agent {
         uint64_t cloud_failures;
         struct vn_troubles troubles;
         int64_t next_list_us, next_prices_us;
-        struct vn_window metered; /* the window under way; too large for a stack */
+        struct vn_window metered;            /* the window under way; too large for a stack */
+        struct vn_cloud_abilities abilities; /* what the cloud allows */
+        bool abilities_known;
+        int64_t next_abilities_us;
         int64_t next_renew_s;
         bool inventory_waits;
         int64_t cloud_retry_us, server_retry_us, last_report_us; /* real monotonic time */
@@ -203,10 +209,30 @@ static enum vn_rc agent_read(void *state, const char *function, const char *regi
         return vn_gather_read(((struct agent *)state)->gather, function, region, ret, err);
 }
 
+/* An agent that may only observe, or only tune, says so and goes on with what it may. */
+static void take_abilities(struct agent *a, const struct vn_cloud_abilities *now)
+{
+        bool same =
+                a->abilities_known && a->abilities.level == now->level && !strcmp(a->abilities.refused, now->refused);
+        a->abilities = *now;
+        a->abilities_known = true;
+        if (!same)
+                VN_LOG(AGENT_ABILITY, "capability: %s%s%s", vn_permission_level_name(now->level),
+                       now->refused[0] ? ", refused: " : "", now->refused);
+}
+
 static enum vn_rc agent_set(void *state, const char *function, const char *region, uint32_t memory_mb,
                             struct vn_apply_state *ret, struct vn_err *err)
 {
-        return vn_gather_set(((struct agent *)state)->gather, function, region, memory_mb, ret, err);
+        struct agent *a = state;
+        enum vn_rc rc = vn_gather_set(a->gather, function, region, memory_mb, ret, err);
+        if (rc == VN_PERMISSION_DENIED) { /* the cloud changed its mind since it was asked */
+                struct vn_cloud_abilities now = {.level = VN_MAY_OBSERVE};
+                if (!vn_str_copy(now.refused, sizeof now.refused, vn_str(vn_gather_change_permission(a->gather))))
+                        now.refused[0] = 0;
+                take_abilities(a, &now);
+        }
+        return rc;
 }
 
 static void run_command(struct agent *a, const struct vn_agent_command *command)
@@ -230,6 +256,17 @@ static void run_command(struct agent *a, const struct vn_agent_command *command)
                 say(a, "reporting a command", &err);
 }
 
+static void give_grant(struct agent *a, const struct vn_agent_grant *request)
+{
+        struct vn_err err = {0};
+        enum vn_rc rc = vn_grant_give(a->gather, a->channel, request, a->level, &err);
+        if (rc == VN_OK)
+                VN_LOG(AGENT_GRANT, "id=%s gateway=%s functions=%zu", request->id, request->gateway,
+                       request->function_count);
+        else
+                say(a, "an invoke grant", &err);
+}
+
 static void take_events(struct agent *a, int64_t wait_us)
 {
         struct vn_agent_event event;
@@ -237,16 +274,21 @@ static void take_events(struct agent *a, int64_t wait_us)
                 wait_us = 0;
                 switch (event.kind) {
                 case VN_AGENT_COMMAND: run_command(a, &event.command); break;
+                case VN_AGENT_GRANT: give_grant(a, &event.grant); break;
                 case VN_AGENT_ROUND:
                         a->round = event.round;
                         a->round_tried = false;
                         break;
                 case VN_AGENT_MODEL: fetch_model(a, event.model.version); break;
-                case VN_AGENT_LEVEL: memcpy(a->level, event.level, sizeof a->level); break;
                 case VN_AGENT_RULES:
                         a->rules = event.rules;
                         a->rules_known = true;
                         vn_gather_set_class(a->gather, a->rules.data_class);
+                        break;
+                case VN_AGENT_LEVEL:
+                        if (strcmp(a->level, event.level))
+                                a->next_abilities_us = 0; /* most likely the cloud's policy was changed too */
+                        memcpy(a->level, event.level, sizeof a->level);
                         break;
                 }
         }
@@ -353,7 +395,10 @@ static void send_windows(struct agent *a)
                                         .sampled_calls = stats.sampled,
                                         .cloud_api_calls = vn_gather_api_calls(a->gather),
                                         .cloud_failures = a->cloud_failures,
-                                        .troubles = &a->troubles};
+                                        .troubles = &a->troubles,
+                                        .ability = a->abilities_known ? vn_permission_level_name(a->abilities.level)
+                                                                      : NULL,
+                                        .refused = a->abilities.refused};
         vn_gather_usage(a->gather, &counts.usage);
         int64_t mono_us = vn_mono_us(vn_clock_real());
         bool beat = mono_us - a->last_report_us >= HEARTBEAT_US; /* then an empty report does as well */
@@ -390,6 +435,22 @@ static void list_functions(struct agent *a, int64_t now_us)
                 vn_trouble_clear(&a->troubles, VN_WORK_LIST);
         } else {
                 cloud_failed(a, VN_WORK_LIST, &err);
+        }
+}
+
+static void ask_abilities(struct agent *a, int64_t now_us)
+{
+        struct vn_err err = {0};
+        struct vn_cloud_abilities abilities;
+        if (now_us < a->next_abilities_us)
+                return;
+        enum vn_rc rc = vn_gather_abilities(a->gather, &abilities, &err);
+        a->next_abilities_us = now_us + (rc == VN_OK ? ABILITIES_EVERY_US : VN_US_PER_MIN);
+        if (rc == VN_OK) {
+                take_abilities(a, &abilities);
+                vn_trouble_clear(&a->troubles, VN_WORK_ABILITIES);
+        } else if (rc != VN_FAILED_PRECONDITION) {
+                note_cloud(a, VN_WORK_ABILITIES, &err);
         }
 }
 
@@ -467,6 +528,7 @@ static void turn(struct agent *a)
         renew(a);
         if (mono_us >= a->cloud_retry_us) {
                 list_functions(a, now_us);
+                ask_abilities(a, now_us);
                 if (now_us - a->read_until_us >= VN_WINDOW_US)
                         collect(a, now_us);
         }

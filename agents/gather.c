@@ -6,6 +6,9 @@
 #include "clouds/budget.h"
 #include "clouds/observe.h"
 #include "platform/bill.h"
+#include "agents/watch.h"
+#include "clouds/grant.h"
+#include "clouds/permissions.h"
 #include "vane/v1/agent.pb-c.h"
 
 #define CONFIG_MAX 65536
@@ -135,6 +138,18 @@ int64_t vn_gather_lag_us(const struct vn_gather *gather)
 {
         /* CloudWatch and Cloud Logging show records within seconds, Application Insights within minutes. */
         return vn_cloud_kind(gather->cloud) == VN_CLOUD_AZURE ? 180 * VN_US_PER_S : 60 * VN_US_PER_S;
+}
+
+enum vn_rc vn_gather_abilities(const struct vn_gather *gather, struct vn_cloud_abilities *ret, struct vn_err *err)
+{
+        if (!gather->list.count)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "no function is listed to ask about");
+        return vn_cloud_abilities(gather->cloud, &gather->list.functions[0], ret, err);
+}
+
+const char *vn_gather_change_permission(const struct vn_gather *gather)
+{
+        return vn_permission_name(vn_cloud_kind(gather->cloud), "change memory_mb");
 }
 
 uint64_t vn_gather_api_calls(const struct vn_gather *gather)
@@ -457,6 +472,21 @@ enum vn_rc vn_gather_lines(struct vn_gather *gather, int64_t from_us, int64_t to
                 VN_TRY(vn_cloud_lines(gather->cloud, gather->reading, from_us, to_us, take_line, gather, err));
         }
         return VN_OK;
+}
+
+/* --- invoke grants --- */
+
+enum vn_rc vn_gather_grant(const struct vn_gather *gather, const struct vn_agent_grant *request,
+                           struct vn_cloud_grant *ret, struct vn_err *err)
+{
+        const struct vn_cloud_function *functions[VN_AGENT_GRANT_FUNCTIONS];
+        for (size_t i = 0; i < request->function_count; i++) {
+                functions[i] = find(gather, request->functions[i].name, request->functions[i].region);
+                if (!functions[i])
+                        return vn_fail(err, VN_NOT_FOUND, "no function %.64s in this account",
+                                       request->functions[i].name);
+        }
+        return vn_cloud_grant(gather->cloud, functions, request->function_count, request->seconds, ret, err);
 }
 
 /* --- changing memory --- */

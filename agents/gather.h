@@ -39,6 +39,17 @@ void vn_gather_lines_to(struct vn_gather *gather, vn_line_fn each, void *arg);
 void vn_gather_set_class(struct vn_gather *gather, enum vn_data_class data_class);
 /* Those written in [from_us, to_us) that were not handed over before. */
 enum vn_rc vn_gather_lines(struct vn_gather *gather, int64_t from_us, int64_t to_us, struct vn_err *err) VN_MUST_USE;
+/* What the cloud allows the account's credentials; FAILED_PRECONDITION while no function is listed to ask about. */
+struct vn_cloud_abilities;
+enum vn_rc vn_gather_abilities(const struct vn_gather *gather, struct vn_cloud_abilities *ret,
+                               struct vn_err *err) VN_MUST_USE;
+/* A credential that invokes these functions and nothing else; the caller drops it (clouds/grant.h). */
+struct vn_cloud_grant;
+struct vn_agent_grant;
+enum vn_rc vn_gather_grant(const struct vn_gather *gather, const struct vn_agent_grant *request,
+                           struct vn_cloud_grant *ret, struct vn_err *err) VN_MUST_USE;
+/* What a change that was refused lacks. */
+const char *vn_gather_change_permission(const struct vn_gather *gather);
 uint64_t vn_gather_api_calls(const struct vn_gather *gather);
 struct vn_cloud_usage;
 void vn_gather_usage(const struct vn_gather *gather, struct vn_cloud_usage *ret);

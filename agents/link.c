@@ -193,6 +193,12 @@ enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_leav
         fill_usage(counts, &usage, calls, rows);
         report.cloud_usage = &usage;
         VN_TRY(add_troubles(counts->troubles, &arena, &report, err));
+        Vane__V1__Ability ability = VANE__V1__ABILITY__INIT;
+        if (counts->ability) {
+                ability.level = text(counts->ability);
+                ability.refused = text(counts->refused);
+                report.ability = &ability;
+        }
         return tell(channel, "/vane.v1.Agents/ReportWindows", &report.base, err);
 }
 
@@ -225,6 +231,11 @@ enum vn_rc vn_link_command(struct vn_grpc_channel *channel, const struct vn_comm
         m.memory_mb = result->memory_mb;
         m.guard = text(result->guard);
         return tell(channel, "/vane.v1.Agents/ReportCommand", &m.base, err);
+}
+
+enum vn_rc vn_link_grant(struct vn_grpc_channel *channel, const Vane__V1__GrantReport *report, struct vn_err *err)
+{
+        return tell(channel, "/vane.v1.Agents/ReportGrant", &report->base, err);
 }
 
 /* --- models and updates --- */

@@ -28,6 +28,8 @@ struct vn_link_counts {
         uint64_t dropped_fields, sampled_calls, cloud_api_calls, cloud_failures;
         const struct vn_troubles *troubles;
         struct vn_cloud_usage usage;
+        const char *ability,
+                *refused; /* what the cloud allows, and the permission missing for more; NULL: not known */
 };
 enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_leave_rules *rules,
                            const struct vn_window *windows, size_t count, const struct vn_link_counts *counts,
@@ -37,6 +39,7 @@ enum vn_rc vn_link_windows(struct vn_grpc_channel *channel, const struct vn_leav
 enum vn_rc vn_link_alive(struct vn_grpc_channel *channel, struct vn_err *err) VN_MUST_USE;
 
 struct Vane__V1__InventoryReport;
+struct Vane__V1__GrantReport;
 struct Vane__V1__PriceReport;
 enum vn_rc vn_link_inventory(struct vn_grpc_channel *channel, const struct vn_leave_rules *rules,
                              const struct Vane__V1__InventoryReport *report, struct vn_err *err) VN_MUST_USE;
@@ -50,6 +53,8 @@ struct vn_command_result {
         char guard[128];
         char error[200];
 };
+enum vn_rc vn_link_grant(struct vn_grpc_channel *channel, const struct Vane__V1__GrantReport *report,
+                         struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_link_command(struct vn_grpc_channel *channel, const struct vn_command_result *result,
                            struct vn_err *err) VN_MUST_USE;
 

@@ -8,7 +8,8 @@ const char *vn_work_name(enum vn_work work)
         static const char *const names[] = {[VN_WORK_LIST] = "listing functions",
                                             [VN_WORK_LOGS] = "reading the cloud's logs",
                                             [VN_WORK_LINES] = "reading raw log lines",
-                                            [VN_WORK_PRICES] = "reading prices"};
+                                            [VN_WORK_PRICES] = "reading prices",
+                                            [VN_WORK_ABILITIES] = "asking what the cloud allows"};
         return names[work];
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-enum vn_work { VN_WORK_LIST, VN_WORK_LOGS, VN_WORK_LINES, VN_WORK_PRICES, VN_WORK_COUNT };
+enum vn_work { VN_WORK_LIST, VN_WORK_LOGS, VN_WORK_LINES, VN_WORK_PRICES, VN_WORK_ABILITIES, VN_WORK_COUNT };
 const char *vn_work_name(enum vn_work work); /* "listing functions", ... */
 
 #define VN_TROUBLE_TEXT_BYTES 200

@@ -107,6 +107,25 @@ static bool convert_rules(const Vane__V1__DataNotice *m, struct vn_leave_rules *
                vn_str_copy(ret->server_residency, sizeof ret->server_residency, vn_str(m->server_residency));
 }
 
+static bool convert_grant(const Vane__V1__GrantRequest *m, struct vn_agent_grant *ret)
+{
+        if (m->gateway_key.len != sizeof ret->gateway_key || !m->n_functions ||
+            m->n_functions > VN_AGENT_GRANT_FUNCTIONS || !m->id[0] ||
+            !vn_str_copy(ret->id, sizeof ret->id, vn_str(m->id)) ||
+            !vn_str_copy(ret->gateway, sizeof ret->gateway, vn_str(m->gateway)))
+                return false;
+        memcpy(ret->gateway_key, m->gateway_key.data, sizeof ret->gateway_key);
+        ret->seconds = m->seconds;
+        for (size_t i = 0; i < m->n_functions; i++)
+                if (!vn_str_copy(ret->functions[i].name, sizeof ret->functions[i].name,
+                                 vn_str(m->functions[i]->name)) ||
+                    !vn_str_copy(ret->functions[i].region, sizeof ret->functions[i].region,
+                                 vn_str(m->functions[i]->region)))
+                        return false;
+        ret->function_count = m->n_functions;
+        return true;
+}
+
 bool vn_watch_convert(struct vn_watch *watch, const Vane__V1__AgentEvent *message, struct vn_agent_event *ret)
 {
         memset(ret, 0, sizeof *ret);
@@ -134,6 +153,9 @@ bool vn_watch_convert(struct vn_watch *watch, const Vane__V1__AgentEvent *messag
         case VANE__V1__AGENT_EVENT__EVENT_DATA:
                 ret->kind = VN_AGENT_RULES;
                 return convert_rules(message->data, &ret->rules);
+        case VANE__V1__AGENT_EVENT__EVENT_GRANT:
+                ret->kind = VN_AGENT_GRANT;
+                return convert_grant(message->grant, &ret->grant);
         case VANE__V1__AGENT_EVENT__EVENT__NOT_SET:
         case _VANE__V1__AGENT_EVENT__EVENT__CASE_IS_INT_SIZE: break;
         }

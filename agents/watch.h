@@ -11,7 +11,14 @@
 #include "federation/model.h"
 #include "net/grpc_client.h"
 
-enum vn_agent_event_kind { VN_AGENT_COMMAND, VN_AGENT_ROUND, VN_AGENT_MODEL, VN_AGENT_LEVEL, VN_AGENT_RULES };
+enum vn_agent_event_kind {
+        VN_AGENT_COMMAND,
+        VN_AGENT_ROUND,
+        VN_AGENT_MODEL,
+        VN_AGENT_LEVEL,
+        VN_AGENT_RULES,
+        VN_AGENT_GRANT
+};
 struct vn_agent_command {
         char id[96], function[VN_MAX_FUNCTION_NAME], region[VN_MAX_REGION_NAME], expected_guard[128];
         uint32_t memory_mb, expected_memory_mb;
@@ -24,11 +31,22 @@ struct vn_agent_round {
         uint32_t epochs, batch;
         double learning_rate, proximal;
 };
+#define VN_AGENT_GRANT_FUNCTIONS 16
+struct vn_agent_grant {
+        char id[17], gateway[96];
+        uint8_t gateway_key[32];
+        uint32_t seconds;
+        size_t function_count;
+        struct {
+                char name[VN_MAX_FUNCTION_NAME], region[VN_MAX_REGION_NAME];
+        } functions[VN_AGENT_GRANT_FUNCTIONS];
+};
 struct vn_agent_event {
         enum vn_agent_event_kind kind;
         union {
                 struct vn_agent_command command;
                 struct vn_agent_round round;
+                struct vn_agent_grant grant;
                 struct {
                         uint64_t version;
                         uint8_t sha256[VN_MODEL_HASH_BYTES];

@@ -78,6 +78,41 @@ TEST(watch_converts_what_it_knows_and_drops_the_rest)
         vn_watch_free(watch);
 }
 
+TEST(a_grant_request_is_taken_whole_or_not_at_all)
+{
+        struct vn_watch *watch = NULL;
+        struct vn_agent_event event;
+        Vane__V1__AgentEvent m = VANE__V1__AGENT_EVENT__INIT;
+        Vane__V1__GrantRequest request = VANE__V1__GRANT_REQUEST__INIT;
+        Vane__V1__GrantFunction function = VANE__V1__GRANT_FUNCTION__INIT, *functions[VN_AGENT_GRANT_FUNCTIONS + 1];
+        char id[] = "0123456789abcdef", name[VN_MAX_FUNCTION_NAME + 1] = "f", region[] = "r", gateway[] = "person:gw";
+        uint8_t key[33] = {1};
+        CHECK_OK(vn_watch_start(NULL, &watch, NULL));
+        for (size_t i = 0; i <= VN_AGENT_GRANT_FUNCTIONS; i++)
+                functions[i] = &function;
+        function.name = name;
+        function.region = region;
+        request = (Vane__V1__GrantRequest){request.base, id, gateway, {32, key}, 2, functions, 900};
+        m.event_case = VANE__V1__AGENT_EVENT__EVENT_GRANT;
+        m.grant = &request;
+        CHECK(vn_watch_convert(watch, &m, &event));
+        CHECK_INT(VN_AGENT_GRANT, event.kind);
+        CHECK_INT(2, event.grant.function_count);
+        CHECK_INT(900, event.grant.seconds);
+        CHECK(event.grant.gateway_key[0] == 1 && !strcmp(event.grant.functions[1].name, "f"));
+        request.gateway_key.len = 33;
+        CHECK(!vn_watch_convert(watch, &m, &event));
+        request.gateway_key.len = 32;
+        request.n_functions = 0;
+        CHECK(!vn_watch_convert(watch, &m, &event));
+        request.n_functions = VN_AGENT_GRANT_FUNCTIONS + 1;
+        CHECK(!vn_watch_convert(watch, &m, &event));
+        request.n_functions = 1;
+        memset(name, 'x', sizeof name - 1);
+        CHECK(!vn_watch_convert(watch, &m, &event));
+        vn_watch_free(watch);
+}
+
 TEST(outbox_keeps_the_newest_in_order)
 {
         struct vn_outbox box;

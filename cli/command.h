@@ -21,14 +21,15 @@ enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_LOGIN = 4 };
 /* What is special about a command's run. */
 enum cli_special {
         CLI_PLAIN,
-        CLI_CONFIRM, /* asks first, unless --yes */
-        CLI_DIFF,    /* exit 1 if the answer lists anything, 2 on errors */
-        CLI_REPLAY,  /* exit 1 if the answer is not identical */
-        CLI_CHECK,   /* exit 1 if the answer is not ok */
-        CLI_STREAM,  /* many answers, each shown as it comes */
-        CLI_LINES,   /* many answers of ready lines */
-        CLI_LONG,    /* takes as long as it takes: no deadline */
-        CLI_LOCAL,   /* no server */
+        CLI_CONFIRM,  /* asks first, unless --yes */
+        CLI_DIFF,     /* exit 1 if the answer lists anything, 2 on errors */
+        CLI_REPLAY,   /* exit 1 if the answer is not identical */
+        CLI_CHECK,    /* exit 1 if the answer is not ok */
+        CLI_STREAM,   /* many answers, each shown as it comes */
+        CLI_LINES,    /* many answers of ready lines */
+        CLI_LONG,     /* takes as long as it takes: no deadline */
+        CLI_DOCUMENT, /* the answer's document as it is; -o json or yaml is the request's format */
+        CLI_LOCAL,    /* no server */
 };
 
 struct cli_input;

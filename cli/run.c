@@ -147,6 +147,7 @@ static enum cli_exit judge(const struct cli_command *c, const ProtobufCMessage *
         case CLI_STREAM:
         case CLI_LINES:
         case CLI_LONG:
+        case CLI_DOCUMENT:
         case CLI_LOCAL: break;
         }
         return CLI_DONE;
@@ -162,6 +163,13 @@ static void tell_of_more(const struct cli_input *in, const ProtobufCMessage *rep
                 fprintf(in->err, "There is more: --page-token %s\n", token);
 }
 
+static enum vn_rc show_document(const struct cli_input *in, const ProtobufCMessage *reply, struct vn_err *err)
+{
+        if (fputs(((const Vane__V1__AccountPolicy *)reply)->document, in->out) < 0 || fflush(in->out))
+                return vn_fail(err, VN_UNAVAILABLE, "standard output cannot be written");
+        return VN_OK;
+}
+
 static enum vn_rc call(const struct cli_input *in, struct vn_arena *arena, enum cli_exit *ret_exit,
                        struct vn_err *err)
 {
@@ -175,6 +183,9 @@ static enum vn_rc call(const struct cli_input *in, struct vn_arena *arena, enum 
         ProtobufCMessage *request = NULL, *reply = NULL;
 
         VN_TRY(build_request(in, arena, &request, err));
+        if (c->special == CLI_DOCUMENT && in->format != CLI_TABLE)
+                VN_TRY(vn_pbjson_set_field(request, VN_STR("format"),
+                                           in->format == CLI_YAML ? VN_STR("yaml") : VN_STR("json"), arena, err));
         VN_TRY(cli_connect(in, &channel, err));
         if (stream) {
                 struct cli_input context = *in;
@@ -182,6 +193,8 @@ static enum vn_rc call(const struct cli_input *in, struct vn_arena *arena, enum 
                 return fflush(in->out) ? vn_fail(err, VN_UNAVAILABLE, "standard output cannot be written") : VN_OK;
         }
         VN_TRY(vn_grpc_unary(channel, &method, request, arena, &reply, err));
+        if (c->special == CLI_DOCUMENT)
+                return show_document(in, reply, err);
         VN_TRY(cli_print(reply, c->columns, in->format, in->out, err));
         tell_of_more(in, reply);
         *ret_exit = judge(c, reply);

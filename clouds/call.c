@@ -182,8 +182,8 @@ static bool keys_ended(struct vn_cloud *cloud, const struct vn_cloud_response *r
         return strstr(code, "ExpiredToken") && vn_aws_keys_expired(cloud);
 }
 
-enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
-                        struct vn_err *err)
+enum vn_rc vn_cloud_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
+                         struct vn_err *err)
 {
         bool skew_learnt = false, token_renewed = false;
 
@@ -267,6 +267,8 @@ static enum vn_rc rc_of(int status, const char *code)
             !strcmp(code, "InvalidSignatureException") || !strcmp(code, "SignatureDoesNotMatch") ||
             !strcmp(code, "ExpiredToken") || !strcmp(code, "InvalidClientTokenId"))
                 return VN_UNAUTHENTICATED;
+        if (status == 400 && !strcmp(code, "AccessDeniedException")) /* CloudWatch Logs and the price list say so */
+                return VN_PERMISSION_DENIED;
         if (status >= 500)
                 return VN_UNAVAILABLE;
         return vn_rc_from_http_status(status) == VN_OK ? VN_UNKNOWN : vn_rc_from_http_status(status);
@@ -293,7 +295,7 @@ enum vn_rc vn_call_error(struct vn_cloud *cloud, const struct vn_cloud_response 
 enum vn_rc vn_call_json(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *response,
                         json_t **ret, struct vn_err *err)
 {
-        VN_TRY(vn_call_send(cloud, call, response, err));
+        VN_TRY(vn_cloud_send(cloud, call, response, err));
         if (response->status < 200 || response->status > 299)
                 return vn_call_error(cloud, response, err);
         if (response->body.len == 0) {

@@ -10,6 +10,7 @@
 
 struct vn_cloud_object;
 struct vn_cloud_ops;
+struct vn_cloud_grant;
 struct vn_cloud_token {
         char audience[VN_CLOUD_URL_BYTES];
         char *text;
@@ -83,6 +84,12 @@ struct vn_cloud_ops {
         enum vn_rc (*invoke_async)(struct vn_cloud *cloud, const struct vn_cloud_function *function,
                                    struct vn_str payload, struct vn_cloud_result *ret, struct vn_err *err);
         enum vn_rc (*health)(struct vn_cloud *cloud, struct vn_cloud_health *ret, struct vn_err *err);
+        /* Whether memory may be changed and functions be invoked; see vn_cloud_abilities. */
+        enum vn_rc (*may)(struct vn_cloud *cloud, const struct vn_cloud_function *function, bool *ret_change,
+                          bool *ret_invoke, struct vn_err *err);
+        /* Appends to ret->secret; see grant.h. */
+        enum vn_rc (*grant)(struct vn_cloud *cloud, const struct vn_cloud_function *const *functions, size_t count,
+                            uint32_t seconds, struct vn_cloud_grant *ret, struct vn_err *err);
         enum vn_rc (*logs)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
                            int64_t to_us, vn_cloud_invocation_fn each, void *arg, struct vn_err *err);
         enum vn_rc (*lines)(struct vn_cloud *cloud, const struct vn_cloud_function *function, int64_t from_us,
@@ -99,11 +106,9 @@ extern const struct vn_cloud_ops vn_aws_ops, vn_azure_ops, vn_gcp_ops, vn_http_o
 
 /* INVALID_ARGUMENT that names the member of the account which is missing. */
 enum vn_rc vn_account_need(struct vn_str text, const char *what, struct vn_err *err) VN_MUST_USE;
-/* Sends and gives the answer of whatever status; retries unless `once`. (net/service.h has this name too, and the agent
- * links both.) */
-#define vn_call_send vn_cloud_call_send
-enum vn_rc vn_call_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
-                        struct vn_err *err) VN_MUST_USE;
+/* Sends and gives the answer of whatever status; retries unless `once`. */
+enum vn_rc vn_cloud_send(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *ret,
+                         struct vn_err *err) VN_MUST_USE;
 /* The same, but a status other than 2xx becomes an error, and the body is parsed (an empty one gives an empty object). */
 enum vn_rc vn_call_json(struct vn_cloud *cloud, const struct vn_call *call, struct vn_cloud_response *response,
                         json_t **ret, struct vn_err *err) VN_MUST_USE;

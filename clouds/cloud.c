@@ -59,6 +59,7 @@ static const struct {
         {"workspace", offsetof(struct vn_cloud_config, workspace)},
         {"app_id", offsetof(struct vn_cloud_config, app_id)},
         {"key_json", offsetof(struct vn_cloud_config, key_json)},
+        {"grant_role_arn", offsetof(struct vn_cloud_config, grant_role_arn)},
         {"project", offsetof(struct vn_cloud_config, project)},
         {"functions_file", offsetof(struct vn_cloud_config, functions_file)},
         {"token_file", offsetof(struct vn_cloud_config, token_file)},

@@ -40,12 +40,13 @@ struct vn_cloud_config {
         struct vn_str client_certificate_file; /* azure: instead of a secret; read each time */
         struct vn_str workspace;               /* azure: Log Analytics workspace whose AppRequests are read; or */
         struct vn_str app_id;                  /* azure: the Application Insights app whose requests are read */
-        struct vn_str key_json;           /* gcp: content of a credential file; empty: gcp/credentials.h finds one */
-        struct vn_str project;            /* gcp: empty takes the file's, or the metadata server's */
-        struct vn_str functions_file;     /* http: which functions there are, and what they cost */
-        struct vn_str token_file;         /* http: a bearer token, read anew for each call; empty: none */
-        struct vn_str log_file;           /* http: the access log, JSON lines; empty: none */
-        struct vn_str endpoint;           /* https://host:port that stands in for all of the cloud's hosts */
+        struct vn_str key_json;       /* gcp: content of a credential file; empty: gcp/credentials.h finds one */
+        struct vn_str project;        /* gcp: empty takes the file's, or the metadata server's */
+        struct vn_str grant_role_arn; /* aws: the role whose sessions are invoke grants; empty: none can be made */
+        struct vn_str functions_file; /* http: which functions there are, and what they cost */
+        struct vn_str token_file;     /* http: a bearer token, read anew for each call; empty: none */
+        struct vn_str log_file;       /* http: the access log, JSON lines; empty: none */
+        struct vn_str endpoint;       /* https://host:port that stands in for all of the cloud's hosts */
         struct vn_str functions_endpoint; /* the same for functions' own hosts; empty: endpoint */
         uint32_t calls_per_hour;          /* that observing may make; 0: VN_CLOUD_CALLS_PER_HOUR of clouds/budget.h */
 };

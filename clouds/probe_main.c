@@ -1,5 +1,7 @@
 /* vane-clouds-probe FILE: every operation of cloud.h and observe.h against every account of a simulator's ready file, over
- * TLS. A test program (tests/scenarios/clouds_sim.sh), not installed. Prints one line an account; exit 1 at the first
+ * TLS. vane-clouds-probe FILE ACCOUNT LEVEL: one account, whose credentials may do what the policy of that level allows: the
+ * operations of the level work, those of a higher one are refused with the cloud's own code. A test program
+ * (tests/scenarios/clouds_sim.sh, account_policy.py), not installed. Prints one line an account; exit 1 at the first
  * surprise. */
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +10,7 @@
 #include "clouds/account.h"
 #include "clouds/azure/azure.h"
 #include "clouds/call.h"
+#include "clouds/permissions.h"
 
 #define CALLS 5
 
@@ -321,16 +324,119 @@ static void check_wrong_secret(json_t *description, const struct vn_clock *clock
         json_decref(wrong);
 }
 
+/* What a cloud says to a request that its policy does not allow. */
+static void expect_refused(struct vn_cloud *cloud, enum vn_rc rc)
+{
+        static const char *const codes[] = {[VN_CLOUD_AWS] = "403 AccessDeniedException",
+                                            [VN_CLOUD_AZURE] = "403 AuthorizationFailed",
+                                            [VN_CLOUD_GCP] = "403"};
+
+        EXPECT(rc == VN_PERMISSION_DENIED && strstr(err.msg, codes[vn_cloud_kind(cloud)]), "got %s: %s",
+               vn_rc_name(rc), err.msg);
+}
+
+static void check_reads(struct vn_cloud *cloud, const struct vn_cloud_list *list, const struct vn_clock *clock)
+{
+        int64_t to_us = vn_now_us(clock), from_us = to_us - VN_US_PER_HOUR;
+        struct vn_cloud_minute minutes[120];
+        struct vn_cloud_function function;
+        struct seen seen = {0};
+        size_t count;
+
+        for (size_t i = 0; i < list->count && i < 3; i++)
+                EXPECT_RC(VN_OK, vn_cloud_read(cloud, &list->functions[i], &function, &err));
+        EXPECT_RC(VN_OK, vn_cloud_logs(cloud, &list->functions[0], from_us, to_us, count_one, &seen, &err));
+        EXPECT_RC(VN_OK, vn_cloud_metrics(cloud, &list->functions[0], from_us, to_us, minutes, 120, &count, &err));
+        check_prices(cloud);
+}
+
+/* Every other operation that the cloud has: what it asks for must be in the level's policy, and, if it changes or calls
+ * something, not in a lower one's. An operation that the cloud does not have answers without a request. */
+static void check_others(struct vn_cloud *cloud, const struct vn_cloud_function *function,
+                         enum vn_permission_level level)
+{
+        struct vn_cloud_health health;
+        struct vn_cloud_split split, after_split;
+        struct vn_cloud_function before, after;
+        struct vn_cloud_result result;
+        enum vn_rc rc = vn_cloud_health(cloud, &health, &err);
+
+        EXPECT(rc == VN_OK || rc == VN_FAILED_PRECONDITION, "health: %s", err.msg);
+        rc = vn_cloud_read_split(cloud, function, VN_STR(""), &split, &err);
+        EXPECT(rc != VN_PERMISSION_DENIED, "reading the split: %s", err.msg);
+        if (rc == VN_OK && level >= VN_MAY_TUNE) {
+                rc = vn_cloud_set_split(cloud, function, &split, VN_US_PER_MIN, &after_split, &err);
+                EXPECT(rc != VN_PERMISSION_DENIED, "setting the split: %s", err.msg);
+        }
+        for (unsigned s = VN_SETTING_CONCURRENCY; s <= VN_SETTING_WARM_INSTANCES; s++) {
+                EXPECT_RC(VN_OK, vn_cloud_read(cloud, function, &before, &err));
+                rc = vn_cloud_change(cloud, &before, (enum vn_cloud_setting)s, 3, VN_US_PER_MIN, &after, &err);
+                EXPECT(level == VN_MAY_OBSERVE ? rc != VN_OK : rc != VN_PERMISSION_DENIED, "%s: %s %s",
+                       vn_cloud_setting_name((enum vn_cloud_setting)s), vn_rc_name(rc), err.msg);
+        }
+        rc = vn_cloud_invoke_async(cloud, function, VN_STR("1"), &result, &err);
+        EXPECT(level < VN_MAY_INVOKE ? rc != VN_OK : rc != VN_PERMISSION_DENIED, "invoking later: %s %s",
+               vn_rc_name(rc), err.msg);
+        if (rc == VN_OK)
+                vn_cloud_result_done(&result);
+}
+
+static void check_level(json_t *description, enum vn_permission_level level, const struct vn_clock *clock)
+{
+        struct vn_cloud_account *account;
+        struct vn_cloud_abilities abilities;
+        struct vn_cloud_function before, after;
+        struct vn_cloud_result result;
+        struct vn_cloud_list list;
+        struct vn_cloud *cloud;
+        size_t at = 0;
+        enum vn_rc rc;
+
+        account_name = json_string_value(json_object_get(description, "name"));
+        EXPECT_RC(VN_OK, vn_cloud_account_open(description, clock, &account, &err));
+        cloud = vn_cloud_account_cloud(account);
+        EXPECT_RC(VN_OK, vn_cloud_list(cloud, &list, &err));
+        check_reads(cloud, &list, clock);
+        EXPECT_RC(VN_OK, vn_cloud_abilities(cloud, &list.functions[0], &abilities, &err));
+        EXPECT(abilities.level == level && !abilities.refused[0] == (level == VN_MAY_INVOKE), "it may %s, not %s",
+               vn_permission_level_name(abilities.level), abilities.refused);
+        while (at + 1 < list.count && !list.functions[at].memory_tunable)
+                at++;
+        EXPECT_RC(VN_OK, vn_cloud_read(cloud, &list.functions[at], &before, &err));
+        rc = vn_cloud_change(cloud, &before, VN_SETTING_MEMORY_MB, before.memory_mb == 512 ? 2048 : 512,
+                             VN_US_PER_MIN, &after, &err);
+        if (level == VN_MAY_OBSERVE)
+                expect_refused(cloud, rc);
+        else
+                EXPECT(rc == VN_OK, "changing: %s", err.msg);
+        EXPECT_RC(VN_OK, vn_cloud_read(cloud, &list.functions[at], &after, &err));
+        EXPECT((after.memory_mb == before.memory_mb) == (level == VN_MAY_OBSERVE), "%u MB, before %u",
+               after.memory_mb, before.memory_mb);
+        rc = vn_cloud_invoke(cloud, &list.functions[at], VN_STR("1"), &result, &err);
+        if (level < VN_MAY_INVOKE)
+                expect_refused(cloud, rc);
+        else
+                EXPECT(rc == VN_OK && result.http_status == 200, "invoking: %s", err.msg);
+        if (rc == VN_OK)
+                vn_cloud_result_done(&result);
+        check_others(cloud, &list.functions[at], level);
+        printf("%s: %s\n", account_name, vn_permission_level_name(level));
+        vn_cloud_list_done(&list);
+        vn_cloud_account_free(account);
+}
+
 int main(int argc, char **argv)
 {
         static const char *const names[] = {"aws", "azure", "gcp"};
         VN_AUTO(vn_json)
-        sim = argc == 2 ? json_load_file(argv[1], 0, NULL) : NULL;
+        sim = argc == 2 || argc == 4 ? json_load_file(argv[1], 0, NULL) : NULL;
         const struct vn_clock *clock = NULL;
+        enum vn_permission_level level = VN_MAY_OBSERVE;
 
         signal(SIGPIPE, SIG_IGN);
-        if (!sim || vn_clock_from_environment(&clock, &err) != VN_OK) {
-                fprintf(stderr, "usage: vane-clouds-probe READY-FILE\n");
+        if (!sim || vn_clock_from_environment(&clock, &err) != VN_OK ||
+            (argc == 4 && !vn_permission_level_parse(vn_str(argv[3]), &level))) {
+                fprintf(stderr, "usage: vane-clouds-probe READY-FILE [ACCOUNT LEVEL]\n");
                 return 2;
         }
         for (int i = 0; i < 3; i++) {
@@ -341,9 +447,13 @@ int main(int argc, char **argv)
                 {
                         json_object_set(account, "ca_file", json_object_get(cloud, "ca_file"));
                         json_object_set_new(account, "cloud", json_string(names[i]));
-                        check_account(account, clock);
-                        if (has_secret(account))
-                                check_wrong_secret(account, clock);
+                        if (argc == 2) {
+                                check_account(account, clock);
+                                if (has_secret(account))
+                                        check_wrong_secret(account, clock);
+                        } else if (vn_str_eq(vn_json_str(account, "name"), vn_str(argv[2]))) {
+                                check_level(account, level, clock);
+                        }
                 }
         }
         return 0;

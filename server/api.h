@@ -35,6 +35,11 @@ void vn_report_start(struct vn_call *call, const ProtobufCMessage *request);
 /* explain/ */
 void vn_decisions_watch_start(struct vn_call *call, const ProtobufCMessage *request);
 void vn_decisions_watch_cancelled(struct vn_call *call);
+/* grants/ */
+void vn_grants_open(struct vn_call *call);
+void vn_grants_message(struct vn_call *call, const ProtobufCMessage *message);
+void vn_grants_half_close(struct vn_call *call);
+void vn_grants_cancelled(struct vn_call *call);
 /* audit/ */
 void vn_export_start(struct vn_call *call, const ProtobufCMessage *request);
 void vn_export_cancelled(struct vn_call *call);

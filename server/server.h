@@ -23,6 +23,7 @@ struct vn_pki;
 struct vn_registry;
 struct vn_observing;
 struct vn_hub;
+struct vn_grants;
 struct vn_policy_table;
 struct vn_telemetry;
 struct vn_routing;
@@ -74,6 +75,7 @@ struct vn_server {
         struct vn_registry *registry;
         struct vn_observing *observing;
         struct vn_hub *hub;
+        struct vn_grants *grants;
         struct vn_policy_table *policies;
         struct vn_telemetry *telemetry;
         struct vn_routing *routing;

@@ -1,6 +1,7 @@
 #include "server/ticker.h"
 
 #include "server/explain/explain.h"
+#include "server/grants/grants.h"
 #include "server/retention.h"
 #include "server/rounds/rounds.h"
 #include "server/routing/routing.h"
@@ -26,6 +27,7 @@ static void tick(void *arg)
         vn_rounds_tick(server, now_us);
         vn_tuning_tick(server, now_us);
         vn_explain_tick(server);
+        vn_grants_tick(server, now_us);
         vn_retention_tick(server, now_us);
 }
 

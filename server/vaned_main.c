@@ -15,6 +15,7 @@
 #include "proto/vane_descriptors.h"
 #include "server/audit/backup.h"
 #include "server/explain/explain.h"
+#include "server/grants/grants.h"
 #include "server/http_misc.h"
 #include "server/people.h"
 #include "server/policy_table.h"
@@ -97,6 +98,7 @@ static enum vn_rc start(struct vn_server *server, struct vn_err *err)
         VN_TRY(vn_observing_start(server, err));
         VN_TRY(vn_people_start(server, err));
         VN_TRY(vn_hub_start(server, err));
+        VN_TRY(vn_grants_start(server, err));
         VN_TRY(vn_pauses_start(server, err));
         VN_TRY(vn_policy_table_start(server, err));
         VN_TRY(vn_telemetry_start(server, err));
@@ -167,6 +169,7 @@ static void stop(struct vn_server *server, bool was_ready)
         vn_telemetry_stop(server);
         vn_policy_table_stop(server);
         vn_pauses_stop(server);
+        vn_grants_stop(server);
         vn_hub_stop(server);
         vn_ui_stop(server);
         vn_people_stop(server);

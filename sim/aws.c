@@ -6,6 +6,7 @@
 
 #include "sim/aws_lambda.h"
 #include "sim/objects.h"
+#include "sim/permissions.h"
 #include "sim/sigv4.h"
 
 #define SETTLE_US (3 * VN_US_PER_S)
@@ -489,6 +490,8 @@ void vn_sim_aws(struct vn_sim *sim, const struct vn_sim_request *request, struct
                                  "Credential should be scoped to correct service: '%s'.", expected);
                 return;
         }
+        if (!vn_sim_aws_permitted(sim, account, session, protocol, request, response))
+                return;
         switch (protocol) {
         case VN_AWS_REST: lambda(sim, account, request, response); return;
         case VN_AWS_JSON: vn_sim_aws_target(sim, account, request, response); return;

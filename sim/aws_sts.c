@@ -1,11 +1,13 @@
 /* aws_sts.c - AWS's Security Token Service: who signs, and keys for an hour for a role.
- * Each account has two roles that its own and the other accounts' keys may assume: vane-agent, and vane-agent-by-id, which
- * asks for the external id "vane-sim". */
+ * Each account has three roles that its own and the other accounts' keys may assume: vane-agent; vane-agent-by-id, which
+ * asks for the external id "vane-sim"; and vane-invoke, which may invoke functions and nothing else. A session policy
+ * narrows what the role has. */
 #include <stdio.h>
 
 #include "base/hash.h"
 #include "sim/aws.h"
 #include "sim/keep.h"
+#include "sim/permissions.h"
 
 #define SHORTEST_S 900
 #define LONGEST_S 43200
@@ -16,22 +18,34 @@ static void refuse(struct vn_sim_response *response, int status, const char *cod
         vn_sim_aws_error(response, VN_AWS_QUERY, status, code, "%s", message);
 }
 
-uint32_t vn_sim_aws_role(const struct vn_sim *sim, struct vn_str arn, bool *ret_by_id)
+#define NOBODY UINT32_MAX
+#define MAX_SESSION_POLICY 2048
+
+struct role {
+        uint32_t account; /* NOBODY: there is no such role */
+        bool by_id, invoke;
+};
+
+static struct role find_role(const struct vn_sim *sim, struct vn_str arn)
 {
         for (uint32_t i = 0; i < VN_SIM_ACCOUNTS; i++) {
-                char plain[96], by_id[96];
+                char start[64];
                 if (sim->accounts[i].cloud != VN_PLATFORM_AWS)
                         continue;
-                snprintf(plain, sizeof plain, "arn:aws:iam::%s:role/vane-agent", sim->accounts[i].id);
-                snprintf(by_id, sizeof by_id, "%s-by-id", plain);
-                *ret_by_id = vn_str_eq(arn, vn_str(by_id));
-                if (*ret_by_id || vn_str_eq(arn, vn_str(plain)))
-                        return i;
+                snprintf(start, sizeof start, "arn:aws:iam::%s:role/", sim->accounts[i].id);
+                if (!vn_str_starts(arn, vn_str(start)))
+                        continue;
+                struct vn_str name = vn_str_n(arn.ptr + strlen(start), arn.len - strlen(start));
+                struct role role = {i, vn_str_eq(name, VN_STR("vane-agent-by-id")),
+                                    vn_str_eq(name, VN_STR("vane-invoke"))};
+                if (role.by_id || role.invoke || vn_str_eq(name, VN_STR("vane-agent")))
+                        return role;
         }
-        return UINT32_MAX;
+        return (struct role){.account = NOBODY};
 }
 
-const struct vn_sim_session *vn_sim_aws_issue(struct vn_sim *sim, uint32_t account, int64_t expires_us)
+static const struct vn_sim_session *issue(struct vn_sim *sim, const struct role *role, json_t *policy,
+                                          int64_t expires_us)
 {
         struct vn_sim_session *s = &sim->sessions[sim->session_next++ % VN_SIM_SESSIONS];
         uint8_t bytes[52];
@@ -43,10 +57,28 @@ const struct vn_sim_session *vn_sim_aws_issue(struct vn_sim *sim, uint32_t accou
         snprintf(s->key_id, sizeof s->key_id, "ASIA%.16s", hex);
         snprintf(s->secret, sizeof s->secret, "%.40s", hex + 16);
         snprintf(s->token, sizeof s->token, "Fwo+/%.48s==", hex + 56);
-        s->account = account;
+        s->account = role->account;
         s->expires_us = expires_us;
-        vn_sim_keep_session(sim, s);
+        s->invoke_role = role->invoke;
+        json_decref(s->policy);
+        s->policy = policy;
+        if (!role->invoke &&
+            !policy) /* kept without what narrows it, a session would come back as more than it was */
+                vn_sim_keep_session(sim, s);
         return s;
+}
+
+uint32_t vn_sim_aws_role(const struct vn_sim *sim, struct vn_str arn, bool *ret_by_id)
+{
+        struct role role = find_role(sim, arn);
+        *ret_by_id = role.by_id;
+        return role.account;
+}
+
+const struct vn_sim_session *vn_sim_aws_issue(struct vn_sim *sim, uint32_t account, int64_t expires_us)
+{
+        const struct role plain = {.account = account};
+        return issue(sim, &plain, NULL, expires_us);
 }
 
 static void answer_keys(const struct vn_sim *sim, const struct vn_sim_session *s, struct vn_str session_name,
@@ -86,12 +118,16 @@ static void assume_role(struct vn_sim *sim, bool by_session, const struct vn_sim
         name = VN_BUF_INIT(128);
         VN_AUTO(vn_buf)
         external = VN_BUF_INIT(2048);
+        VN_AUTO(vn_buf)
+        policy = VN_BUF_INIT(4 * MAX_SESSION_POLICY);
         uint64_t seconds;
-        bool by_id;
+        json_t *narrowed = NULL;
+        struct vn_err err;
         vn_sim_param(request->body, "RoleArn", &arn);
         vn_sim_param(request->body, "RoleSessionName", &name);
         vn_sim_param(request->body, "ExternalId", &external);
-        uint32_t account = vn_sim_aws_role(sim, vn_buf_view(&arn), &by_id);
+        bool has_policy = vn_sim_param(request->body, "Policy", &policy);
+        struct role role = find_role(sim, vn_buf_view(&arn));
         if (!vn_sim_aws_is_session_name(vn_buf_view(&name)) ||
             vn_sim_param_u64(request->body, "DurationSeconds", CHAINED_LONGEST_S, LONGEST_S, &seconds) != VN_OK ||
             seconds < SHORTEST_S)
@@ -100,12 +136,14 @@ static void assume_role(struct vn_sim *sim, bool by_session, const struct vn_sim
                 refuse(response, 400, "ValidationError",
                        "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role "
                        "chaining");
-        else if (account == UINT32_MAX || (by_id && !vn_str_eq(vn_buf_view(&external), VN_STR("vane-sim"))))
+        else if (role.account == NOBODY || (role.by_id && !vn_str_eq(vn_buf_view(&external), VN_STR("vane-sim"))))
                 refuse(response, 403, "AccessDenied",
                        "User is not authorized to perform: sts:AssumeRole on this resource");
+        else if (has_policy && (policy.len > MAX_SESSION_POLICY ||
+                                vn_sim_policy_parse(VN_PLATFORM_AWS, vn_buf_view(&policy), &narrowed, &err) != VN_OK))
+                refuse(response, 400, "MalformedPolicyDocument", "The policy is not in the valid JSON format.");
         else
-                answer_keys(sim,
-                            vn_sim_aws_issue(sim, account, vn_now_us(sim->clock) + (int64_t)seconds * VN_US_PER_S),
+                answer_keys(sim, issue(sim, &role, narrowed, vn_now_us(sim->clock) + (int64_t)seconds * VN_US_PER_S),
                             vn_buf_view(&name), response);
 }
 

@@ -7,6 +7,7 @@
 
 #include "sim/azure_arm.h"
 #include "sim/objects.h"
+#include "sim/permissions.h"
 #include "sim/token.h"
 
 void vn_sim_azure_error(struct vn_sim_response *response, int status, const char *code, const char *format, ...)
@@ -301,7 +302,7 @@ void vn_sim_azure(struct vn_sim *sim, const struct vn_sim_request *request, stru
                 if (!vn_str_eq_nocase(part[2], vn_str(workspace ? a->workspace : a->app_id)))
                         vn_sim_azure_error(response, 403, "InsufficientAccessError",
                                            "The provided credentials have insufficient access");
-                else
+                else if (vn_sim_azure_query_permitted(sim, account, workspace, response))
                         vn_sim_azure_query(sim, account, workspace, request, response);
         } else if (count >= 2 && vn_str_eq_nocase(part[0], VN_STR("subscriptions"))) {
                 vn_azure_arm(sim, request, part, count, response);

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "sim/permissions.h"
+
 #define GROUP VN_AZURE_GROUP
 #define SETTLE_US (20 * VN_US_PER_S)
 
@@ -274,6 +276,9 @@ static void site_child(struct vn_sim *sim, uint32_t account, uint32_t deployment
         } else if (count == 3 && get && is(part[0], "providers") && is(part[1], "microsoft.insights") &&
                    is(part[2], "metrics")) {
                 vn_sim_azure_metrics(sim, deployment, id, request, response);
+        } else if (count == 3 && get && is(part[0], "providers") && is(part[1], "microsoft.authorization") &&
+                   is(part[2], "permissions")) {
+                vn_sim_azure_permissions(sim, account, response);
         } else {
                 vn_sim_azure_error(response, get || post ? 404 : 405, get || post ? "NotFound" : "MethodNotAllowed",
                                    "There is no such operation on this site.");
@@ -319,6 +324,8 @@ void vn_azure_arm(struct vn_sim *sim, const struct vn_sim_request *request, cons
                                    "or the scope is invalid.");
                 return;
         }
+        if (!vn_sim_azure_permitted(sim, account, request, part, count, response))
+                return;
         if (count == 2 && get) {
                 vn_sim_json(response, 200,
                             json_pack("{s:s+, s:s, s:s, s:s, s:s}", "id", "/subscriptions/",

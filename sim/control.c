@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "sim/script.h"
+#include "sim/permissions.h"
 
 static void refuse(struct vn_sim_response *response, int status, const char *message)
 {
@@ -138,6 +139,29 @@ static void event(struct vn_sim *sim, const struct vn_sim_request *request, stru
                 vn_sim_json(response, 200, json_pack("{s:b}", "ok", 1));
 }
 
+/* Attaches a document to an account's identity, as its text; without one everything is allowed again. */
+static void permissions(struct vn_sim *sim, const json_t *body, struct vn_sim_response *response)
+{
+        const char *account = json_string_value(json_object_get(body, "account")),
+                   *document = json_string_value(json_object_get(body, "document"));
+        struct vn_err err;
+        for (uint32_t a = 0; account && a < VN_SIM_ACCOUNTS; a++) {
+                json_t *policy = NULL;
+                if (strcmp(account, sim->accounts[a].name))
+                        continue;
+                if (document &&
+                    vn_sim_policy_parse(sim->accounts[a].cloud, vn_str(document), &policy, &err) != VN_OK) {
+                        refuse(response, 400, err.msg);
+                        return;
+                }
+                json_decref(sim->accounts[a].policy);
+                sim->accounts[a].policy = policy;
+                vn_sim_json(response, 200, json_pack("{s:b}", "ok", 1));
+                return;
+        }
+        refuse(response, 404, "no such account");
+}
+
 static json_t *alone_json(const struct vn_sim_alone *r, const char *account)
 {
         json_t *json = json_pack("{s:f, s:f, s:I, s:I}", "cost_usd", r->cost_usd, "p95_ms", r->p95_ms, "failed",
@@ -204,6 +228,8 @@ void vn_sim_control(struct vn_sim *sim, const struct vn_sim_request *request, st
                 inject(sim, VN_INJECT_PRICE, body, response);
         else if (post && vn_str_eq(request->path, VN_STR("/control/event")))
                 event(sim, request, response);
+        else if (post && vn_str_eq(request->path, VN_STR("/control/permissions")))
+                permissions(sim, body, response);
         else if (get && vn_str_eq(request->path, VN_STR("/control/ledger")))
                 ledger(sim, response);
         else if (post && vn_str_eq(request->path, VN_STR("/control/alone")))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "sim/objects.h"
+#include "sim/permissions.h"
 #include "sim/token.h"
 
 #define TOKEN_URI "https://oauth2.googleapis.com/token"
@@ -216,14 +217,19 @@ bool vn_gcp_bearer(struct vn_sim *sim, const struct vn_sim_request *request, str
         return false;
 }
 
-bool vn_gcp_id_token(struct vn_sim *sim, const struct vn_sim_request *request, const char *audience)
+bool vn_gcp_id_token(struct vn_sim *sim, const struct vn_sim_request *request, const char *audience,
+                     uint32_t *ret_account)
 {
         VN_AUTO(vn_json)
         claims = NULL;
         struct vn_err err;
-        return vn_token_verify(sim->token_key, bearer_of(request), &claims, &err) == VN_OK &&
-               audience_is(claims, vn_str(audience)) &&
-               vn_token_in_time(claims, vn_now_us(sim->clock), vn_now_us(vn_clock_real()), &err) == VN_OK;
+        struct vn_str email;
+        bool good = vn_token_verify(sim->token_key, bearer_of(request), &claims, &err) == VN_OK &&
+                    audience_is(claims, vn_str(audience)) &&
+                    vn_token_in_time(claims, vn_now_us(sim->clock), vn_now_us(vn_clock_real()), &err) == VN_OK &&
+                    vn_json_text(claims, "email", &email, &err) == VN_OK;
+        *ret_account = good ? account_by_email(sim, email) : UINT32_MAX;
+        return *ret_account != UINT32_MAX;
 }
 
 /* The host is the function's name with a tail of fixed length. */
@@ -258,17 +264,22 @@ static void function_host(struct vn_sim *sim, uint32_t deployment, const struct 
 {
         struct vn_platform_outcome out;
         char host[96], audience[128];
+        uint32_t caller;
         vn_sim_gcp_host(sim, deployment, host);
         snprintf(audience, sizeof audience, "https://%s", host);
         if (!bearer_of(request).len) {
                 page(response, 403, "Forbidden");
                 return;
         }
-        if (!vn_gcp_id_token(sim, request, audience)) {
+        if (!vn_gcp_id_token(sim, request, audience, &caller)) {
                 page(response, 401, "Unauthorized");
                 vn_sim_set_header(response, "www-authenticate",
                                   "Bearer error=\"invalid_token\" error_description=\"The access token could not be "
                                   "verified\"");
+                return;
+        }
+        if (!vn_sim_may(sim, caller, "run.routes.invoke", "")) {
+                page(response, 403, "Forbidden");
                 return;
         }
         vn_sim_invoke(sim, deployment, request, response, &out);
@@ -321,13 +332,23 @@ void vn_sim_gcp(struct vn_sim *sim, const struct vn_sim_request *request, struct
                 vn_sim_gcp_error(response, 403, "PERMISSION_DENIED",
                                  "Permission denied on project or it does not exist.");
         } else if (project && vn_str_eq(part[0], VN_STR("v2")) && count <= 10) {
-                vn_gcp_functions(sim, account, request, part + 3, count - 3, response);
+                if (vn_sim_gcp_permitted(sim, account, vn_sim_gcp_permission_of(request, part + 3, count - 3),
+                                         response))
+                        vn_gcp_functions(sim, account, request, part + 3, count - 3, response);
         } else if (project && vn_str_eq(part[0], VN_STR("v3")) && count == 4 &&
                    vn_str_eq(part[3], VN_STR("timeSeries"))) {
-                vn_gcp_time_series(sim, account, request, response);
+                if (vn_sim_gcp_permitted(sim, account, "monitoring.timeSeries.list", response))
+                        vn_gcp_time_series(sim, account, request, response);
         } else if (count == 2 && post && vn_str_eq(part[0], VN_STR("v2")) &&
                    vn_str_eq(part[1], VN_STR("entries:list"))) {
-                vn_gcp_entries(sim, account, request, response);
+                if (vn_sim_gcp_permitted(sim, account, "logging.logEntries.list", response))
+                        vn_gcp_entries(sim, account, request, response);
+        } else if (count == 3 && post && vn_str_eq(part[0], VN_STR("v1")) && vn_str_eq(part[1], VN_STR("projects")) &&
+                   vn_str_ends(part[2], VN_STR(":testIamPermissions"))) {
+                if (vn_str_eq(vn_str_n(part[2].ptr, part[2].len - 19), vn_str(sim->accounts[account].id)))
+                        vn_sim_gcp_test_permissions(sim, account, request, response);
+                else
+                        vn_sim_gcp_error(response, 403, "PERMISSION_DENIED", "The caller does not have permission");
         } else if (count == 4 && vn_str_eq(part[0], VN_STR("v1")) && vn_str_eq(part[1], VN_STR("services")) &&
                    vn_str_eq(part[3], VN_STR("skus"))) {
                 vn_gcp_skus(sim, part[2], request, response);

@@ -28,7 +28,8 @@ void vn_gcp_token(struct vn_sim *sim, const struct vn_sim_request *request, stru
 bool vn_gcp_bearer(struct vn_sim *sim, const struct vn_sim_request *request, struct vn_sim_response *response,
                    uint32_t *ret_account);
 /* Whether the request bears an ID token for this audience. */
-bool vn_gcp_id_token(struct vn_sim *sim, const struct vn_sim_request *request, const char *audience);
+bool vn_gcp_id_token(struct vn_sim *sim, const struct vn_sim_request *request, const char *audience,
+                     uint32_t *ret_account); /* of the caller */
 void vn_gcp_functions(struct vn_sim *sim, uint32_t account, const struct vn_sim_request *request,
                       const struct vn_str *part, size_t count,
                       struct vn_sim_response *response); /* below /v2/projects/P/ */

@@ -121,6 +121,8 @@ static json_t *account_json(const struct vn_sim *sim, uint32_t i, const char *en
         switch (a->cloud) {
         case VN_PLATFORM_AWS:
                 json_object_set_new(json, "account_id", json_string(a->id));
+                snprintf(path, sizeof path, "arn:aws:iam::%s:role/vane-invoke", a->id);
+                json_object_set_new(json, "grant_role_arn", json_string(path));
                 json_object_set_new(json, "access_key_id", json_string(a->key_id));
                 json_object_set_new(json, "secret_access_key", json_string(a->secret));
                 return json;

@@ -149,8 +149,11 @@ struct vn_sim *vn_sim_free(struct vn_sim *sim)
         for (size_t i = 0; i < VN_SIM_ACCOUNTS; i++) {
                 vn_free(sim->accounts[i].private_pem);
                 vn_free(sim->accounts[i].public_pem);
+                json_decref(sim->accounts[i].policy);
         }
         vn_sim_identity_free(sim->identity);
+        for (size_t i = 0; i < VN_SIM_SESSIONS; i++)
+                json_decref(sim->sessions[i].policy);
         vn_free(sim->functions);
         for (size_t f = 0; sim->real_urls && f < sim->trace->function_count; f++)
                 vn_free(sim->real_urls[f]);

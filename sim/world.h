@@ -25,6 +25,7 @@ struct vn_sim_account {
         char secret[72];                            /* AWS secret access key, Azure client secret */
         char tenant[40], workspace[40], app_id[40]; /* Azure */
         char *private_pem, *public_pem;             /* GCP: the service account's key; its id is in `secret` */
+        json_t *policy; /* what its identity is allowed (permissions.h); NULL: everything */
 };
 
 /* Temporary keys of an AWS role. */
@@ -32,6 +33,8 @@ struct vn_sim_session {
         char key_id[24], secret[48], token[64];
         uint32_t account;
         int64_t expires_us;
+        bool invoke_role; /* of a role that may only invoke */
+        json_t *policy;   /* given when the role was assumed: narrows it further; NULL: none */
 };
 #define VN_SIM_SESSIONS 64 /* the oldest goes for a new one */
 

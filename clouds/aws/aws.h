@@ -80,5 +80,9 @@ struct vn_str vn_aws_instance_of(struct vn_str stream);      /* borrows */
 /* Reads one log message: a REPORT line or the JSON form platform.report. NOT_FOUND if it is neither; DATA_LOSS if it
  * is one and cannot be read. Sets durations, memory, status, cold and id_hash; leaves the rest. */
 enum vn_rc vn_aws_report_parse(struct vn_str message, struct vn_cloud_invocation *ret) VN_MUST_USE;
+enum vn_rc vn_aws_grant(struct vn_cloud *cloud, const struct vn_cloud_function *const *functions, size_t count,
+                        uint32_t seconds, struct vn_cloud_grant *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_aws_may(struct vn_cloud *cloud, const struct vn_cloud_function *function, bool *ret_change,
+                      bool *ret_invoke, struct vn_err *err) VN_MUST_USE;
 
 #endif

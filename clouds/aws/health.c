@@ -17,7 +17,7 @@ enum vn_rc vn_aws_health(struct vn_cloud *cloud, struct vn_cloud_health *ret, st
 
         vn_cloud_response_init(&response);
         vn_aws_host(cloud, "sts", host);
-        VN_TRY(vn_call_send(cloud, &call, &response, err));
+        VN_TRY(vn_cloud_send(cloud, &call, &response, err));
         if (response.status != 200)
                 return vn_call_error(cloud, &response, err);
         ret->round_trip_us = vn_mono_us(cloud->clock) - from_us;

@@ -22,5 +22,5 @@ enum vn_rc vn_aws_put_object(struct vn_cloud *cloud, const struct vn_cloud_objec
         vn_buf_url_encode(&path, object->key, true);
         VN_TRY(vn_buf_check(&path, err));
         call.path = vn_buf_view(&path);
-        return vn_call_send(cloud, &call, ret, err);
+        return vn_cloud_send(cloud, &call, ret, err);
 }

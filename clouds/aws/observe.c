@@ -50,7 +50,7 @@ static enum vn_rc send_invoke(struct vn_cloud *cloud, const struct vn_cloud_func
         if (!async)
                 call.extra[call.extra_count++] = (struct vn_cloud_header){VN_STR("X-Amz-Log-Type"), VN_STR("Tail")};
         vn_invoke_header(cloud, &call);
-        VN_TRY(vn_call_send(cloud, &call, &ret->response, err));
+        VN_TRY(vn_cloud_send(cloud, &call, &ret->response, err));
         ret->http_status = ret->response.status;
         ret->throttled = ret->http_status == 429;
         if (ret->throttled || ret->http_status == (async ? 202 : 200))

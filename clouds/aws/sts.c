@@ -57,17 +57,18 @@ enum vn_rc vn_aws_sts_assume(struct vn_cloud *cloud, const struct vn_aws_role *r
                                .audience = "sts",
                                .anonymous = web};
         vn_aws_host(cloud, "sts", host);
-        snprintf(seconds, sizeof(seconds), "%d", VN_AWS_ROLE_S);
+        snprintf(seconds, sizeof(seconds), "%u", role->seconds ? role->seconds : VN_AWS_ROLE_S);
         vn_buf_printf(&form, "Action=%s&Version=2011-06-15", web ? "AssumeRoleWithWebIdentity" : "AssumeRole");
         field(&form, "RoleArn", role->arn);
         field(&form, "RoleSessionName", role->session_name);
         field(&form, "DurationSeconds", vn_str(seconds));
         field(&form, "ExternalId", role->external_id);
+        field(&form, "Policy", role->policy);
         field(&form, "WebIdentityToken", role->web_identity_token);
         call.body = vn_buf_view(&form);
         enum vn_rc rc = vn_buf_check(&form, err);
         if (rc == VN_OK)
-                rc = vn_call_send(cloud, &call, answer, err); /* makes nothing, so it may be repeated */
+                rc = vn_cloud_send(cloud, &call, answer, err); /* makes nothing, so it may be repeated */
         if (form.ptr)
                 explicit_bzero(form.ptr, form.len);
         vn_buf_done(&form);

@@ -15,6 +15,8 @@ struct vn_aws_role {
         struct vn_str arn, session_name;
         struct vn_str external_id;        /* empty: none */
         struct vn_str web_identity_token; /* empty: signed */
+        struct vn_str policy;             /* narrows what the role has; empty: all of it */
+        uint32_t seconds;                 /* 0: VN_AWS_ROLE_S */
 };
 enum vn_rc vn_aws_sts_assume(struct vn_cloud *cloud, const struct vn_aws_role *role, struct vn_cloud_response *answer,
                              struct vn_aws_keys *ret, int64_t *ret_expires_us, struct vn_err *err) VN_MUST_USE;

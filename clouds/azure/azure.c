@@ -94,7 +94,7 @@ static enum vn_rc azure_invoke(struct vn_cloud *cloud, const struct vn_cloud_fun
                 return vn_fail(err, VN_INVALID_ARGUMENT, "azure: the resource id of %s is too long", function->name);
         call.timeout_us = (function->timeout_s ? function->timeout_s + 30 : 260) * VN_US_PER_S;
         vn_invoke_header(cloud, &call);
-        VN_TRY(vn_call_send(cloud, &call, &ret->response, err));
+        VN_TRY(vn_cloud_send(cloud, &call, &ret->response, err));
         return vn_function_status(cloud, ret, err);
 }
 
@@ -142,6 +142,8 @@ const struct vn_cloud_ops vn_azure_ops = {
         .set_split = vn_azure_set_split,
         .invoke = azure_invoke,
         .health = azure_health,
+        .may = vn_azure_may,
+        .grant = vn_azure_grant,
         .logs = vn_azure_logs,
         .lines = vn_azure_lines,
         .metrics = vn_azure_metrics,

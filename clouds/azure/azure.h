@@ -66,5 +66,9 @@ enum vn_rc vn_azure_kql(struct vn_cloud *cloud, struct vn_str query, json_t **re
 struct vn_str vn_azure_role_of(const struct vn_cloud_function *function); /* cloud_RoleName; borrows */
 
 #define VN_AZURE_API VN_STR("api-version=2024-04-01")
+enum vn_rc vn_azure_grant(struct vn_cloud *cloud, const struct vn_cloud_function *const *functions, size_t count,
+                          uint32_t seconds, struct vn_cloud_grant *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_azure_may(struct vn_cloud *cloud, const struct vn_cloud_function *function, bool *ret_change,
+                        bool *ret_invoke, struct vn_err *err) VN_MUST_USE;
 
 #endif

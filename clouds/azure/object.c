@@ -28,5 +28,5 @@ enum vn_rc vn_azure_put_object(struct vn_cloud *cloud, const struct vn_cloud_obj
         vn_buf_url_encode(&path, object->key, true);
         VN_TRY(vn_buf_check(&path, err));
         call.path = vn_buf_view(&path);
-        return vn_call_send(cloud, &call, ret, err);
+        return vn_cloud_send(cloud, &call, ret, err);
 }

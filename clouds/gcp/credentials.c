@@ -192,6 +192,13 @@ static enum vn_rc fetch(struct vn_cloud *cloud, const char *audience, const stru
         return impersonate(cloud, source, audience, 0, audience, ret, err);
 }
 
+enum vn_rc vn_gcp_id_token(struct vn_cloud *cloud, const char *audience, const struct vn_cloud_token **ret,
+                           struct vn_err *err)
+{
+        vn_token_drop(cloud, audience);
+        return vn_token_get(cloud, audience, fetch, ret, err);
+}
+
 enum vn_rc vn_gcp_authorize(struct vn_cloud *cloud, const struct vn_call *call, struct vn_str host,
                             struct vn_cloud_request *request, struct vn_arena *scratch, struct vn_err *err)
 {

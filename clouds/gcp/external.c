@@ -42,7 +42,7 @@ static enum vn_rc ask_url(struct vn_cloud *cloud, const struct vn_gcp_source *so
                        call.extra_count < sizeof(call.extra) / sizeof(call.extra[0]);
                      call.extra_count++)
                         call.extra[call.extra_count] = source->subject_headers[call.extra_count];
-                VN_TRY(vn_call_send(cloud, &call, ret, err));
+                VN_TRY(vn_cloud_send(cloud, &call, ret, err));
         }
         return ret->status == 200 ? VN_OK : vn_fail(err, VN_UNAVAILABLE, "answered with status %d", ret->status);
 }

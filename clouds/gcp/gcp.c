@@ -203,7 +203,7 @@ static enum vn_rc gcp_invoke(struct vn_cloud *cloud, const struct vn_cloud_funct
                 call.path = VN_STR("/");
         call.timeout_us = (function->timeout_s + 30) * VN_US_PER_S;
         vn_invoke_header(cloud, &call);
-        VN_TRY(vn_call_send(cloud, &call, &ret->response, err));
+        VN_TRY(vn_cloud_send(cloud, &call, &ret->response, err));
         return vn_function_status(cloud, ret, err);
 }
 
@@ -247,6 +247,8 @@ const struct vn_cloud_ops vn_gcp_ops = {
         .set_split = vn_gcp_set_split,
         .invoke = gcp_invoke,
         .health = gcp_health,
+        .may = vn_gcp_may,
+        .grant = vn_gcp_grant,
         .logs = vn_gcp_logs,
         .lines = vn_gcp_lines,
         .metrics = vn_gcp_metrics,

@@ -15,6 +15,9 @@ enum vn_rc vn_gcp_authorize(struct vn_cloud *cloud, const struct vn_call *call, 
 /* Fills config.project where the description has none: the credential file's, GOOGLE_CLOUD_PROJECT, or the metadata server's. */
 enum vn_rc vn_gcp_need_project(struct vn_cloud *cloud, struct vn_err *err) VN_MUST_USE;
 void vn_gcp_close(struct vn_cloud *cloud);
+/* A token fetched now: for ID tokens of that audience, not for calls of this handle. */
+enum vn_rc vn_gcp_id_token(struct vn_cloud *cloud, const char *audience, const struct vn_cloud_token **ret,
+                           struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_gcp_call(struct vn_cloud *cloud, const char *method, const char *host, struct vn_str path,
                        struct vn_str query, json_t *body, bool once, json_t **ret, struct vn_err *err) VN_MUST_USE;
 #define VN_GCP_FUNCTIONS_HOST "cloudfunctions.googleapis.com"
@@ -52,5 +55,9 @@ enum vn_rc vn_gcp_distribution_quantile(json_t *distribution, double q, double *
 enum vn_rc vn_gcp_prices(struct vn_cloud *cloud, struct vn_cloud_price_list *ret, struct vn_err *err) VN_MUST_USE;
 enum vn_rc vn_gcp_put_object(struct vn_cloud *cloud, const struct vn_cloud_object *object,
                              struct vn_cloud_response *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_gcp_grant(struct vn_cloud *cloud, const struct vn_cloud_function *const *functions, size_t count,
+                        uint32_t seconds, struct vn_cloud_grant *ret, struct vn_err *err) VN_MUST_USE;
+enum vn_rc vn_gcp_may(struct vn_cloud *cloud, const struct vn_cloud_function *function, bool *ret_change,
+                      bool *ret_invoke, struct vn_err *err) VN_MUST_USE;
 
 #endif

@@ -24,5 +24,5 @@ enum vn_rc vn_gcp_put_object(struct vn_cloud *cloud, const struct vn_cloud_objec
         VN_TRY(vn_buf_check(&query, err));
         call.path = vn_buf_view(&path);
         call.query = vn_buf_view(&query);
-        return vn_call_send(cloud, &call, ret, err);
+        return vn_cloud_send(cloud, &call, ret, err);
 }

@@ -174,7 +174,7 @@ static enum vn_rc call_endpoint(struct vn_cloud *cloud, const char *method, cons
                 call.content_type = "application/octet-stream";
         call.timeout_us = timeout_us;
         vn_invoke_header(cloud, &call);
-        return vn_call_send(cloud, &call, ret, err);
+        return vn_cloud_send(cloud, &call, ret, err);
 }
 
 static enum vn_rc http_invoke(struct vn_cloud *cloud, const struct vn_cloud_function *function, struct vn_str payload,

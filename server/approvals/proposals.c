@@ -103,6 +103,9 @@ enum vn_rc op_approve_proposal(struct vn_op *op, const ProtobufCMessage *message
                 return vn_fail(err, VN_PERMISSION_DENIED, "nobody approves their own proposal: another person does");
         if (!account || account->revoked || account->level < VN_LEVEL_TUNE)
                 return vn_fail(err, VN_FAILED_PRECONDITION, "its account may not be tuned");
+        if (vn_registry_usable_level(account) < VN_LEVEL_TUNE)
+                return vn_fail(err, VN_FAILED_PRECONDITION, "its agent may only observe: %.95s is refused",
+                               account->refused);
         if (vn_pauses_global(op->server, p->tenant) || vn_pauses_account(op->server, p->tenant, account->name) ||
             vn_pauses_function(op->server, p->tenant, p->workload))
                 return vn_fail(err, VN_FAILED_PRECONDITION, "changes are paused there");

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/clouds.h"
 #include "net/join_token.h"
+#include "server/grants/grants.h"
 #include "server/people.h"
 #include "server/record.h"
 #include "server/registry/hub.h"
@@ -62,6 +63,10 @@ static Vane__V1__Account *account_message(struct vn_op *op, const struct vn_acco
         m->model_version = account->model_version;
         m->data_class = vn_op_text(op, vn_data_class_name(account->data_class));
         m->residency = vn_op_text(op, account->residency);
+        m->ability = vn_op_text(op, account->ability_known ? vn_level_name(account->ability) : "");
+        if (account->refused[0] && account->ability_known && account->ability < account->max_level)
+                m->note = vn_op_printf(op, "may only %s: %s is refused", vn_level_name(account->ability),
+                                       account->refused);
         m->paused = vn_pauses_account(op->server, account->tenant, account->name);
         char calls[VN_OBSERVING_TEXT_BYTES], listed[VN_OBSERVING_TEXT_BYTES];
         vn_observing_describe(op->server, account->id, calls, listed);
@@ -270,6 +275,7 @@ enum vn_rc op_revoke_account(struct vn_op *op, const ProtobufCMessage *message, 
                 *account = changed;
                 vn_people_publish(op->server); /* from here on its certificate is refused */
                 vn_edge_end_account(op->server->edge, account->id);
+                vn_grants_account_closed(op->server, account->id);
                 vn_routing_dirty(op->server);
         }
         return account_reply(op, account, ret_reply, err);
@@ -308,6 +314,8 @@ enum vn_rc op_set_level(struct vn_op *op, const ProtobufCMessage *message, Proto
                 changed.level = level;
                 VN_TRY(commit_account(op, &changed, vn_level_name(level), err));
                 account->level = level;
+                if (level < VN_LEVEL_INVOKE)
+                        vn_grants_account_closed(op->server, account->id);
                 Vane__V1__AgentEvent event = VANE__V1__AGENT_EVENT__INIT;
                 Vane__V1__LevelNotice notice = VANE__V1__LEVEL_NOTICE__INIT;
                 notice.level = vn_op_text(op, vn_level_name(level));

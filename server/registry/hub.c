@@ -20,6 +20,7 @@ struct stream {
         struct vn_call *call; /* one reference while the stream lives */
         unsigned refs;        /* under the hub's mutex */
         bool agent;
+        uint64_t gateway; /* its number; 0: not a gateway's */
         bool greeted; /* an agent's: its level and its pauses go out first, without which it would refuse or do too much */
         uint64_t account_id;
         char tenant[VN_MAX_TENANT_BYTES];
@@ -29,8 +30,9 @@ struct stream {
 struct vn_hub {
         struct vn_server *server;
         pthread_mutex_t mutex; /* of the list and the streams' counts; nothing is sent under it */
-        struct stream *streams;
-        size_t count;
+        struct stream *streams, *gateway_streams;
+        size_t count;      /* of both */
+        uint64_t gateways; /* numbers given so far */
         _Atomic uint64_t dropped;
 };
 
@@ -59,7 +61,8 @@ void vn_hub_stop(struct vn_server *server)
         struct vn_hub *hub = server->hub;
         if (!hub)
                 return;
-        VN_ASSERT(!hub->streams); /* the edge is gone, and each call's end took its stream out */
+        VN_ASSERT(!hub->streams &&
+                  !hub->gateway_streams); /* the edge is gone, and each call's end took its stream out */
         pthread_mutex_destroy(&hub->mutex);
         vn_free(hub);
         server->hub = NULL;
@@ -92,16 +95,19 @@ bool vn_hub_has_watchers(const struct vn_server *server, const char *tenant)
         return found;
 }
 
-static bool attach(struct vn_hub *hub, struct vn_call *call, bool agent, const char *kind, const char *workload)
+enum stream_kind { STREAM_AGENT, STREAM_DECISIONS, STREAM_GATEWAY };
+
+static struct stream *attach(struct vn_hub *hub, struct vn_call *call, enum stream_kind what, const char *kind,
+                             const char *workload)
 {
         struct stream *stream = vn_alloc(sizeof *stream);
         const struct vn_identity *who = vn_call_identity(call);
         if (!stream || !vn_str_copy(stream->kind, sizeof stream->kind, vn_str(kind)) ||
             !vn_str_copy(stream->workload, sizeof stream->workload, vn_str(workload))) {
                 vn_free(stream);
-                return false;
+                return NULL;
         }
-        stream->agent = agent;
+        stream->agent = what == STREAM_AGENT;
         stream->account_id = who->account_id;
         memcpy(stream->tenant, who->tenant, sizeof stream->tenant);
         pthread_mutex_lock(&hub->mutex);
@@ -109,14 +115,17 @@ static bool attach(struct vn_hub *hub, struct vn_call *call, bool agent, const c
         if (room) {
                 stream->call = vn_call_ref(call);
                 stream->refs = 1;
-                stream->next = hub->streams;
-                hub->streams = stream;
+                stream->gateway = what == STREAM_GATEWAY ? ++hub->gateways : 0;
+                struct stream **list = what == STREAM_GATEWAY ? &hub->gateway_streams : &hub->streams;
+                stream->next = *list;
+                *list = stream;
                 hub->count++;
         }
         pthread_mutex_unlock(&hub->mutex);
-        if (!room)
-                vn_free(stream);
-        return room;
+        if (room)
+                return stream;
+        vn_free(stream);
+        return NULL;
 }
 
 /* On the call's loop. */
@@ -131,20 +140,33 @@ static void let_go(struct vn_hub *hub, struct stream *stream)
         }
 }
 
+/* With the mutex held. */
+static struct stream *take_out(struct stream **list, const struct vn_call *call)
+{
+        for (struct stream **at = list; *at; at = &(*at)->next) {
+                struct stream *found = *at;
+                if (found->call == call) {
+                        *at = found->next;
+                        return found;
+                }
+        }
+        return NULL;
+}
+
 static void detach(struct vn_hub *hub, struct vn_call *call)
 {
-        struct stream *found = NULL;
         pthread_mutex_lock(&hub->mutex);
-        for (struct stream **at = &hub->streams; *at; at = &(*at)->next)
-                if ((*at)->call == call) {
-                        found = *at;
-                        *at = found->next;
-                        hub->count--;
-                        break;
-                }
+        struct stream *found = take_out(&hub->streams, call);
+        found = found ? found : take_out(&hub->gateway_streams, call);
+        hub->count -= found != NULL;
         pthread_mutex_unlock(&hub->mutex);
         if (found)
                 let_go(hub, found);
+}
+
+void vn_hub_detach(struct vn_server *server, struct vn_call *call)
+{
+        detach(server->hub, call);
 }
 
 static void deliver(struct vn_task *task)
@@ -197,6 +219,23 @@ void vn_hub_send_agents(struct vn_server *server, const char *tenant, const Prot
         pthread_mutex_lock(&hub->mutex);
         for (struct stream *s = hub->streams; s; s = s->next)
                 if (s->greeted && !strcmp(s->tenant, tenant))
+                        post(hub, s, event);
+        pthread_mutex_unlock(&hub->mutex);
+}
+
+uint64_t vn_hub_attach_gateway(struct vn_server *server, struct vn_call *call)
+{
+        /* Taken out only on this loop, so it still stands. */
+        const struct stream *stream = attach(server->hub, call, STREAM_GATEWAY, "", "");
+        return stream ? stream->gateway : 0;
+}
+
+void vn_hub_send_gateway(struct vn_server *server, uint64_t stream, const ProtobufCMessage *event)
+{
+        struct vn_hub *hub = server->hub;
+        pthread_mutex_lock(&hub->mutex);
+        for (struct stream *s = hub->gateway_streams; s; s = s->next)
+                if (s->gateway == stream)
                         post(hub, s, event);
         pthread_mutex_unlock(&hub->mutex);
 }
@@ -277,7 +316,7 @@ void vn_watch_start(struct vn_call *call, const ProtobufCMessage *request)
         struct vn_server *server = vn_call_context(call);
         struct hello *hello = vn_alloc(sizeof *hello);
         struct vn_err err;
-        if (!hello || !attach(server->hub, call, true, "", "")) {
+        if (!hello || !attach(server->hub, call, STREAM_AGENT, "", "")) {
                 vn_free(hello);
                 vn_call_finish(call, vn_fail(&err, VN_RESOURCE_EXHAUSTED, "too many open streams"), &err);
                 return;
@@ -297,7 +336,7 @@ void vn_decisions_watch_start(struct vn_call *call, const ProtobufCMessage *requ
         const Vane__V1__WatchDecisionsRequest *watch = (const Vane__V1__WatchDecisionsRequest *)request;
         struct vn_server *server = vn_call_context(call);
         struct vn_err err;
-        if (!attach(server->hub, call, false, watch->kind, watch->workload))
+        if (!attach(server->hub, call, STREAM_DECISIONS, watch->kind, watch->workload))
                 vn_call_finish(call,
                                vn_fail(&err, VN_RESOURCE_EXHAUSTED, "too many open streams, or a filter too long"),
                                &err);

@@ -13,6 +13,10 @@ void vn_hub_stop(struct vn_server *server);
 /* To the agent of one account, or to all agents of a tenant; the message is copied. */
 void vn_hub_send_agent(struct vn_server *server, uint64_t account_id, const ProtobufCMessage *event);
 void vn_hub_send_agents(struct vn_server *server, const char *tenant, const ProtobufCMessage *event);
+/* A gateway's stream (server/grants): its number, never 0 and never given again; 0: too many. On the call's loop. */
+uint64_t vn_hub_attach_gateway(struct vn_server *server, struct vn_call *call);
+void vn_hub_detach(struct vn_server *server, struct vn_call *call);
+void vn_hub_send_gateway(struct vn_server *server, uint64_t stream, const ProtobufCMessage *event);
 /* To every open WatchDecisions stream of the tenant. `kind` and `workload` are matched against the streams' filters. */
 void vn_hub_send_decision(struct vn_server *server, const char *tenant, const char *kind, const char *workload,
                           const ProtobufCMessage *decision);

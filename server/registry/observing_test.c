@@ -4,8 +4,8 @@
 #include "tests/test.h"
 #include "vane/v1/agent.pb-c.h"
 
-static char list[] = "list", metrics[] = "metrics", bad[] = "Li\"st", none[] = "",
-            broken[] = "\xff", east[] = "eastus2", west[] = "westus";
+static char list[] = "list", metrics[] = "metrics", bad[] = "Li\"st", none[] = "", broken[] = "\xff",
+            east[] = "eastus2", west[] = "westus";
 
 struct told {
         Vane__V1__CloudCalls calls[2], *rows[2];

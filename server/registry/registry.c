@@ -267,6 +267,11 @@ void vn_registry_stop(struct vn_server *server)
         server->registry = NULL;
 }
 
+enum vn_level vn_registry_usable_level(const struct vn_account_entry *account)
+{
+        return account->ability_known && account->ability < account->level ? account->ability : account->level;
+}
+
 bool vn_registry_online(const struct vn_server *server, const struct vn_account_entry *account)
 {
         return !account->revoked && account->last_heard_wall_us &&

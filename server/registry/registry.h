@@ -65,6 +65,9 @@ struct vn_account_entry {
                 int64_t since_us;
         } troubles[VN_MAX_TROUBLES]; /* the same */
         size_t trouble_count;
+        bool ability_known;    /* not stored: the agent says it with each report */
+        enum vn_level ability; /* what the cloud lets the agent do */
+        char refused[96];      /* the permission that it lacks for more */
         struct vn_function_entry *functions;
         size_t function_count;
 };
@@ -88,6 +91,8 @@ void vn_registry_rules(const struct vn_server *server, const struct vn_account_e
 enum vn_rc vn_registry_may_come(const struct vn_server *server, const struct vn_account_entry *account,
                                 enum vn_leaving what, struct vn_err *err) VN_MUST_USE;
 void vn_registry_store(struct vn_batch *batch, const struct vn_account_entry *account);
+/* The level in force, or less where the cloud does not allow that much. */
+enum vn_level vn_registry_usable_level(const struct vn_account_entry *account);
 bool vn_registry_online(const struct vn_server *server, const struct vn_account_entry *account);
 /* Marks that the agent spoke just now. */
 void vn_registry_heard(struct vn_server *server, struct vn_account_entry *account);

@@ -217,6 +217,23 @@ static enum vn_rc may_come(const struct vn_server *server, const struct vn_accou
         return sizes ? vn_registry_may_come(server, account, VN_LEAVING_SIZES, err) : VN_OK;
 }
 
+/* What an agent says of itself: one that cannot be read is as if it had said nothing. */
+static void take_ability(struct vn_account_entry *account, const Vane__V1__Ability *ability)
+{
+        enum vn_level level;
+        char refused[sizeof account->refused];
+        account->ability_known = false;
+        if (!ability || !vn_level_parse(ability->level, &level) ||
+            !vn_str_copy(refused, sizeof refused, vn_str(ability->refused)))
+                return;
+        for (const char *c = refused; *c; c++)
+                if (*c <= ' ' || *c > '~')
+                        return;
+        account->ability_known = true;
+        account->ability = level;
+        memcpy(account->refused, refused, sizeof refused);
+}
+
 enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, ProtobufCMessage **ret_reply,
                              struct vn_err *err)
 {
@@ -275,6 +292,7 @@ enum vn_rc op_report_windows(struct vn_op *op, const ProtobufCMessage *message, 
         VN_METRIC_ADD_FOR(CLOUD_FAILURES, NULL, more < MAX_FAILURES_A_REPORT ? more : MAX_FAILURES_A_REPORT);
         account->cloud_failures = report->cloud_failures;
         take_troubles(account, report);
+        take_ability(account, report->ability);
         if (fresh)
                 vn_routing_dirty(op->server);
         *ret_reply = &ack->base;

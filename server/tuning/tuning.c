@@ -407,7 +407,7 @@ static void look_for_proposals(struct vn_server *server)
         size_t made = 0;
         for (size_t i = 0; i < vn_registry_count(server->registry); i++) {
                 const struct vn_account_entry *a = vn_registry_at(server->registry, i);
-                if (a->revoked || a->level < VN_LEVEL_TUNE || !vn_registry_online(server, a))
+                if (a->revoked || vn_registry_usable_level(a) < VN_LEVEL_TUNE || !vn_registry_online(server, a))
                         continue;
                 for (size_t k = 0; k < a->function_count && made < MAX_NEW_A_TICK; k++) {
                         const struct vn_function_entry *f = &a->functions[k];

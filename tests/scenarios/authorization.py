@@ -21,20 +21,22 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 from judge import python_with
 
 WHO = {
-    "viewer": """Accounts_ListAccounts Accounts_GetAccount Functions_ListFunctions Functions_GetFunction
+    "viewer": """Accounts_ListAccounts Accounts_GetAccount Accounts_GetAccountPolicy
+                 Functions_ListFunctions Functions_GetFunction
                  Policies_CheckPolicy Policies_ListPolicies Policies_GetPolicy Policies_GetPolicySpend Policies_DiffPolicy
                  Decisions_ListDecisions Decisions_GetDecision Decisions_ExplainDecision Decisions_ReplayDecision
                  Decisions_WatchDecisions Proposals_ListProposals Proposals_ListPauses Audit_ExportAudit
                  Audit_GetCheckpoint Audit_ProveInclusion Audit_ProveConsistency Models_ListModels Models_ListRounds
-                 People_WhoAmI System_GetStatus Costs_ExplainCost Costs_ListPrices Costs_GetPrices""",
+                 People_WhoAmI System_GetStatus Costs_ExplainCost Costs_ListPrices Costs_GetPrices
+                 Grants_ListGrants""",
     "operator": """Routing_Route Routing_RouteStream Routing_Report Accounts_CreateAccount Accounts_CreateJoinToken
-                   Proposals_SetPause Models_StartRound""",
+                   Proposals_SetPause Models_StartRound Grants_WatchGrants Grants_RevokeGrant""",
     "approver": """Accounts_SetLevel Accounts_AcceptPrices Policies_ApplyPolicy Policies_RollbackPolicy Proposals_ApproveProposal
                    Proposals_RejectProposal""",
     "admin": """Accounts_RevokeAccount People_CreatePerson People_ListPeople People_CreateToken
                 People_RevokePerson""",
     "installation": "Tenants_CreateTenant Tenants_ListTenants Backups_CreateBackup Backups_ListBackups",
-    "agent": """Agents_Renew Agents_ReportInventory Agents_ReportWindows Agents_ReportPrices Agents_ReportCommand
+    "agent": """Agents_Renew Agents_ReportInventory Agents_ReportWindows Agents_ReportPrices Agents_ReportCommand Agents_ReportGrant
                 Agents_Watch Agents_FetchModel Agents_SubmitUpdate""",
     "join token": "Agents_Enroll",
 }
