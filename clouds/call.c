@@ -212,6 +212,8 @@ enum vn_rc vn_cloud_send(struct vn_cloud *cloud, const struct vn_call *call, str
                         return VN_OK;
                 if (rc != VN_OK && rc != VN_UNAVAILABLE && rc != VN_DEADLINE_EXCEEDED)
                         return rc;
+                if (call->once)
+                        cloud->write_late = rc == VN_DEADLINE_EXCEEDED;
                 if (call->once || attempt + 1 == MAX_ATTEMPTS)
                         return rc;
                 cloud->transport->sleep_us(cloud->transport->state, pause_us(cloud, ret, attempt));

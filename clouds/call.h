@@ -30,6 +30,7 @@ struct vn_cloud {
         const struct vn_cloud_ops *ops;
         struct vn_rng rng;
         uint64_t calls;
+        bool write_late; /* the answer to the last write did not come in time */
         struct vn_budget budget;
         int64_t clock_offset_us; /* aws: the service's clock minus ours, learnt from a refused signature */
         struct vn_cloud_token tokens[VN_CLOUD_MAX_TOKENS];

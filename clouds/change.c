@@ -54,9 +54,10 @@ static enum vn_rc read_settled(struct vn_cloud *cloud, const struct vn_cloud_fun
         }
 }
 
-static bool may_be_lost(enum vn_rc rc)
+/* Time that was used up while the cloud carries the change out is not lost: the caller knows as much as there is. */
+static bool may_be_lost(const struct vn_cloud *cloud, enum vn_rc rc)
 {
-        return rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED || rc == VN_DEADLINE_EXCEEDED;
+        return rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED || (rc == VN_DEADLINE_EXCEEDED && cloud->write_late);
 }
 
 enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,
@@ -75,8 +76,9 @@ enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_functio
         cloud->budget.class = VN_CALLS_CHANGE; /* also what it reads on its way */
         if (setting == VN_SETTING_MEMORY_MB)
                 VN_TRY(check_memory(as_read, value, err));
+        cloud->write_late = false;
         rc = cloud->ops->change(cloud, as_read, setting, value, max_wait_us, &got, err);
-        if (may_be_lost(rc)) {
+        if (may_be_lost(cloud, rc)) {
                 /* The answer may be lost and the change made. The guard tells: as it was, nothing happened and one
                  * more attempt is safe (but not when the time is used up: the first may still arrive); otherwise what
                  * stands now is the result. */

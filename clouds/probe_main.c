@@ -373,6 +373,10 @@ static void check_others(struct vn_cloud *cloud, const struct vn_cloud_function 
                 rc = vn_cloud_change(cloud, &before, (enum vn_cloud_setting)s, 3, VN_US_PER_MIN, &after, &err);
                 EXPECT(level == VN_MAY_OBSERVE ? rc != VN_OK : rc != VN_PERMISSION_DENIED, "%s: %s %s",
                        vn_cloud_setting_name((enum vn_cloud_setting)s), vn_rc_name(rc), err.msg);
+                if (rc == VN_OK)
+                        EXPECT_RC(VN_OK, vn_cloud_change(cloud, &after, (enum vn_cloud_setting)s,
+                                                         vn_setting_value(&before, (enum vn_cloud_setting)s),
+                                                         VN_US_PER_MIN, &before, &err));
         }
         rc = vn_cloud_invoke_async(cloud, function, VN_STR("1"), &result, &err);
         EXPECT(level < VN_MAY_INVOKE ? rc != VN_OK : rc != VN_PERMISSION_DENIED, "invoking later: %s %s",

@@ -104,7 +104,7 @@ enum vn_rc op_report_prices(struct vn_op *op, const ProtobufCMessage *message, P
         enum vn_rc rc = read_report((const Vane__V1__PriceReport *)message, &fresh, &effective_us, err);
         if (rc == VN_OK)
                 rc = vn_catalogue_write(vn_cloud_name(account->cloud), &fresh, &text, err);
-        if (rc == VN_OK && !prices->accepted)
+        if (rc == VN_OK && !prices->accepted && account->cloud != VN_HTTP) /* whose prices are its owner's word */
                 rc = vn_catalogue_check(prices, &fresh, err);
         if (rc != VN_OK)
                 return keep_last(op, account, prices, err);

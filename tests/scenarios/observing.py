@@ -9,6 +9,10 @@ def show(world, name):
     return world.api.get(f"/v1/accounts/{name}")
 
 
+def reasons(world, name):
+    return "; ".join(t["reason"] for t in show(world, name).get("troubles", []))
+
+
 def calls(world, name, kind):
     return world.metrics().get('vane_agent_cloud_api_calls_total{tenant="default",account="%s",class="%s"}' % (name, kind), 0)
 
@@ -19,7 +23,7 @@ def run(world):
         found = world.eventually(lambda n=name: LINE.match(show(world, n)["observing"]), 20, f"{name} tells its calls")
         world.check(found.group(1) == "20,000", f"{name}: {found.group(0)}")
         world.check(show(world, name)["inventory"] == "complete", show(world, name)["inventory"])
-        world.check(not show(world, name)["cloudTrouble"], show(world, name)["cloudTrouble"])
+        world.check(not reasons(world, name), reasons(world, name))
     world.eventually(lambda: calls(world, "aws-a", "list") > 0 and calls(world, "aws-a", "logs") > 0, 20, "aws-a's calls")
     world.check(calls(world, "aws-a", "change") == 0, "an account that only observes has made changes")
     world.check(calls(world, "azure-a", "credentials") > 0, "azure-a has fetched no token")
@@ -34,7 +38,7 @@ def run(world):
     with open(path, "w", encoding="utf-8") as f:
         json.dump({**account, "calls_per_hour": 2}, f)
     world.start_agent("aws-b")
-    world.eventually(lambda: "budget of 2 calls an hour" in show(world, "aws-b")["cloudTrouble"], 30, "the trouble")
+    world.eventually(lambda: "budget of 2 calls an hour" in reasons(world, "aws-b"), 30, "the trouble")
     world.check(show(world, "aws-b")["state"] == "online", "the agent is away")
     found = LINE.match(show(world, "aws-b")["observing"])
     world.check(found and found.group(1) == "2", show(world, "aws-b")["observing"])
