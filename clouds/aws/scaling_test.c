@@ -156,12 +156,14 @@ TEST(aws_provisioned_concurrency_is_waited_for_and_taken_away_again)
                  "{\"Aliases\":[{\"Name\":\"head\",\"FunctionVersion\":\"$LATEST\"},{\"Name\":\"live\","
                  "\"FunctionVersion\":\"4\"}]}"},
                 {"PUT /2019-09-30/functions/f/provisioned-concurrency?Qualifier=live", 0, NULL, NULL},
-                /* lost: read, and again, which finds it under way */
+                /* lost: read until nothing is under way, and again, which finds it made */
                 CONFIG("r1"),
                 RESERVED("{}"),
                 LIST(LISTED("live", "3", "IN_PROGRESS")),
-                LIST(LISTED("live", "3", "IN_PROGRESS")),
-                {LOOK, 200, NULL, ONE("3", "IN_PROGRESS")},
+                CONFIG("r1"),
+                RESERVED("{}"),
+                LIST(LISTED("live", "3", "READY")),
+                LIST(LISTED("live", "3", "READY")),
                 {LOOK, 200, NULL, ONE("3", "READY")},
                 CONFIG("r2"),
                 /* undone */
