@@ -355,6 +355,19 @@ static enum vn_rc take_window(void *ctx, const struct vn_window *full, const str
         return VN_OK;
 }
 
+static enum vn_rc take_line(void *arg, const struct vn_line *line, struct vn_err *err)
+{
+        const struct agent *a = arg;
+        (void)err;
+        vn_sinks_line(a->sinks, &(struct vn_sink_line){.time_us = line->time_us,
+                                                       .function = line->function,
+                                                       .region = line->region,
+                                                       .kind = vn_line_kind_name(line->kind),
+                                                       .weight = line->weight,
+                                                       .text = line->text});
+        return VN_OK;
+}
+
 /* After a time away the log is read in parts, each closed before the next: nothing that was logged meanwhile is lost. */
 static void collect(struct agent *a, int64_t now_us)
 {
@@ -498,6 +511,8 @@ static enum vn_rc start(struct agent *a, struct vn_err *err)
         const struct vn_sinks_options sinks = {a->options->cloud_config, a->options->state_dir,
                                                a->identity.account_id, a->clock};
         VN_TRY(vn_sinks_open(&sinks, &a->sinks, err));
+        if (vn_sinks_take_lines(a->sinks))
+                vn_gather_lines_to(a->gather, take_line, a);
         if (!a->progress
                      .collected_until_us) { /* what was before is not this agent's; what comes now is, killed or not */
                 a->progress.collected_until_us = vn_now_us(a->clock) - vn_now_us(a->clock) % VN_WINDOW_US;

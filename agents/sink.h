@@ -19,9 +19,10 @@
 
 struct vn_sink_line {
         int64_t time_us;
-        const char *function, *region, *instance;
+        const char *function, *region;
+        const char *kind;   /* a word: report, error, application, ... (lines.h) */
+        uint32_t weight;    /* how many lines of its kind it stands for */
         struct vn_str text; /* scrubbed */
-        enum vn_call_status status;
 };
 
 struct vn_sinks;
@@ -40,6 +41,7 @@ struct vn_sinks *vn_sinks_free(struct vn_sinks *sinks);
 /* Both take NULL for no sinks. */
 void vn_sinks_line(struct vn_sinks *sinks, const struct vn_sink_line *line);
 void vn_sinks_window(struct vn_sinks *sinks, const struct vn_window *window);
+bool vn_sinks_take_lines(const struct vn_sinks *sinks); /* reading them from the cloud is not for nothing */
 
 struct vn_sink_health {
         char name[VN_SINK_NAME_BYTES];

@@ -66,6 +66,5 @@ enum vn_rc vn_sink_number(const json_t *config, const char *member, int64_t min,
 /* The line in the file that a member names; empty if there is no such member. The caller wipes it. */
 enum vn_rc vn_sink_secret(const json_t *config, const char *member, struct vn_buf *ret,
                           struct vn_err *err) VN_MUST_USE;
-const char *vn_sink_status_name(enum vn_call_status status);
 
 #endif

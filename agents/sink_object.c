@@ -17,7 +17,6 @@
 #define BATCH_RECORDS 20000
 #define BATCH_BYTES (4u << 20)
 #define TEXT_BYTES (BATCH_BYTES + BATCH_RECORDS * 40 + (1u << 20))
-#define INSTANCE_BYTES 128
 #define LEVEL 3
 
 struct object_sink {
@@ -41,9 +40,7 @@ static void encode_line(const struct vn_sink *sink, const struct vn_sink_line *l
         vn_buf_json_string(ret, vn_str_n(line->function, strnlen(line->function, VN_MAX_FUNCTION_NAME - 1)));
         vn_buf_text(ret, ",\"region\":");
         vn_buf_json_string(ret, vn_str_n(line->region, strnlen(line->region, VN_MAX_REGION_NAME - 1)));
-        vn_buf_text(ret, ",\"instance\":");
-        vn_buf_json_string(ret, vn_str_n(line->instance, strnlen(line->instance, INSTANCE_BYTES)));
-        vn_buf_printf(ret, ",\"status\":\"%s\",\"text\":", vn_sink_status_name(line->status));
+        vn_buf_printf(ret, ",\"kind\":\"%.20s\",\"weight\":%u,\"text\":", line->kind, line->weight);
         vn_buf_json_string(ret, line->text);
         vn_buf_text(ret, "}\n");
 }

@@ -38,9 +38,9 @@ static void put_line(struct vn_sinks *sinks, uint64_t i)
         const struct vn_sink_line line = {.time_us = START_US + (int64_t)i * 20000,
                                           .function = functions[i % FUNCTIONS],
                                           .region = "region-1",
-                                          .instance = i % 2 ? "one" : "two",
-                                          .text = vn_str_n(text, (size_t)n),
-                                          .status = (enum vn_call_status)(i % 4)};
+                                          .kind = i % 2 ? "error" : "application",
+                                          .weight = (uint32_t)(1 + i % 4),
+                                          .text = vn_str_n(text, (size_t)n)};
         vn_sinks_line(sinks, &line);
 }
 

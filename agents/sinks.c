@@ -66,17 +66,6 @@ enum vn_rc vn_sink_secret(const json_t *config, const char *member, struct vn_bu
         return ret->len ? VN_OK : vn_fail(err, VN_INVALID_ARGUMENT, "%s: the file is empty", member);
 }
 
-const char *vn_sink_status_name(enum vn_call_status status)
-{
-        switch (status) {
-        case VN_CALL_OK: return "ok";
-        case VN_CALL_ERROR: return "error";
-        case VN_CALL_THROTTLED: return "throttled";
-        case VN_CALL_TIMEOUT: break;
-        }
-        return "timeout";
-}
-
 static enum vn_rc check_members(const struct vn_sink_kind *kind, const json_t *config, struct vn_err *err)
 {
         static const char *const common[] = {"kind", "name", "spool_bytes", NULL};
@@ -399,6 +388,14 @@ static void put(struct vn_sink *sink, int64_t time_us)
                 VN_LOG(SINK_DOWN, "sink=%s a record is lost: %s", sink->name, err.msg);
         VN_LOCKED(&sink->lock);
         pthread_cond_signal(&sink->wake);
+}
+
+bool vn_sinks_take_lines(const struct vn_sinks *sinks)
+{
+        for (size_t i = 0; sinks && i < sinks->count; i++)
+                if (sinks->items[i].kind->encode_line)
+                        return true;
+        return false;
 }
 
 void vn_sinks_line(struct vn_sinks *sinks, const struct vn_sink_line *line)

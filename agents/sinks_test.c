@@ -225,7 +225,7 @@ TEST(sinks_cut_a_line_that_is_too_long_and_lose_none)
                 const struct vn_sink_line line = {.time_us = 1,
                                                   .function = "f",
                                                   .region = "r",
-                                                  .instance = "i",
+                                                  .kind = "report",
                                                   .text = vn_str_n(text, 1 << 20)};
                 vn_sinks_line(sinks, &line);
         }

@@ -57,7 +57,8 @@ static enum vn_rc read_settled(struct vn_cloud *cloud, const struct vn_cloud_fun
 /* Time that was used up while the cloud carries the change out is not lost: the caller knows as much as there is. */
 static bool may_be_lost(const struct vn_cloud *cloud, enum vn_rc rc)
 {
-        return rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED || (rc == VN_DEADLINE_EXCEEDED && cloud->write_late);
+        return rc == VN_UNAVAILABLE || rc == VN_RESOURCE_EXHAUSTED ||
+               (rc == VN_DEADLINE_EXCEEDED && cloud->write_late);
 }
 
 enum vn_rc vn_cloud_change(struct vn_cloud *cloud, const struct vn_cloud_function *as_read,

@@ -186,7 +186,7 @@ for (const [kind, store] of Object.entries(stores)) {
       assert.equal(new Set(lines.map((l) => l.sequence)).size, 6500);
       for (const l of lines) {
         const i = Number(l.text.match(/\d+/)[0]), time = new Date(l.time_us / 1000).toISOString();
-        assert.deepEqual([l.function, l.status], [wanted[i % 5], ['ok', 'error', 'throttled', 'timeout'][i % 4]]);
+        assert.deepEqual([l.function, l.kind, l.weight], [wanted[i % 5], i % 2 ? 'error' : 'application', 1 + i % 4]);
         assert.equal(l.text, `line ${i} "quoted" € \t end`);
         assert.equal(l.time, time);
         assert.ok(l.name.includes(`/function=${encodeURIComponent(l.function)}/date=${time.slice(0, 10)}/hour=${time.slice(11, 13)}/part-`), l.name);
