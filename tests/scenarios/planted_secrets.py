@@ -1,5 +1,6 @@
 """Nothing of a function's log but the allow-list's figures gets anywhere: between an agent and its cloud stands a proxy
-that plants 200 secrets into the records of the log, and none of them is found in what vaned or the agent keep or say."""
+that plants 200 secrets into the records of the log, and none of them is found in what vaned or the agent keep or say. The
+other account keeps its raw lines in a bucket of its own: 200 more are planted in those, and none is in what goes there."""
 import http.client
 import http.server
 import json
@@ -14,6 +15,7 @@ import urllib.parse
 import demo
 
 SECONDS = int(os.environ.get("VANE_SECRETS_SECONDS", "6"))
+KEEPER = "aws-b"  # the account with a bucket of its own
 LETTERS = string.ascii_letters + string.digits
 
 
@@ -27,11 +29,44 @@ def make_secrets(seed):
     return [kinds[i % len(kinds)]() for i in range(200)]
 
 
+def luhn(digits):
+    """The digits and the one that makes them a card's number."""
+    total = sum(d if i % 2 else d * 2 - 9 * (d > 4) for i, d in enumerate(int(c) for c in reversed(digits)))
+    return digits + str(-total % 10)
+
+
+def make_lines(seed):
+    """(secret, a line as a careless program would write it)"""
+    rng = random.Random(seed)
+
+    def word(n, alphabet=LETTERS):
+        return "".join(rng.choice(alphabet) for _ in range(n))
+
+    def one(kind):
+        if kind == 0:
+            mail = f"{word(10).lower()}@{word(8).lower()}.example.com"
+            return mail, f"receipt sent to {mail}, order 17"
+        if kind == 1:
+            key = "AKIA" + word(16, string.ascii_uppercase)
+            return key, f"could not sign with {key}"
+        if kind == 2:
+            secret = word(40)
+            return secret, f"config: aws_secret_access_key={secret} region=us-east-1"
+        if kind == 3:
+            token = f"eyJ{word(20)}.eyJ{word(24)}.{word(20)}"
+            return token, f"Authorization: Bearer {token}"
+        card = luhn("4" + word(14, string.digits))
+        return card, f"charging card {card} of the customer"
+    return [one(i % 5) for i in range(200)]
+
+
 class Planter:
     """A TLS proxy to the simulator that changes what FilterLogEvents answers."""
 
-    def __init__(self, world, secrets):
+    def __init__(self, world, secrets, lines):
         self.planted, self.lock = set(), threading.Lock()
+        self.lines, self.lines_planted, self.stored = lines, 0, []
+        self.keeper = next(a for a in world.sim["aws"]["accounts"] if a["name"] == KEEPER)["access_key_id"]
         target = urllib.parse.urlsplit(world.sim["aws"]["endpoint"])
         context = ssl.create_default_context(cafile=world.sim["aws"]["ca_file"])
         self.folder = world.path("planter")
@@ -55,8 +90,13 @@ class Planter:
                 to.endheaders(body or None)
                 answer = to.getresponse()
                 data = answer.read()
+                keeps = planter.keeper in (self.headers.get("Authorization") or "")
                 if "FilterLogEvents" in (self.headers.get("X-Amz-Target") or "") and answer.status == 200:
-                    data = planter.plant(data)
+                    # One read wants reports only, the other what was written.
+                    raw = keeps and b"filterPattern" not in body
+                    data = planter.plant_lines(data) if raw else data if keeps else planter.plant(data)
+                if self.command == "PUT" and self.path.startswith(f"/vane-logs-{KEEPER}/") and answer.status == 200:
+                    planter.stored.append(body)
                 self.send_response(answer.status)
                 for name, value in answer.getheaders():
                     if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
@@ -78,6 +118,16 @@ class Planter:
         self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.endpoint = f"https://127.0.0.1:{self.server.server_port}"
+
+    def plant_lines(self, data):
+        page = json.loads(data)
+        events = page.get("events", [])
+        with self.lock:
+            first = self.lines_planted
+            for k, (_, line) in enumerate(self.lines[first:first + 40] if events else []):
+                events.append(dict(events[k % len(events)], eventId=f"line-{first + k}", message=f"ERROR {line}\n"))
+                self.lines_planted += 1
+        return json.dumps(page).encode()
 
     def plant(self, data):
         """Into each record: a field of its own, an error text, an id that is one; and lines that only look like records."""
@@ -109,15 +159,32 @@ def find(folder, secrets):
             yield from ((os.path.join(where, name), s) for s in wanted if s in data)
 
 
+def unpack(data):
+    return subprocess.run(["zstd", "-dc"], input=data, capture_output=True, check=True).stdout.decode()
+
+
+def check_stored(world, lines):
+    """What lies in the bucket: the planted lines themselves, each without what was secret in it."""
+    text = "".join(unpack(data) for data in world.planter.stored)
+    stored = [json.loads(line) for line in text.splitlines()]
+    kept = [s for s in stored if s["text"].startswith("ERROR ")]
+    world.check(len(kept) >= len(lines), f"{len(kept)} of {len(lines)} planted lines are in the bucket: errors are all kept")
+    world.check(sum("order 17" in s["text"] for s in kept) >= 40, "what is not secret in a line stays readable")
+    world.check(any(s["kind"] == "report" for s in stored), "no report in the bucket")
+    found = [secret for secret, _ in lines if secret in text]
+    world.check(not found, f"{len(found)} secrets are in the bucket: {found[:3]}")
+
+
 def run(world):
-    secrets = make_secrets(world.seed)
+    secrets, lines = make_secrets(world.seed), make_lines(world.seed + 1)
     start_sim = world.start_sim
 
     def start_with_planter():
         start_sim()
-        world.planter = Planter(world, secrets)
+        world.planter = Planter(world, secrets, lines)
         here = {"endpoint": world.planter.endpoint, "ca_file": world.planter.ca_file}
         accounts = [dict(account, **here) for account in world.sim["aws"]["accounts"]]
+        next(a for a in accounts if a["name"] == KEEPER)["sinks"] = [{"kind": "s3", "bucket": f"vane-logs-{KEEPER}", "flush_s": 0}]
         world.sim["aws"] = dict(world.sim["aws"], accounts=accounts, **here)
     world.start_sim = start_with_planter
     world.start()
@@ -125,10 +192,13 @@ def run(world):
     direct = demo.drive(world, SECONDS)
     world.check(direct["invocations"] > 100, f"driven: {direct}")
     world.eventually(lambda: len(world.planter.planted) == len(secrets), 60, "all secrets in the cloud's answers")
+    world.eventually(lambda: world.planter.lines_planted == len(lines), 60, "all lines in the cloud's answers")
     planted = [a["name"] for a in world.sim["aws"]["accounts"]]
     world.eventually(lambda: all(int(a["windows"]) > 5 for a in world.api.get("/v1/accounts")["accounts"]
                                  if a["name"] in planted), 60, "windows of what was read")
+    world.eventually(lambda: not check_stored(world, lines), 60, "the lines in the bucket")
     world.stop()
+    secrets = secrets + [secret for secret, _ in lines]
     found = [f for place in ("vaned", "agents", "log") for f in find(world.path(place), secrets)]
     world.check(not found, f"{len(found)} times a secret came through: {found[:3]}")
     world.planter.server.shutdown()
