@@ -74,6 +74,7 @@ enum vn_scrub_value vn_scrub_name(struct vn_str name)
         for (size_t i = from; i < name.len; i++)
                 if (vn_scrub_is(name.ptr[i], VN_CH_ALNUM))
                         low[n++] = vn_scrub_is(name.ptr[i], VN_CH_UPPER) ? (char)(name.ptr[i] | 0x20) : name.ptr[i];
+        VN_ASSERT(n > 0); /* the last character is a letter */
         for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
                 size_t bytes = rows[k].bytes;
                 if (rows[k].ending[bytes - 1] == low[n - 1] && n >= bytes && (!rows[k].whole || n == bytes) &&

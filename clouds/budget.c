@@ -9,6 +9,7 @@ const char *vn_call_class_name(enum vn_call_class class)
         static const char *const names[VN_CALL_CLASSES] = {"list", "read",    "change", "invoke",
                                                            "logs", "metrics", "prices", "credentials"};
 
+        VN_ASSERT(class < VN_CALL_CLASSES);
         return names[class];
 }
 

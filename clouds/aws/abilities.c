@@ -4,13 +4,14 @@
 /* No function has this revision, and no setting is named besides. */
 #define NO_REVISION "{\"RevisionId\":\"00000000-0000-0000-0000-000000000000\"}"
 
-static enum vn_rc ask(struct vn_cloud *cloud, struct vn_call *call, const struct vn_cloud_function *function,
-                      const char *what, bool *ret, struct vn_err *err)
+static enum vn_rc ask(struct vn_cloud *cloud, const struct vn_call *question,
+                      const struct vn_cloud_function *function, const char *what, bool *ret, struct vn_err *err)
 {
         VN_AUTO(vn_response)
         response;
         VN_AUTO(vn_buf)
         path = VN_BUF_INIT(4096);
+        struct vn_call call = *question;
         char host[128];
         enum vn_rc rc;
 
@@ -20,11 +21,11 @@ static enum vn_rc ask(struct vn_cloud *cloud, struct vn_call *call, const struct
         vn_buf_url_encode(&path, vn_str(function->name), false);
         vn_buf_text(&path, what);
         VN_TRY(vn_buf_check(&path, err));
-        call->host = host;
-        call->path = vn_buf_view(&path);
-        call->audience = "lambda";
-        call->content_type = "application/json";
-        VN_TRY(vn_cloud_send(cloud, call, &response, err));
+        call.host = host;
+        call.path = vn_buf_view(&path);
+        call.audience = "lambda";
+        call.content_type = "application/json";
+        VN_TRY(vn_cloud_send(cloud, &call, &response, err));
         *ret = true;
         if (response.status >= 200 && response.status <= 299)
                 return VN_OK;

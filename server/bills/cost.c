@@ -94,20 +94,21 @@ static enum vn_rc read_month(struct bill *b, struct vn_err *err)
 {
         char text[VN_TIME_TEXT_BYTES], now[VN_TIME_TEXT_BYTES];
         const char *month = b->request->month;
-        unsigned year, number;
-        char rest;
+        uint64_t year, number;
         vn_time_format(b->op->now_us, now);
         if (!month[0]) {
                 now[7] = '\0';
                 month = now;
         }
-        if (strlen(month) != 7 || sscanf(month, "%4u-%2u%c", &year, &number, &rest) != 2 || number < 1 || number > 12)
+        if (strlen(month) != 7 || month[4] != '-' || vn_str_to_u64(vn_str_n(month, 4), &year) != VN_OK ||
+            vn_str_to_u64(vn_str(month + 5), &number) != VN_OK || number < 1 || number > 12)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "month: like 2026-11");
         b->reply->month = vn_op_text(b->op, month);
-        int n = snprintf(text, sizeof text, "%04u-%02u-01T00:00:00Z", year, number);
+        int n = snprintf(text, sizeof text, "%04u-%02u-01T00:00:00Z", (unsigned)year, (unsigned)number);
         if (n < 0 || vn_time_parse(text, (size_t)n, &b->from_us) != VN_OK)
                 return vn_fail(err, VN_INVALID_ARGUMENT, "month: like 2026-11");
-        n = snprintf(text, sizeof text, "%04u-%02u-01T00:00:00Z", year + number / 12, number % 12 + 1);
+        n = snprintf(text, sizeof text, "%04u-%02u-01T00:00:00Z", (unsigned)(year + number / 12),
+                     (unsigned)(number % 12 + 1));
         return n > 0 && vn_time_parse(text, (size_t)n, &b->until_us) == VN_OK
                        ? VN_OK
                        : vn_fail(err, VN_INVALID_ARGUMENT, "month: like 2026-11");
