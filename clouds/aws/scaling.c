@@ -45,7 +45,7 @@ static enum vn_rc read_reserved(struct vn_cloud *cloud, const char *name, struct
 static enum vn_rc add_provisioned(json_t *item, struct provisioned *ret, struct vn_err *err)
 {
         struct vn_str rest = vn_json_str(item, "FunctionArn"), qualifier = {0};
-        uint32_t requested;
+        uint32_t requested = 0;
 
         VN_TRY(read_count(item, "RequestedProvisionedConcurrentExecutions", &requested, err));
         while (rest.ptr)
@@ -208,7 +208,7 @@ static enum vn_rc look_at_provisioned(struct vn_cloud *cloud, const char *name, 
         VN_AUTO(vn_json)
         answer = NULL;
         struct vn_str status, reason;
-        uint32_t requested;
+        uint32_t requested = 0;
         enum vn_rc rc = one_provisioned(cloud, "GET", name, qualifier, VN_STR(""), &answer, err);
 
         *ret_done = rc == VN_NOT_FOUND && value == 0;
