@@ -148,7 +148,8 @@ struct vn_grpc_channel *vn_grpc_channel_free(struct vn_grpc_channel *channel)
         if (channel->core)
                 grpc_channel_destroy(channel->core);
         vn_free_secret(channel, sizeof(*channel));
-        grpc_shutdown();
+        /* The last one waits for the core's own threads: a program that ends right after must not leave them half-way. */
+        grpc_shutdown_blocking();
         return NULL;
 }
 
