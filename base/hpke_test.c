@@ -4,9 +4,8 @@
 
 static struct vn_str unhex(const char *hex, uint8_t *ret)
 {
-        size_t n = 0;
-        for (; hex[0] && hex[1]; hex += 2, n++)
-                CHECK(sscanf(hex, "%2hhx", &ret[n]) == 1);
+        size_t n = strlen(hex) / 2;
+        CHECK_OK(vn_unhex(vn_str(hex), ret, n));
         return vn_str_n(ret, n);
 }
 
