@@ -124,8 +124,6 @@ def main():
     spec.loader.exec_module(scenario)
     world = make_world(int(os.environ.get("VANE_TEST_SEED", "7")))
     print(f"scenario {os.path.basename(path)}, seed {world.seed} (VANE_TEST_SEED), state {world.state}", flush=True)
-
-    print(f"scenario {os.path.basename(path)}, state {world.state}", flush=True)
     # Sanitizers write their reports to files, so that one counts whichever process it came from.
     for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"):
         os.environ[name] = f"{os.environ.get(name, '')}:log_path={world.path('log', 'sanitizer')}:log_exe_name=1"
