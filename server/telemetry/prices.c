@@ -76,7 +76,8 @@ static enum vn_rc keep_last(struct vn_op *op, const struct vn_account_entry *acc
         VN_AUTO(vn_batch)
         batch = vn_batch_new();
         struct vn_err ignored;
-        VN_LOG(PRICES_KEPT, "account=%s why=\"%s\"", account->name, err->msg);
+        if (!prices->doubted) /* said once, though the agent tries again every minute */
+                VN_LOG(PRICES_KEPT, "account=%s why=\"%s\"", account->name, err->msg);
         if (batch && prices->time_us) {
                 put_prices(batch, account, prices, err->msg);
                 VN_IGNORE(vn_store_commit(op->server->store, batch, &ignored)); /* the refusal is the answer anyhow */
