@@ -351,7 +351,7 @@ static enum vn_rc take_window(void *ctx, const struct vn_window *full, const str
         VN_TRY(vn_outbox_put(&a->outbox, &a->metered, err));
         a->round_tried = false;
         VN_TRY(vn_learn_window(a->learn, full, sampled, err));
-        vn_sinks_window(a->sinks, full); /* last: a window that fails before is closed anew */
+        vn_sinks_window(a->sinks, &a->metered); /* last: a window that fails before is closed anew */
         return VN_OK;
 }
 

@@ -3,31 +3,10 @@
  * A test program, not installed: against vane-sim in tests/scenarios/clouds_sim.sh, against moto in tests/sdk/aws_moto.py.
  * Prints a line a step; exit 1 at the first surprise. */
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "clouds/account.h"
 #include "clouds/aws/aws.h"
-
-static const char *step_name = "";
-static struct vn_err err;
-
-#define EXPECT(condition, ...)                                                                                       \
-        do {                                                                                                         \
-                if (!(condition)) {                                                                                  \
-                        fprintf(stderr, "%s:%d: %s: %s: ", __FILE__, __LINE__, step_name, #condition);               \
-                        fprintf(stderr, __VA_ARGS__);                                                                \
-                        fprintf(stderr, "\n");                                                                       \
-                        exit(1);                                                                                     \
-                }                                                                                                    \
-        } while (0)
-#define EXPECT_RC(want, expression)                                                                                  \
-        do {                                                                                                         \
-                struct vn_err *shown_ = &err;                                                                        \
-                err.msg[0] = '\0';                                                                                   \
-                enum vn_rc got_ = (expression);                                                                      \
-                EXPECT(got_ == (want), "got %s: %s", vn_rc_name(got_), shown_->msg);                                 \
-        } while (0)
+#include "clouds/probe.h"
 
 struct probe {
         json_t *description;
@@ -253,7 +232,7 @@ static void run(struct probe *p, const char *name)
 
         while (i < STEP_COUNT && strcmp(steps[i].name, name) != 0)
                 i++;
-        step_name = name;
+        probing = name;
         EXPECT(i < STEP_COUNT, "no such step");
         steps[i].run(p);
         printf("ok   vane %s\n", name);

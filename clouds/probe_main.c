@@ -4,36 +4,14 @@
  * (tests/scenarios/clouds_sim.sh, account_policy.py), not installed. Prints one line an account; exit 1 at the first
  * surprise. */
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "clouds/account.h"
 #include "clouds/azure/azure.h"
 #include "clouds/call.h"
 #include "clouds/permissions.h"
+#include "clouds/probe.h"
 
 #define CALLS 5
-
-static const char *account_name = "";
-
-#define EXPECT(condition, ...)                                                                                       \
-        do {                                                                                                         \
-                if (!(condition)) {                                                                                  \
-                        fprintf(stderr, "%s:%d: %s: %s: ", __FILE__, __LINE__, account_name, #condition);            \
-                        fprintf(stderr, __VA_ARGS__);                                                                \
-                        fprintf(stderr, "\n");                                                                       \
-                        exit(1);                                                                                     \
-                }                                                                                                    \
-        } while (0)
-#define EXPECT_RC(want, expression)                                                                                  \
-        do {                                                                                                         \
-                struct vn_err *shown_ = &err;                                                                        \
-                err.msg[0] = '\0';                                                                                   \
-                enum vn_rc got_ = (expression);                                                                      \
-                EXPECT(got_ == (want), "got %s: %s", vn_rc_name(got_), shown_->msg);                                 \
-        } while (0)
-
-static struct vn_err err;
 
 struct seen {
         size_t count, cold, billed;
@@ -269,7 +247,7 @@ static void check_account(json_t *description, const struct vn_clock *clock)
         int64_t from_us = vn_now_us(clock) / VN_US_PER_MIN * VN_US_PER_MIN;
         size_t prices;
 
-        account_name = json_string_value(json_object_get(description, "name"));
+        probing = json_string_value(json_object_get(description, "name"));
         EXPECT_RC(VN_OK, vn_cloud_account_open(description, clock, &account, &err));
         cloud = vn_cloud_account_cloud(account);
         EXPECT_RC(VN_OK, vn_cloud_list(cloud, &list, &err));
@@ -282,7 +260,7 @@ static void check_account(json_t *description, const struct vn_clock *clock)
         if (vn_cloud_kind(cloud) != VN_CLOUD_AWS)
                 check_operations(cloud, &list);
         prices = check_prices(cloud);
-        printf("%s: %zu functions, %zu prices, %llu requests\n", account_name, list.count, prices,
+        printf("%s: %zu functions, %zu prices, %llu requests\n", probing, list.count, prices,
                (unsigned long long)vn_cloud_call_count(cloud));
         vn_cloud_list_done(&list);
         vn_cloud_account_free(account);
@@ -396,7 +374,7 @@ static void check_level(json_t *description, enum vn_permission_level level, con
         size_t at = 0;
         enum vn_rc rc;
 
-        account_name = json_string_value(json_object_get(description, "name"));
+        probing = json_string_value(json_object_get(description, "name"));
         EXPECT_RC(VN_OK, vn_cloud_account_open(description, clock, &account, &err));
         cloud = vn_cloud_account_cloud(account);
         EXPECT_RC(VN_OK, vn_cloud_list(cloud, &list, &err));
@@ -424,7 +402,7 @@ static void check_level(json_t *description, enum vn_permission_level level, con
         if (rc == VN_OK)
                 vn_cloud_result_done(&result);
         check_others(cloud, &list.functions[at], level);
-        printf("%s: %s\n", account_name, vn_permission_level_name(level));
+        printf("%s: %s\n", probing, vn_permission_level_name(level));
         vn_cloud_list_done(&list);
         vn_cloud_account_free(account);
 }

@@ -50,7 +50,8 @@ static enum vn_rc read_entry(struct vn_cloud *cloud, json_t *item, struct vn_clo
             region.len >= sizeof(ret->region))
                 return vn_fail(err, VN_INVALID_ARGUMENT,
                                "functions_file: a name, url or region is missing or too long");
-        VN_TRY(vn_link_split(url, &host, &path, &query, err));
+        if (vn_link_split(url, &host, &path, &query, err) != VN_OK)
+                return vn_err_prefix(err, VN_INVALID_ARGUMENT, "functions_file: url of %.*s", VN_FMT(name));
         if (!vn_str_starts(url, VN_STR("https://")) && !vn_str_starts(host, VN_STR("127.0.0.1")))
                 return vn_fail(err, VN_INVALID_ARGUMENT, "functions_file: url of %.*s must be https", VN_FMT(name));
         vn_text_copy(ret->name, sizeof(ret->name), name);

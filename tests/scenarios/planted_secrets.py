@@ -1,18 +1,15 @@
 """Nothing of a function's log but the allow-list's figures gets anywhere: between an agent and its cloud stands a proxy
 that plants 200 secrets into the records of the log, and none of them is found in what vaned or the agent keep or say. The
 other account keeps its raw lines in a bucket of its own: 200 more are planted in those, and none is in what goes there."""
-import http.client
-import http.server
 import json
 import os
 import random
-import ssl
 import string
 import subprocess
 import threading
-import urllib.parse
 
 import demo
+from lib.chaos import Proxy
 
 SECONDS = int(os.environ.get("VANE_SECRETS_SECONDS", "6"))
 KEEPER = "aws-b"  # the account with a bucket of its own
@@ -61,63 +58,27 @@ def make_lines(seed):
 
 
 class Planter:
-    """A TLS proxy to the simulator that changes what FilterLogEvents answers."""
+    """Changes what FilterLogEvents answers on its way from the simulator, and keeps what goes into the bucket."""
 
     def __init__(self, world, secrets, lines):
-        self.planted, self.lock = set(), threading.Lock()
+        self.planted, self.lock, self.secrets = set(), threading.Lock(), secrets
         self.lines, self.lines_planted, self.stored = lines, 0, []
         self.keeper = next(a for a in world.sim["aws"]["accounts"] if a["name"] == KEEPER)["access_key_id"]
-        target = urllib.parse.urlsplit(world.sim["aws"]["endpoint"])
-        context = ssl.create_default_context(cafile=world.sim["aws"]["ca_file"])
-        self.folder = world.path("planter")
-        os.makedirs(self.folder, exist_ok=True)
-        self.ca_file = os.path.join(self.folder, "ca.pem")
-        key = os.path.join(self.folder, "key.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out",
-                        self.ca_file, "-subj", "/CN=planter", "-addext", "subjectAltName=IP:127.0.0.1"],
-                       check=True, capture_output=True)
-        planter = self
+        folder = world.path("planter")
+        os.makedirs(folder)
+        self.proxy = Proxy(folder, "planter", world.sim["aws"]["endpoint"], world.sim["aws"]["ca_file"], world.seed)
+        self.proxy.rewrite = self.pass_on
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def pass_on(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                to = http.client.HTTPSConnection(target.hostname, target.port, context=context, timeout=30)
-                to.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-                for name, value in self.headers.items():
-                    to.putheader(name, value)
-                to.endheaders(body or None)
-                answer = to.getresponse()
-                data = answer.read()
-                keeps = planter.keeper in (self.headers.get("Authorization") or "")
-                if "FilterLogEvents" in (self.headers.get("X-Amz-Target") or "") and answer.status == 200:
-                    # One read wants reports only, the other what was written.
-                    raw = keeps and b"filterPattern" not in body
-                    data = planter.plant_lines(data) if raw else data if keeps else planter.plant(data)
-                if self.command == "PUT" and self.path.startswith(f"/vane-logs-{KEEPER}/") and answer.status == 200:
-                    planter.stored.append(body)
-                self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server"):
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-                to.close()
-
-            do_GET = do_POST = do_PUT = do_DELETE = pass_on
-
-            def log_message(self, *arguments):
-                pass
-
-        self.secrets = secrets
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(self.ca_file, key)
-        self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.endpoint = f"https://127.0.0.1:{self.server.server_port}"
+    def pass_on(self, request, body, status, text):
+        keeps = self.keeper in (request.headers.get("Authorization") or "")
+        if request.command == "PUT" and request.path.startswith(f"/vane-logs-{KEEPER}/") and status == 200:
+            self.stored.append(body)
+        if "FilterLogEvents" not in (request.headers.get("X-Amz-Target") or "") or status != 200:
+            return text
+        if not keeps:
+            return self.plant(text)
+        # One read wants reports only, the other what was written.
+        return text if b"filterPattern" in body else self.plant_lines(text)
 
     def plant_lines(self, data):
         page = json.loads(data)
@@ -182,7 +143,7 @@ def run(world):
     def start_with_planter():
         start_sim()
         world.planter = Planter(world, secrets, lines)
-        here = {"endpoint": world.planter.endpoint, "ca_file": world.planter.ca_file}
+        here = {"endpoint": world.planter.proxy.endpoint, "ca_file": world.planter.proxy.ca_file}
         accounts = [dict(account, **here) for account in world.sim["aws"]["accounts"]]
         next(a for a in accounts if a["name"] == KEEPER)["sinks"] = [{"kind": "s3", "bucket": f"vane-logs-{KEEPER}", "flush_s": 0}]
         world.sim["aws"] = dict(world.sim["aws"], accounts=accounts, **here)
@@ -201,4 +162,4 @@ def run(world):
     secrets = secrets + [secret for secret, _ in lines]
     found = [f for place in ("vaned", "agents", "log") for f in find(world.path(place), secrets)]
     world.check(not found, f"{len(found)} times a secret came through: {found[:3]}")
-    world.planter.server.shutdown()
+    world.planter.proxy.close()

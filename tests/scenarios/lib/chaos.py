@@ -21,15 +21,12 @@ OVERSIZE_BYTES = 20 << 20  # a client takes 16 MiB
 def certificate(folder, name, days):
     """A key and a certificate for 127.0.0.1 that is its own authority; one of -1 days has expired."""
     key, pem = os.path.join(folder, name + ".key"), os.path.join(folder, name + ".pem")
-    when = ["-days", str(days)]
-    if days < 0:  # openssl req makes no certificate of the past, openssl ca does
-        when = ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
-               key, "-out", pem, "-subj", "/CN=" + name, "-addext", "subjectAltName=IP:127.0.0.1"]
-    if days >= 0:
-        subprocess.run(request + when, check=True, capture_output=True, timeout=20)
+    if days < 0:  # openssl req makes no certificate of the past
+        expired(folder, name, key, pem)
         return key, pem
-    expired(folder, name, key, pem)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+                    key, "-out", pem, "-subj", "/CN=" + name, "-addext", "subjectAltName=IP:127.0.0.1", "-days", str(days)],
+                   check=True, capture_output=True, timeout=20)
     return key, pem
 
 
@@ -69,6 +66,7 @@ class Proxy:
         self.pick = random.Random(seed)
         self.upstream = urllib.parse.urlsplit(upstream).netloc
         self.upstream_context = ssl.create_default_context(cafile=ca_file)
+        self.rewrite = None  # (request handler, its body, status, text) -> text that is sent instead
         self.changes = []  # (time_us, method, path, body) of what the upstream accepted
         self.hits = 0
         good, gone = certificate(folder, name, 2), certificate(folder, name + "-gone", -1)
@@ -130,7 +128,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             if kind == "stall":
                 time.sleep(STALL_S)
-            self.disturb(kind, *self.forward(body))
+            status, headers, text = self.forward(body)
+            if self.proxy.rewrite:
+                text = self.proxy.rewrite(self, body, status, text)
+            self.disturb(kind, status, headers, text)
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = any
 
