@@ -1,5 +1,6 @@
 #include "agents/collect.h"
 
+#include "agents/meter.h"
 #include "base/mem.h"
 
 #define EVERY_US (10 * VN_US_PER_MIN)
@@ -119,18 +120,10 @@ uint32_t vn_used_memory_mb(const struct vn_used_memory *used, const char *functi
 enum vn_rc vn_used_memory_read_cloud(void *cloud, const struct vn_cloud_function *function, int64_t from_us,
                                      int64_t to_us, double *ret_billed_gb_s, double *ret_calls, struct vn_err *err)
 {
-        struct vn_cloud_minute *minutes = vn_alloc_array(VN_CLOUD_MAX_MINUTES, sizeof(*minutes));
-        size_t count = 0;
-        enum vn_rc rc;
+        struct vn_metered metered = {0};
+        enum vn_rc rc = vn_meter_read_cloud(cloud, function, from_us, to_us, &metered, err);
 
-        if (!minutes)
-                return vn_fail(err, VN_RESOURCE_EXHAUSTED, "collect: out of memory");
-        rc = vn_cloud_metrics(cloud, function, from_us, to_us, minutes, VN_CLOUD_MAX_MINUTES, &count, err);
-        *ret_billed_gb_s = *ret_calls = 0;
-        for (size_t i = 0; i < count; i++) {
-                *ret_billed_gb_s += minutes[i].billed_gb_s;
-                *ret_calls += minutes[i].calls;
-        }
-        vn_free(minutes);
+        *ret_billed_gb_s = metered.gb_s;
+        *ret_calls = metered.calls;
         return rc;
 }
